@@ -1,0 +1,7 @@
+//! **What both processes agree lies on disk.** Sync, no network. May import `stopline-tuf` only.
+//!
+//! - [`manifest`]: what a model is and how it wants to be fed and read.
+//!
+//! Belongs here and has no code yet: model bundle, slots with their journal, verdicts and approvals, spool, outbox, health.
+
+pub mod manifest;

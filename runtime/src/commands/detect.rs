@@ -1,0 +1,11 @@
+//! `stopline detect`.
+
+use crate::exit::{Exit, Failure};
+
+/// Arguments of `stopline detect`.
+#[derive(clap::Args, Debug)]
+pub struct Args {}
+
+pub(super) fn run(_: &Args) -> Result<(), Failure> {
+    Err(Failure::new(Exit::Internal, anyhow::anyhow!("detect: being written")))
+}

@@ -1,0 +1,25 @@
+//! The `stopline` command. Reads the command line, sets up the log, and hands over to one command.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use stopline::commands::Cli;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("STOPLINE_LOG").unwrap_or_else(|_| cli.log_level().into()),
+        )
+        .without_time()
+        .with_target(false)
+        .init();
+    match cli.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("stopline: {:#}", failure.error);
+            ExitCode::from(failure.exit as u8)
+        }
+    }
+}

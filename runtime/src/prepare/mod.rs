@@ -1,0 +1,3 @@
+//! Frame → input tensor, exactly as the model's manifest says.
+
+pub mod geometry;

@@ -1,0 +1,12 @@
+//! **Frames, vehicle signals and time come in.** Imports nothing of ours; everything else may import it.
+//!
+//! In walk order:
+//! - [`clock`]: monotonic and wall time, the only place either is read.
+//! - [`frame`]: one picture, its geometry checked, its copies counted.
+//! - [`source`]: the trait behind which every camera, stream, recording and image stands.
+//!
+//! Not here: what a picture shows (runtime), and the ego speed from CAN, which has no code yet.
+
+pub mod clock;
+pub mod frame;
+pub mod source;
