@@ -9,4 +9,6 @@
 
 pub mod clock;
 pub mod frame;
+#[cfg(feature = "h264")]
+pub mod h264;
 pub mod source;
