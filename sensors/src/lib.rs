@@ -4,6 +4,8 @@
 //! - [`clock`]: monotonic and wall time, the only place either is read.
 //! - [`frame`]: one picture, its geometry checked, its copies counted.
 //! - [`source`]: the trait behind which every camera, stream, recording and image stands.
+//! - [`rtsp`]: network cameras.
+//! - [`h264`]: what recordings and network cameras are decoded by.
 //!
 //! Not here: what a picture shows (runtime), and the ego speed from CAN, which has no code yet.
 
@@ -11,4 +13,8 @@ pub mod clock;
 pub mod frame;
 #[cfg(feature = "h264")]
 pub mod h264;
+#[cfg(feature = "rtsp")]
+mod jpeg;
+#[cfg(feature = "rtsp")]
+pub mod rtsp;
 pub mod source;
