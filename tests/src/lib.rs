@@ -49,7 +49,11 @@ pub fn skip<T>(reason: &str) -> Option<T> {
 pub fn stopline() -> PathBuf {
     let test = std::env::current_exe().expect("a running program has a path");
     let program = test.ancestors().nth(2).map(|folder| folder.join("stopline")).unwrap_or_default();
-    assert!(program.exists(), "{} is not built: run tests/run, or cargo build with the tests' features", program.display());
+    assert!(
+        program.exists(),
+        "{} is not built: run tests/run, or cargo build with the tests' features",
+        program.display()
+    );
     program
 }
 
