@@ -13,6 +13,7 @@ pub mod commands;
 pub mod decode;
 pub mod detection;
 pub mod detector;
+pub mod draw;
 pub mod exit;
 pub mod infer;
 pub mod model;
