@@ -12,6 +12,11 @@
 pub mod commands;
 pub mod decode;
 pub mod detection;
+pub mod detector;
+pub mod draw;
 pub mod exit;
 pub mod infer;
+pub mod model;
+pub mod output;
 pub mod prepare;
+pub mod video;
