@@ -131,7 +131,7 @@ pub struct Thresholds {
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Self { score: 0.25, nms_iou: 0.45, nms: Nms::ClassWise, max_detections: 300, per_class: BTreeMap::new() }
+        Self { score: 0.25, nms_iou: 0.45, nms: Nms::Auto, max_detections: 300, per_class: BTreeMap::new() }
     }
 }
 
@@ -139,8 +139,11 @@ impl Default for Thresholds {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Nms {
-    /// Boxes of the same class.
+    /// As the family needs: boxes of the same class, or none where the graph has done it (`yolo-end2end`, `detr`,
+    /// ready-made boxes of `ssd` and `nanodet`).
     #[default]
+    Auto,
+    /// Boxes of the same class.
     ClassWise,
     /// All boxes.
     Agnostic,
