@@ -1,8 +1,10 @@
 //! Boxes as graphs give them.
 
+use super::DecodeError;
 use super::candidates::Place;
+use super::outputs::{Part, Setup};
 use crate::prepare::geometry::Geometry;
-use stopline_depot::manifest::{BoxFormat, Decode, ValueRange};
+use stopline_depot::manifest::{BoxFormat, Decode, ResizeMode, ValueRange};
 
 /// How four values make a box.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,6 +17,18 @@ impl Boxes {
     /// As the manifest says, else as is usual.
     pub fn new(decode: &Decode, format: BoxFormat, range: ValueRange) -> Self {
         Self { format: decode.box_format.unwrap_or(format), range: decode.box_range.unwrap_or(range) }
+    }
+
+    /// Refuses boxes in source pixels where the picture is not stretched: a graph that reckons with the source's size
+    /// knows nothing of a letterbox.
+    pub fn check(&self, setup: &Setup<'_>, part: &Part) -> Result<(), DecodeError> {
+        let mode = setup.manifest.input.resize.mode;
+        if self.range != ValueRange::Source || mode == ResizeMode::Stretch {
+            return Ok(());
+        }
+        let found = format!("input.resize.mode {mode:?}");
+        let advice = "stretch the picture, or say in decode.box_range what the boxes span";
+        Err(part.misfit("a stretched picture, for boxes in source pixels".into(), found, advice.into()))
     }
 
     /// Corners in pixels of the input or of the source.

@@ -4,17 +4,37 @@
 use super::boxes::Boxes;
 use super::candidates::{Candidates, Origin};
 use super::outputs::{Dims, Matrix, Order, Part, Setup, class_number};
+use super::scores::single;
 use super::{DecodeError, Decoder};
 use crate::detection::Detection;
 use crate::infer::Output;
 use crate::prepare::geometry::Geometry;
-use stopline_depot::manifest::{BoxFormat, Nms, ValueRange};
+use stopline_depot::manifest::{BoxFormat, Decode, Head, Nms, ValueRange};
 
 pub(super) struct End2end {
     part: Part,
-    boxes: Boxes,
-    first_class: u32,
+    reading: Reading,
     candidates: Candidates,
+}
+
+/// How ready-made rows are read.
+#[derive(Clone, Copy)]
+pub(super) struct Reading {
+    pub boxes: Boxes,
+    /// The class number of the first label.
+    pub first_class: u32,
+    pub head: Head,
+}
+
+impl Reading {
+    /// As the manifest says, else as is usual.
+    pub fn new(decode: &Decode, format: BoxFormat, range: ValueRange, first_class: u32) -> Self {
+        Self {
+            boxes: Boxes::new(decode, format, range),
+            first_class: decode.first_class.unwrap_or(first_class),
+            head: decode.scores.unwrap_or(Head::Probability),
+        }
+    }
 }
 
 /// Columns of box, score and class.
@@ -39,8 +59,7 @@ impl End2end {
         }
         Ok(Self {
             part,
-            boxes: Boxes::new(decode, BoxFormat::Xyxy, ValueRange::Input),
-            first_class: decode.first_class.unwrap_or(0),
+            reading: Reading::new(decode, BoxFormat::Xyxy, ValueRange::Input, 0),
             candidates: Candidates::new(setup, Nms::Off),
         })
     }
@@ -60,14 +79,7 @@ impl Decoder for End2end {
             .ok_or_else(|| misfit(&self.part, &dims))?;
         self.candidates.clear();
         let columns = if matrix.columns == 6 { SIX } else { SEVEN };
-        collect(
-            &mut self.candidates,
-            &self.part,
-            &matrix,
-            columns,
-            (self.boxes, self.first_class),
-            geometry,
-        )?;
+        collect(&mut self.candidates, &self.part, &matrix, columns, self.reading, geometry)?;
         self.candidates.finish(found);
         Ok(())
     }
@@ -79,19 +91,21 @@ pub(super) fn collect(
     part: &Part,
     matrix: &Matrix<'_>,
     columns: Columns,
-    (boxes, first_class): (Boxes, u32),
+    reading: Reading,
     geometry: &Geometry,
 ) -> Result<(), DecodeError> {
     for row in 0..matrix.rows {
-        let score = matrix.at(row, columns.score);
+        let score = single(reading.head, matrix.at(row, columns.score));
         if score < candidates.floor() {
             continue;
         }
         let number = matrix.at(row, columns.class);
-        let Some(class) = class_number(part, number, first_class, candidates.classes())? else { continue };
+        let Some(class) = class_number(part, number, reading.first_class, candidates.classes())? else {
+            continue;
+        };
         if candidates.counts(class, score) {
             let origin = Origin { tensor: &part.name, at: matrix.index(row, columns.score), row };
-            let place = boxes.place(matrix.four(row, columns.bbox), geometry);
+            let place = reading.boxes.place(matrix.four(row, columns.bbox), geometry);
             candidates.push(origin, class, score, place, geometry)?;
         }
     }

@@ -1,10 +1,10 @@
 //! Detections that the graph has finished: boxes, scores, classes and perhaps their count, each an output of its own
 //! ([`Ready`]), or one row for each ([`Table`]).
 
-use super::boxes::Boxes;
 use super::candidates::{Candidates, Origin};
-use super::end2end::{self, Columns};
+use super::end2end::{self, Columns, Reading};
 use super::outputs::{Dims, Matrix, Order, Part, Search, Setup, class_number, finite};
+use super::scores::single;
 use super::{DecodeError, Decoder};
 use crate::detection::Detection;
 use crate::infer::{Element, Output, TensorSpec};
@@ -30,8 +30,7 @@ pub(super) struct Ready {
     scores_part: Option<Part>,
     classes_part: Part,
     count_part: Option<Part>,
-    boxes: Boxes,
-    first_class: u32,
+    reading: Reading,
     candidates: Candidates,
 }
 
@@ -79,13 +78,14 @@ impl Ready {
         if !fits(&setup.dims(&boxes_part)) {
             return Err(not_boxes(&boxes_part, &setup.dims(&boxes_part), wide));
         }
+        let reading = Reading::new(decode, usual.format, usual.range, usual.first_class);
+        reading.boxes.check(setup, &boxes_part)?;
         Ok(Self {
             boxes_part,
             scores_part,
             classes_part,
             count_part,
-            boxes: Boxes::new(decode, usual.format, usual.range),
-            first_class: decode.first_class.unwrap_or(usual.first_class),
+            reading,
             candidates: Candidates::new(setup, Nms::Off),
         })
     }
@@ -100,14 +100,15 @@ impl Ready {
     ) -> Result<(), DecodeError> {
         for row in 0..boxes.rows {
             let at = start + row * step;
-            let score = scores.data[at];
+            let score = single(self.reading.head, scores.data[at]);
             if score < self.candidates.floor() {
                 continue;
             }
             let labels = self.candidates.classes();
-            let class = class_number(&self.classes_part, classes.data[row], self.first_class, labels)?;
+            let class =
+                class_number(&self.classes_part, classes.data[row], self.reading.first_class, labels)?;
             let Some(class) = class.filter(|&class| self.candidates.counts(class, score)) else { continue };
-            let place = self.boxes.place(boxes.four(row, 0), geometry);
+            let place = self.reading.boxes.place(boxes.four(row, 0), geometry);
             let origin = Origin { tensor: &scores.name, at, row };
             self.candidates.push(origin, class, score, place, geometry)?;
         }
@@ -172,8 +173,7 @@ pub(super) struct Table {
     columns: Columns,
     width: usize,
     count_part: Option<Part>,
-    boxes: Boxes,
-    first_class: u32,
+    reading: Reading,
     candidates: Candidates,
 }
 
@@ -186,13 +186,14 @@ impl Table {
         let taken = [part.index];
         let count = |spec: &TensorSpec| Dims::of_spec(spec).axes().len() <= 2;
         let count_part = setup.search(&Search { except: &taken, ..COUNT }, "[1]", count).ok();
+        let reading = Reading::new(decode, usual.format, usual.range, usual.first_class);
+        reading.boxes.check(setup, &part)?;
         Ok(Self {
             part,
             columns: layout,
             width,
             count_part,
-            boxes: Boxes::new(decode, usual.format, usual.range),
-            first_class: decode.first_class.unwrap_or(usual.first_class),
+            reading,
             candidates: Candidates::new(setup, Nms::Off),
         })
     }
@@ -220,8 +221,7 @@ impl Decoder for Table {
         matrix.rows = counted(self.count_part.as_ref(), outputs, matrix.rows)?;
         finite(output, matrix.rows * self.width)?;
         self.candidates.clear();
-        let reading = (self.boxes, self.first_class);
-        end2end::collect(&mut self.candidates, &self.part, &matrix, self.columns, reading, geometry)?;
+        end2end::collect(&mut self.candidates, &self.part, &matrix, self.columns, self.reading, geometry)?;
         self.candidates.finish(found);
         Ok(())
     }

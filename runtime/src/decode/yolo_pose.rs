@@ -4,8 +4,8 @@
 //!
 //! With exactly two classes, `[1, n, 6 + d × keypoints]` could be either; it is read as end to end.
 
-use super::boxes::Boxes;
 use super::candidates::{Candidates, keypoint};
+use super::end2end::Reading as Rows;
 use super::end2end::{self, Columns};
 use super::outputs::{Dims, Matrix, Order, Part, Setup};
 use super::yolov8::Dense;
@@ -22,7 +22,7 @@ pub(super) struct YoloPose {
 
 enum Reading {
     Dense(Dense),
-    End2end { part: Part, boxes: Boxes, candidates: Candidates },
+    End2end { part: Part, rows: Rows, candidates: Candidates },
 }
 
 impl YoloPose {
@@ -33,7 +33,7 @@ impl YoloPose {
         let reading = match end2end {
             Ok(part) if is_end2end(&setup.dims(&part), keypoints) => Reading::End2end {
                 part,
-                boxes: Boxes::new(&setup.manifest.decode, BoxFormat::Xyxy, ValueRange::Input),
+                rows: Rows::new(&setup.manifest.decode, BoxFormat::Xyxy, ValueRange::Input, 0),
                 candidates: Candidates::new(setup, Nms::Off),
             },
             _ => {
@@ -57,7 +57,7 @@ impl Decoder for YoloPose {
                 let (matrix, first) = dense.collect(outputs, geometry)?;
                 dense.candidates.finish_with(found, |row| points(&matrix, row, first, count, geometry));
             }
-            Reading::End2end { part, boxes, candidates } => {
+            Reading::End2end { part, rows, candidates } => {
                 let output = part.read(outputs)?;
                 let matrix = Matrix::of(output, Order::Rows, |columns| is_wide(columns, count))
                     .filter(|matrix| matrix.order == Order::Rows)
@@ -71,7 +71,7 @@ impl Decoder for YoloPose {
                     })?;
                 candidates.clear();
                 let columns = Columns { bbox: 0, score: 4, class: 5 };
-                end2end::collect(candidates, part, &matrix, columns, (*boxes, 0), geometry)?;
+                end2end::collect(candidates, part, &matrix, columns, *rows, geometry)?;
                 candidates.finish_with(found, |row| points(&matrix, row, 6, count, geometry));
             }
         }
