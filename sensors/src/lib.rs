@@ -4,6 +4,7 @@
 //! - [`clock`]: monotonic and wall time, the only place either is read.
 //! - [`frame`]: one picture, its geometry checked, its copies counted.
 //! - [`source`]: the trait behind which every camera, stream, recording and image stands.
+//! - [`jpeg`]: a whole picture or an error, for still images and MJPEG cameras and recordings.
 //! - [`rtsp`]: network cameras.
 //! - [`h264`]: what recordings and network cameras are decoded by.
 //!
@@ -13,8 +14,7 @@ pub mod clock;
 pub mod frame;
 #[cfg(feature = "h264")]
 pub mod h264;
-#[cfg(feature = "rtsp")]
-mod jpeg;
+pub mod jpeg;
 #[cfg(feature = "rtsp")]
 pub mod rtsp;
 pub mod source;
