@@ -35,7 +35,9 @@ impl Orientation {
             (a, 0, 0, d) if a != 0 && d != 0 => {
                 Some(Self { transposed: false, flipped_x: a < 0, flipped_y: d < 0 })
             }
-            (0, b, c, 0) if b != 0 && c != 0 => Some(Self { transposed: true, flipped_x: b < 0, flipped_y: c < 0 }),
+            (0, b, c, 0) if b != 0 && c != 0 => {
+                Some(Self { transposed: true, flipped_x: b < 0, flipped_y: c < 0 })
+            }
             _ => None,
         }
     }
@@ -54,7 +56,14 @@ impl Orientation {
     ///
     /// # Panics
     /// Where a slice is shorter than the sizes say; they are checked by the callers.
-    pub(crate) fn place(self, stored: &[u8], stride: usize, size: (usize, usize), pixel: usize, upright: &mut [u8]) {
+    pub(crate) fn place(
+        self,
+        stored: &[u8],
+        stride: usize,
+        size: (usize, usize),
+        pixel: usize,
+        upright: &mut [u8],
+    ) {
         let (width, height) = size;
         if self.is_upright() {
             for (y, row) in upright.chunks_exact_mut(width * pixel).take(height).enumerate() {
