@@ -16,8 +16,9 @@ mod picture;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use picture::is_picture;
+pub(crate) use list::is_glob;
 pub use picture::read;
+pub(crate) use picture::{has_picture_name, is_picture};
 
 /// How pictures are shown.
 #[derive(Clone, Debug, Default)]

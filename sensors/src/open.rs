@@ -44,7 +44,11 @@ pub struct OpenOptions {
 /// # Errors
 /// Those of the source, and [`SourceError::Unsupported`] for a `spec` of no known kind, or an option that does not
 /// concern it.
-pub fn open(spec: &str, options: &OpenOptions, clock: Arc<dyn Clock>) -> Result<Box<dyn FrameSource>, SourceError> {
+pub fn open(
+    spec: &str,
+    options: &OpenOptions,
+    clock: Arc<dyn Clock>,
+) -> Result<Box<dyn FrameSource>, SourceError> {
     if let Some(pattern) = spec.strip_prefix("pattern:") {
         return self::pattern(spec, pattern, options, clock);
     }
@@ -118,20 +122,31 @@ fn pictures(
     clock: Arc<dyn Clock>,
 ) -> Result<Box<dyn FrameSource>, SourceError> {
     let what = path.display().to_string();
-    refuse(&what, "pictures have no times", &[("from", options.from.is_some()), ("to", options.to.is_some())])?;
-    let source = ImageSource::open(path, ImageOptions { name: options.name.clone(), looped: options.looped }, clock)?;
+    refuse(
+        &what,
+        "pictures have no times",
+        &[("from", options.from.is_some()), ("to", options.to.is_some())],
+    )?;
+    let source =
+        ImageSource::open(path, ImageOptions { name: options.name.clone(), looped: options.looped }, clock)?;
     Ok(Box::new(source))
 }
 
+/// A network camera with everything by default; log-in and limits need a configuration file.
 #[cfg(feature = "rtsp")]
 fn stream(
     spec: &str,
     scheme: &str,
-    _options: &OpenOptions,
-    _clock: Arc<dyn Clock>,
+    options: &OpenOptions,
+    clock: Arc<dyn Clock>,
 ) -> Result<Box<dyn FrameSource>, SourceError> {
-    let _ = spec;
-    Err(unknown_scheme(scheme))
+    use crate::rtsp::{RtspConfig, RtspSource};
+
+    if !matches!(scheme, "rtsp" | "rtsps") {
+        return Err(unknown_scheme(scheme));
+    }
+    let name = options.name.as_deref().unwrap_or("rtsp");
+    Ok(Box::new(RtspSource::open(&RtspConfig::new(name, spec), clock)?))
 }
 
 #[cfg(not(feature = "rtsp"))]
@@ -142,6 +157,19 @@ fn stream(
     _clock: Arc<dyn Clock>,
 ) -> Result<Box<dyn FrameSource>, SourceError> {
     Err(unknown_scheme(scheme))
+}
+
+/// A camera of this machine with everything by default; format and controls need a configuration file.
+fn camera(
+    spec: &str,
+    _options: &OpenOptions,
+    _clock: Arc<dyn Clock>,
+) -> Result<Box<dyn FrameSource>, SourceError> {
+    Err(SourceError::Unsupported {
+        what: spec.to_owned(),
+        problem: "this build reads no V4L2 cameras".to_owned(),
+        advice: "give a recording, pictures, an address or pattern:".to_owned(),
+    })
 }
 
 /// Never with the address itself, which may hold credentials.
@@ -166,7 +194,8 @@ fn pattern(
     let wrong = || SourceError::Unsupported {
         what: spec.to_owned(),
         problem: "no size, rate and format of a test pattern".to_owned(),
-        advice: "write pattern:1280x720@30,i420 (or yuyv, uyvy, nv12, grey, rgb, bgr), or leave parts out".to_owned(),
+        advice: "write pattern:1280x720@30,i420 (or yuyv, uyvy, nv12, grey, rgb, bgr), or leave parts out"
+            .to_owned(),
     };
     let mut chosen = PatternOptions { realtime: options.realtime, ..PatternOptions::default() };
     if let Some(name) = &options.name {

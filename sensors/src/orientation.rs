@@ -56,7 +56,14 @@ impl Orientation {
     ///
     /// # Panics
     /// Where a slice is shorter than the sizes say; they are checked by the callers.
-    pub(crate) fn place(self, stored: &[u8], stride: usize, size: (usize, usize), pixel: usize, upright: &mut [u8]) {
+    pub(crate) fn place(
+        self,
+        stored: &[u8],
+        stride: usize,
+        size: (usize, usize),
+        pixel: usize,
+        upright: &mut [u8],
+    ) {
         if self.is_upright() {
             let row = size.0 * pixel;
             for (y, target) in upright.chunks_exact_mut(row).take(size.1).enumerate() {

@@ -172,7 +172,10 @@ fn check(options: &PatternOptions) -> Result<(), SourceError> {
         return Err(refused(format!("a test pattern of {width}x{height} pixels"), advice));
     }
     if !(0.1..=1000.0).contains(&options.rate) {
-        return Err(refused(format!("{} frames per second", options.rate), "0.1 to 1000 are possible".to_owned()));
+        return Err(refused(
+            format!("{} frames per second", options.rate),
+            "0.1 to 1000 are possible".to_owned(),
+        ));
     }
     Ok(())
 }

@@ -61,7 +61,8 @@ impl<R: std::io::Read + Seek> H264<R> {
             return Err(H264Error::Unsupported(obstacle).of(what));
         }
         let facts = facts(&track, track.orientation.size(parameters.size.unwrap_or(track.size)));
-        let decoder = decoder(what, &track)?;
+        let decoder =
+            H264Decoder::new(Delay::Ordered).map_err(|error| error.of(what))?.turned(track.orientation);
         Ok(Self {
             what: what.to_owned(),
             input,
@@ -99,9 +100,8 @@ impl<R: std::io::Read + Seek> H264<R> {
         };
         if units.idr && self.damaged {
             self.drain(pool);
-            match decoder(&self.what, &self.track) {
-                Ok(decoder) => self.decoder = decoder,
-                Err(error) => return self.skip(sample.shown, error),
+            if let Err(error) = self.decoder.restart() {
+                return self.skip(sample.shown, error.of(&self.what));
             }
             (self.damaged, self.fresh) = (false, true);
         }
@@ -227,7 +227,7 @@ impl<R: std::io::Read + Seek + Send> Reader for H264<R> {
     fn seek(&mut self, position: Duration) -> Result<(), SourceError> {
         let key = |sample: &Sample| sample.key && self.track.position(sample.shown) <= position;
         self.next = self.track.samples.iter().rposition(key).unwrap_or(0);
-        self.decoder = decoder(&self.what, &self.track)?;
+        self.decoder.restart().map_err(|error| error.of(&self.what))?;
         (self.fresh, self.flushed, self.damaged) = (true, false, false);
         self.times.clear();
         self.ready.clear();
@@ -236,11 +236,6 @@ impl<R: std::io::Read + Seek + Send> Reader for H264<R> {
 }
 
 const START: [u8; 4] = [0, 0, 0, 1];
-
-fn decoder(what: &str, track: &Track) -> Result<H264Decoder, SourceError> {
-    let decoder = H264Decoder::new(Delay::Ordered).map_err(|error| error.of(what))?;
-    Ok(decoder.turned(track.orientation))
-}
 
 fn facts(track: &Track, size: (u32, u32)) -> Facts {
     let frames = track.frames();

@@ -24,8 +24,9 @@ pub(super) fn files(spec: &Path) -> Result<(Vec<PathBuf>, bool), SourceError> {
         return Err(SourceError::Unsupported {
             what,
             problem: "no picture there".to_owned(),
-            advice: "JPEG, PNG and BMP files are read; folders inside a folder are not searched (`**/*.jpg` does)"
-                .to_owned(),
+            advice:
+                "JPEG, PNG and BMP files are read; folders inside a folder are not searched (`**/*.jpg` does)"
+                    .to_owned(),
         });
     }
     pictures.sort_by(|a, b| natural(a.as_os_str(), b.as_os_str()));

@@ -36,11 +36,14 @@ pub(crate) fn is_picture(head: &[u8]) -> bool {
 
 /// Whether a file in a folder is meant as a picture: by its content or, so that a damaged one is told, by its name.
 pub(super) fn is_meant(file: &Path) -> bool {
-    let Ok(metadata) = std::fs::metadata(file) else { return false };
-    let named = file.extension().is_some_and(|extension| {
-        ["jpg", "jpeg", "jpe", "png", "bmp"].iter().any(|name| extension.eq_ignore_ascii_case(name))
-    });
-    metadata.is_file() && (named || head(file).is_some_and(|head| is_picture(&head)))
+    let there = std::fs::metadata(file).is_ok_and(|metadata| metadata.is_file());
+    there && (has_picture_name(file) || head(file).is_some_and(|head| is_picture(&head)))
+}
+
+/// Whether the file is named as a picture is.
+pub(crate) fn has_picture_name(file: &Path) -> bool {
+    let Some(extension) = file.extension() else { return false };
+    ["jpg", "jpeg", "jpe", "png", "bmp"].iter().any(|name| extension.eq_ignore_ascii_case(name))
 }
 
 /// Reads the picture in `file`.
@@ -143,7 +146,8 @@ fn orientation_of(decoder: &mut (impl ImageDecoder + ?Sized)) -> Orientation {
 }
 
 fn png<'a>(what: &str, bytes: &'a [u8]) -> Result<PngDecoder<Cursor<&'a [u8]>>, SourceError> {
-    let decoder = PngDecoder::with_limits(Cursor::new(bytes), limits()).map_err(|error| damaged(what, &error))?;
+    let decoder =
+        PngDecoder::with_limits(Cursor::new(bytes), limits()).map_err(|error| damaged(what, &error))?;
     check(what, decoder.dimensions(), bytes.len() as u64, PNG_PIXELS_PER_BYTE)?;
     Ok(decoder)
 }
@@ -163,11 +167,15 @@ const BMP_PIXELS_PER_BYTE: u64 = 128;
 fn check(what: &str, (width, height): (u32, u32), file: u64, per_byte: u64) -> Result<(), SourceError> {
     let pixels = u64::from(width) * u64::from(height);
     if width == 0 || height == 0 || width > MAX_SIDE || height > MAX_SIDE || pixels > MAX_PIXELS {
-        let problem = format!("{width}x{height} pixels: each side must be 1 to {MAX_SIDE}, all at most {MAX_PIXELS}");
+        let problem =
+            format!("{width}x{height} pixels: each side must be 1 to {MAX_SIDE}, all at most {MAX_PIXELS}");
         return Err(malformed(what, problem));
     }
     if pixels > file.saturating_mul(per_byte) {
-        return Err(malformed(what, format!("claims {width}x{height} pixels, which {file} bytes cannot hold")));
+        return Err(malformed(
+            what,
+            format!("claims {width}x{height} pixels, which {file} bytes cannot hold"),
+        ));
     }
     Ok(())
 }
@@ -204,11 +212,18 @@ fn decode(what: &str, mut decoder: impl ImageDecoder, pool: &BufferPool) -> Resu
     // Of two bytes, in the machine's order, the higher is kept.
     let kept = if sample == 2 && cfg!(target_endian = "little") { 1 } else { 0 };
     let mut upright = pool.take(width * height * to);
-    orientation.convert(&stored, width * from, (width, height), (from, to), upright.bytes_mut(), |pixel, target| {
-        for (channel, value) in target.iter_mut().enumerate() {
-            *value = pixel[channel * sample + kept];
-        }
-    });
+    orientation.convert(
+        &stored,
+        width * from,
+        (width, height),
+        (from, to),
+        upright.bytes_mut(),
+        |pixel, target| {
+            for (channel, value) in target.iter_mut().enumerate() {
+                *value = pixel[channel * sample + kept];
+            }
+        },
+    );
     Ok(Picture { format, colour, size: orientation.size(size), buffer: upright, copies: 1 })
 }
 
@@ -227,7 +242,10 @@ fn unknown(what: &str, bytes: &[u8]) -> SourceError {
     }
     SourceError::Unsupported {
         what: what.to_owned(),
-        problem: format!("begins with `{}`, which is no JPEG, PNG or BMP", bytes[..bytes.len().min(8)].escape_ascii()),
+        problem: format!(
+            "begins with `{}`, which is no JPEG, PNG or BMP",
+            bytes[..bytes.len().min(8)].escape_ascii()
+        ),
         advice: "convert it to one of them".to_owned(),
     }
 }

@@ -19,8 +19,16 @@ pub enum Bar {
 
 impl Bar {
     /// From left to right.
-    pub const ALL: [Self; 8] =
-        [Self::White, Self::Yellow, Self::Cyan, Self::Green, Self::Magenta, Self::Red, Self::Blue, Self::Black];
+    pub const ALL: [Self; 8] = [
+        Self::White,
+        Self::Yellow,
+        Self::Cyan,
+        Self::Green,
+        Self::Magenta,
+        Self::Red,
+        Self::Blue,
+        Self::Black,
+    ];
 
     /// Red, green, blue.
     pub const fn rgb(self) -> [u8; 3] {
@@ -80,7 +88,8 @@ pub(super) fn bars(format: PixelFormat, (width, height): (u32, u32)) -> Vec<u8> 
     let mut bytes = vec![0; Frame::packed_layout(format, width, height).1];
     let edge = |bar: usize| (width as usize * bar / 8) & !1;
     for (index, bar) in Bar::ALL.into_iter().enumerate() {
-        let rect = Rect { x: edge(index), y: 0, width: edge(index + 1) - edge(index), height: height as usize };
+        let rect =
+            Rect { x: edge(index), y: 0, width: edge(index + 1) - edge(index), height: height as usize };
         fill(format, (width, height), &mut bytes, &rect, bar);
     }
     bytes
@@ -151,7 +160,9 @@ fn fill(format: PixelFormat, (width, height): (u32, u32), bytes: &mut [u8], rect
         for row in rect.y / down..(rect.y + rect.height) / down {
             let start = layout.offset + row * layout.stride + rect.x / across * sample.len();
             let length = rect.width / across * sample.len();
-            bytes[start..start + length].chunks_exact_mut(sample.len()).for_each(|at| at.copy_from_slice(sample));
+            bytes[start..start + length]
+                .chunks_exact_mut(sample.len())
+                .for_each(|at| at.copy_from_slice(sample));
         }
     }
 }
