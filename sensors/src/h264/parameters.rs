@@ -12,6 +12,8 @@ use crate::frame::{Colour, Matrix, Range};
 pub struct Parameters {
     /// Matrix and range of the video signal; BT.601 limited where not said.
     pub colour: Colour,
+    /// Pixels across and down, cropped, as stored; where said.
+    pub size: Option<(u32, u32)>,
     /// Whether pictures cannot be displayed in another order than they are coded: Baseline profile, or picture order
     /// count type 2. A promise made in the usability information (no re-ordered frames) does not count, since openh264
     /// re-orders by picture order count all the same.
@@ -25,7 +27,7 @@ pub struct Parameters {
 impl Parameters {
     /// Reads `unit` (a NAL unit without its start code) if it is a sequence parameter set; one that breaks the standard
     /// counts as saying nothing.
-    pub(super) fn of_unit(unit: &[u8]) -> Option<Self> {
+    pub(crate) fn of_unit(unit: &[u8]) -> Option<Self> {
         const SEQUENCE_PARAMETER_SET: u8 = 7;
         let (header, _) = unit.split_first()?;
         if header & 0x1f != SEQUENCE_PARAMETER_SET {
@@ -57,6 +59,7 @@ impl Parameters {
                     _ => Range::Limited,
                 },
             },
+            size: set.pixel_dimensions().ok(),
             keeps_order: u8::from(set.profile_idc) == BASELINE
                 || matches!(set.pic_order_cnt, PicOrderCntType::TypeTwo),
             period: period(set),
