@@ -4,6 +4,7 @@
 //! - [`clock`]: monotonic and wall time, the only place either is read.
 //! - [`frame`]: one picture, its geometry checked, its copies counted.
 //! - [`source`]: the trait behind which every camera, stream, recording and image stands.
+//! - [`v4l2`]: cameras.
 //! - [`jpeg`]: a whole picture or an error, for still images and MJPEG cameras and recordings.
 //! - [`rtsp`]: network cameras.
 //! - [`h264`]: what recordings and network cameras are decoded by.
@@ -18,3 +19,4 @@ pub mod jpeg;
 #[cfg(feature = "rtsp")]
 pub mod rtsp;
 pub mod source;
+pub mod v4l2;
