@@ -77,7 +77,9 @@ pub enum DetectError {
         model: String,
     },
     /// The box cannot be looked into.
-    #[error("box {bbox:?}: expected x1 < x2 and y1 < y2, finite, at least partly inside the {width}x{height} picture")]
+    #[error(
+        "box {bbox:?}: expected x1 < x2 and y1 < y2, finite, at least partly inside the {width}x{height} picture"
+    )]
     BadBox {
         /// x1, y1, x2, y2 as given.
         bbox: [f32; 4],
@@ -166,7 +168,12 @@ impl Detector {
     ///
     /// # Errors
     /// As [`Detector::detect`], and [`DetectError::BadBox`].
-    pub fn detect_in(&mut self, frame: &Frame, bbox: [f32; 4], found: &mut Vec<Detection>) -> Result<StageTimes, DetectError> {
+    pub fn detect_in(
+        &mut self,
+        frame: &Frame,
+        bbox: [f32; 4],
+        found: &mut Vec<Detection>,
+    ) -> Result<StageTimes, DetectError> {
         let _ = bbox;
         self.detect(frame, found)
     }
@@ -176,7 +183,12 @@ impl Detector {
     ///
     /// # Errors
     /// As [`Detector::detect`], and [`DetectError::BadBox`].
-    pub fn detect_region(&mut self, frame: &Frame, region: [i32; 4], found: &mut Vec<Detection>) -> Result<StageTimes, DetectError> {
+    pub fn detect_region(
+        &mut self,
+        frame: &Frame,
+        region: [i32; 4],
+        found: &mut Vec<Detection>,
+    ) -> Result<StageTimes, DetectError> {
         let _ = region;
         self.detect(frame, found)
     }
