@@ -21,6 +21,7 @@ use std::path::Path;
 use crate::infer::{BackendKind, InferError, ModelFile, PlanOptions, TensorSpec, backend};
 
 pub use check::check;
+pub(crate) use check::picture;
 pub use draft::{Draft, Note, draft};
 pub use ultralytics::Ultralytics;
 
