@@ -12,6 +12,13 @@
 pub mod commands;
 pub mod decode;
 pub mod detection;
+pub mod detector;
+pub mod draw;
 pub mod exit;
 pub mod infer;
+pub mod model;
+pub mod output;
+pub mod percentiles;
 pub mod prepare;
+pub mod report;
+pub mod video;

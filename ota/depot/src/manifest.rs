@@ -6,6 +6,8 @@
 mod check;
 mod decode;
 mod input;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

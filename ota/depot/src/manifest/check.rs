@@ -84,7 +84,7 @@ impl Manifest {
             return refuse("keypoints", format!("{} names", self.keypoints.len()), expected);
         }
         for (role, labels) in &self.roles {
-            for label in labels.iter().filter(|label| self.class_of(label).is_none()) {
+            if let Some(label) = labels.iter().find(|label| self.class_of(label).is_none()) {
                 return refuse(&format!("roles.{role}"), format!("{label:?}"), "a label of this model");
             }
         }
