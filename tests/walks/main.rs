@@ -1,4 +1,5 @@
 //! See tests/README.md.
 
+mod decoders;
 #[cfg(feature = "rtsp")]
 mod rtsp;
