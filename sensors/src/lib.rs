@@ -5,12 +5,16 @@
 //! - [`frame`]: one picture, its geometry checked, its copies counted.
 //! - [`source`]: the trait behind which every camera, stream, recording and image stands.
 //! - [`jpeg`]: a whole picture or an error, for still images and MJPEG cameras and recordings.
+//! - [`clip`]: recorded video, paced or as fast as it decodes.
+//! - [`orientation`]: how a picture is turned to stand upright.
 //!
 //! Not here: what a picture shows (runtime), and the ego speed from CAN, which has no code yet.
 
+pub mod clip;
 pub mod clock;
 pub mod frame;
 #[cfg(feature = "h264")]
 pub mod h264;
 pub mod jpeg;
+pub mod orientation;
 pub mod source;
