@@ -7,6 +7,8 @@
 //! - [`jpeg`]: a whole picture or an error, for still images and MJPEG cameras and recordings.
 //! - [`clip`]: recorded video, paced or as fast as it decodes.
 //! - [`orientation`]: how a picture is turned to stand upright.
+//! - [`rtsp`]: network cameras.
+//! - [`h264`]: what recordings and network cameras are decoded by.
 //!
 //! Not here: what a picture shows (runtime), and the ego speed from CAN, which has no code yet.
 
@@ -17,4 +19,6 @@ pub mod frame;
 pub mod h264;
 pub mod jpeg;
 pub mod orientation;
+#[cfg(feature = "rtsp")]
+pub mod rtsp;
 pub mod source;

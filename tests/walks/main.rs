@@ -1,1 +1,4 @@
 //! See tests/README.md.
+
+#[cfg(feature = "rtsp")]
+mod rtsp;
