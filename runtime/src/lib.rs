@@ -9,9 +9,12 @@
 //! [`detector`] runs the three in a row for one model. [`model`] reads an ONNX file and its manifest before that.
 //! `intake`, `decide`, `act`, `guard` and `capture` have no code yet.
 
-pub mod decode;
 pub mod commands;
+pub mod decode;
 pub mod detection;
+pub mod detector;
+pub mod draw;
 pub mod exit;
 pub mod infer;
+pub mod model;
 pub mod prepare;

@@ -10,7 +10,8 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("STOPLINE_LOG").unwrap_or_else(|_| cli.log_level().into()),
+            tracing_subscriber::EnvFilter::try_from_env("STOPLINE_LOG")
+                .unwrap_or_else(|_| cli.log_level().into()),
         )
         .without_time()
         .with_target(false)

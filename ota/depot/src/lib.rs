@@ -1,7 +1,9 @@
 //! **What both processes agree lies on disk.** Sync, no network. May import `stopline-tuf` only.
 //!
 //! - [`manifest`]: what a model is and how it wants to be fed and read.
+//! - [`record`]: what one frame showed, by which model, and what it cost.
 //!
 //! Belongs here and has no code yet: model bundle, slots with their journal, verdicts and approvals, spool, outbox, health.
 
 pub mod manifest;
+pub mod record;

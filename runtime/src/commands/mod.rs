@@ -14,8 +14,10 @@ use crate::exit::Failure;
 /// Sees stop signs, pedestrians and falls on a car or camera board. Not a certified safety system.
 #[derive(Parser, Debug)]
 #[command(name = "stopline", version, propagate_version = true, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 done, 1 internal fault, 2 wrong command line, 3 unreadable picture, recording or \
-                        dataset, 4 unusable model or manifest, 5 camera or stream lost, 6 result not written.")]
+#[command(
+    after_help = "Exit codes: 0 done, 1 internal fault, 2 wrong command line, 3 unreadable picture, recording or \
+                        dataset, 4 unusable model or manifest, 5 camera or stream lost, 6 result not written."
+)]
 pub struct Cli {
     /// Say more (-v) or everything (-vv) on stderr; STOPLINE_LOG overrides.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]

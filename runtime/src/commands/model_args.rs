@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+
+use crate::detector::DetectorOptions;
+use crate::infer::BackendKind;
 
 /// Which model, fed and read how, by which engine.
 #[derive(Args, Debug, Clone)]
@@ -24,11 +27,15 @@ pub struct ModelArgs {
     pub threads: u16,
 }
 
-/// The engines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum BackendKind {
-    /// Built in, pure Rust.
-    Tract,
-    /// ONNX Runtime, loaded from `--ort-library`; needs the cargo feature `ort`.
-    Ort,
+impl ModelArgs {
+    /// The same for [`Detector::load`](crate::detector::Detector::load).
+    pub fn options(&self) -> DetectorOptions {
+        DetectorOptions {
+            model: self.model.clone(),
+            manifest: self.manifest.clone(),
+            backend: self.backend,
+            library: self.ort_library.clone(),
+            threads: usize::from(self.threads),
+        }
+    }
 }

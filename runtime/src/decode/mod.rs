@@ -38,7 +38,12 @@ pub trait Decoder: Send {
     ///
     /// # Errors
     /// [`DecodeError::NotFinite`] makes the frame invalid; nothing is appended then.
-    fn decode(&mut self, outputs: &[Output], geometry: &Geometry, found: &mut Vec<Detection>) -> Result<(), DecodeError>;
+    fn decode(
+        &mut self,
+        outputs: &[Output],
+        geometry: &Geometry,
+        found: &mut Vec<Detection>,
+    ) -> Result<(), DecodeError>;
 }
 
 /// The decoder for `manifest`, after checking that `outputs` (of the plan) fit it.

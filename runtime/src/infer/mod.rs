@@ -6,6 +6,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
+/// The engines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum BackendKind {
+    /// Built in, pure Rust.
+    Tract,
+    /// ONNX Runtime, loaded from a library that is named; needs the cargo feature `ort`.
+    Ort,
+}
+
 /// An engine.
 pub trait Backend: Send + Sync {
     /// `tract`, `ort`.
