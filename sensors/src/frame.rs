@@ -164,7 +164,9 @@ pub enum FrameError {
         row: usize,
     },
     /// The buffer ends before the plane does.
-    #[error("plane {plane} of a {width}x{height} {format:?} frame needs {needed} bytes, the buffer has {found}")]
+    #[error(
+        "plane {plane} of a {width}x{height} {format:?} frame needs {needed} bytes, the buffer has {found}"
+    )]
     Short {
         /// The format.
         format: PixelFormat,
@@ -232,7 +234,8 @@ impl Frame {
             if layout.stride < row {
                 return Err(FrameError::Stride { format, plane, stride: layout.stride, row });
             }
-            let needed = layout.stride.saturating_mul(rows - 1).saturating_add(row).saturating_add(layout.offset);
+            let needed =
+                layout.stride.saturating_mul(rows - 1).saturating_add(row).saturating_add(layout.offset);
             if needed > buffer.len() {
                 return Err(FrameError::Short { format, plane, width, height, needed, found: buffer.len() });
             }
@@ -307,7 +310,11 @@ impl Frame {
 
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Frame({}#{} {}x{} {:?})", self.meta.source, self.meta.sequence, self.width, self.height, self.format)
+        write!(
+            f,
+            "Frame({}#{} {}x{} {:?})",
+            self.meta.source, self.meta.sequence, self.width, self.height, self.format
+        )
     }
 }
 

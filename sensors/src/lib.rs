@@ -4,9 +4,11 @@
 //! - [`clock`]: monotonic and wall time, the only place either is read.
 //! - [`frame`]: one picture, its geometry checked, its copies counted.
 //! - [`source`]: the trait behind which every camera, stream, recording and image stands.
+//! - [`jpeg`]: a whole picture or an error, for still images and MJPEG cameras and recordings.
 //!
 //! Not here: what a picture shows (runtime), and the ego speed from CAN, which has no code yet.
 
 pub mod clock;
 pub mod frame;
+pub mod jpeg;
 pub mod source;
