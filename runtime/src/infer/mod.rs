@@ -3,8 +3,35 @@
 //! A [`Backend`] turns a model file into a [`Plan`], which is immutable and shared; a plan opens [`Session`]s, one per
 //! thread, which hold the scratch memory. All back ends pass the same suite (`tests/`).
 
+#[cfg(feature = "tract")]
+pub(crate) mod graph;
+#[cfg(feature = "ort")]
+mod ort;
+#[cfg(feature = "tract")]
+mod tract;
+
 use std::path::Path;
 use std::sync::Arc;
+
+/// The engine `kind`; ONNX Runtime is loaded from `library`, once per process.
+///
+/// # Errors
+/// [`InferError::Engine`] where the engine is not built in, the library is missing, is not ONNX Runtime or is too old.
+pub fn backend(kind: BackendKind, library: Option<&Path>) -> Result<Box<dyn Backend>, InferError> {
+    match kind {
+        #[cfg(feature = "tract")]
+        BackendKind::Tract => Ok(Box::new(tract::Tract)),
+        #[cfg(feature = "ort")]
+        BackendKind::Ort => ort::OnnxRuntime::load(library).map(|engine| Box::new(engine) as Box<dyn Backend>),
+        #[allow(unreachable_patterns, reason = "reached where an engine is left out of the build")]
+        left_out => {
+            let _ = library;
+            let backend = left_out.name();
+            let problem = format!("not built in; build with `--features {backend}`");
+            Err(InferError::Engine { backend, problem })
+        }
+    }
+}
 
 /// The engines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -13,6 +40,16 @@ pub enum BackendKind {
     Tract,
     /// ONNX Runtime, loaded from a library that is named; needs the cargo feature `ort`.
     Ort,
+}
+
+impl BackendKind {
+    /// `tract`, `ort`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tract => "tract",
+            Self::Ort => "ort",
+        }
+    }
 }
 
 /// An engine.
@@ -43,11 +80,14 @@ pub struct PlanOptions {
     pub input_shapes: Vec<(String, Vec<usize>)>,
     /// Threads one run may use.
     pub threads: usize,
+    /// Execution providers to try before the CPU, strongest wish first (`XNNPACK`, `CUDA`, `TensorRT`, …); ONNX Runtime
+    /// only.
+    pub providers: Vec<String>,
 }
 
 impl Default for PlanOptions {
     fn default() -> Self {
-        Self { input_shapes: Vec::new(), threads: 1 }
+        Self { input_shapes: Vec::new(), threads: 1, providers: Vec::new() }
     }
 }
 
@@ -94,6 +134,21 @@ pub struct TensorSpec {
     pub shape: Vec<Option<usize>>,
 }
 
+impl std::fmt::Display for TensorSpec {
+    /// `f32 [1, 3, ?, ?]`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} [", self.element)?;
+        for (axis, size) in self.shape.iter().enumerate() {
+            let comma = if axis == 0 { "" } else { ", " };
+            match size {
+                Some(size) => write!(f, "{comma}{size}")?,
+                None => write!(f, "{comma}?")?,
+            }
+        }
+        write!(f, "]")
+    }
+}
+
 /// Type of a tensor's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Element {
@@ -113,6 +168,21 @@ pub enum Element {
     Bool,
     /// IEEE 754 double precision.
     F64,
+}
+
+impl std::fmt::Display for Element {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::U8 => "u8",
+            Self::I8 => "i8",
+            Self::I32 => "i32",
+            Self::I64 => "i64",
+            Self::Bool => "bool",
+            Self::F64 => "f64",
+        })
+    }
 }
 
 /// An input tensor, dense, in row-major order. Kept and refilled from frame to frame.
@@ -220,4 +290,32 @@ pub enum InferError {
         /// What it said.
         problem: String,
     },
+}
+
+/// Refuses `inputs` that are not what the plan wants, before an engine sees them.
+#[cfg(any(feature = "tract", feature = "ort"))]
+fn check_inputs(specs: &[TensorSpec], inputs: &[Tensor]) -> Result<(), InferError> {
+    if inputs.len() != specs.len() {
+        let names: Vec<_> = specs.iter().map(|spec| spec.name.as_str()).collect();
+        return Err(InferError::Input {
+            name: names.join(", "),
+            expected: format!("{} tensors", specs.len()),
+            found: inputs.len().to_string(),
+        });
+    }
+    for (spec, input) in specs.iter().zip(inputs) {
+        let fits = input.shape.len() == spec.shape.len()
+            && input.shape.iter().zip(&spec.shape).all(|(found, wanted)| wanted.is_none_or(|wanted| wanted == *found))
+            && input.data.element() == spec.element;
+        if !fits {
+            let found = format!("{} {:?}", input.data.element(), input.shape);
+            return Err(InferError::Input { name: spec.name.clone(), expected: spec.to_string(), found });
+        }
+        let values: usize = input.shape.iter().product();
+        if input.data.len() != values {
+            let expected = format!("{values} values for {:?}", input.shape);
+            return Err(InferError::Input { name: spec.name.clone(), expected, found: input.data.len().to_string() });
+        }
+    }
+    Ok(())
 }
