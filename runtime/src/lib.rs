@@ -17,4 +17,6 @@ pub mod draw;
 pub mod exit;
 pub mod infer;
 pub mod model;
+pub mod output;
 pub mod prepare;
+pub mod video;
