@@ -134,6 +134,16 @@ impl Detector {
     /// # Errors
     /// [`LoadError`] names the file, and the line, key, node or tensor.
     pub fn load(options: &DetectorOptions) -> Result<Self, LoadError> {
+        Self::load_with(options, |_| ())
+    }
+
+    /// As [`Detector::load`], with thresholds or the like changed by `adjust` between the checks of the manifest and the
+    /// choice of the decoder.
+    ///
+    /// # Errors
+    /// As [`Detector::load`].
+    pub fn load_with(options: &DetectorOptions, adjust: impl FnOnce(&mut Manifest)) -> Result<Self, LoadError> {
+        let _ = adjust;
         let path = options.model.display().to_string();
         let cause = std::io::ErrorKind::Unsupported.into();
         Err(LoadError::Read { path, cause })
