@@ -10,5 +10,7 @@
 
 pub mod clock;
 pub mod frame;
+#[cfg(feature = "h264")]
+pub mod h264;
 pub mod jpeg;
 pub mod source;

@@ -3,6 +3,8 @@
 //! What a test needs from the machine it asks for here. What is missing is never passed silently: [`skip`] says so, and
 //! `tests/run` counts it.
 
+pub mod source_suite;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -49,7 +51,11 @@ pub fn skip<T>(reason: &str) -> Option<T> {
 pub fn stopline() -> PathBuf {
     let test = std::env::current_exe().expect("a running program has a path");
     let program = test.ancestors().nth(2).map(|folder| folder.join("stopline")).unwrap_or_default();
-    assert!(program.exists(), "{} is not built: run tests/run, or cargo build with the tests' features", program.display());
+    assert!(
+        program.exists(),
+        "{} is not built: run tests/run, or cargo build with the tests' features",
+        program.display()
+    );
     program
 }
 

@@ -6,13 +6,18 @@
 mod check;
 mod decode;
 mod input;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 pub use decode::{BoxFormat, Decode, Family, Head, Nms, Thresholds, ValueRange};
-pub use input::{Anchor, ColourOrder, Crop, Dtype, ExtraInput, ExtraValue, Fill, Filter, Input, Layout, Resize, ResizeMode, Rounding};
+pub use input::{
+    Anchor, ColourOrder, Crop, Dtype, ExtraInput, ExtraValue, Fill, Filter, Input, Layout, Resize,
+    ResizeMode, Rounding,
+};
 
 /// The schema this code reads and writes.
 pub const SCHEMA: u32 = 1;

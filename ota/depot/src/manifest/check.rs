@@ -22,7 +22,11 @@ impl Manifest {
             return refuse("schema", self.schema, format!("{SCHEMA}, the only one this runtime knows"));
         }
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
-        if self.name.is_empty() || self.name.len() > 64 || !self.name.chars().all(plain) || self.name.starts_with('.') {
+        if self.name.is_empty()
+            || self.name.len() > 64
+            || !self.name.chars().all(plain)
+            || self.name.starts_with('.')
+        {
             let expected = "1 to 64 of a-z, 0-9, '-', '_', '.', not starting with '.'";
             return refuse("name", format!("{:?}", self.name), expected);
         }
@@ -33,7 +37,11 @@ impl Manifest {
             Task::Detect => ("detect", &Self::DETECTORS),
         };
         if !fits.contains(&self.decoder) {
-            return refuse("decoder", format!("{:?} with task {task:?}", self.decoder), format!("one of {fits:?}"));
+            return refuse(
+                "decoder",
+                format!("{:?} with task {task:?}", self.decoder),
+                format!("one of {fits:?}"),
+            );
         }
         Ok(())
     }
@@ -58,7 +66,11 @@ impl Manifest {
                 return refuse(&format!("labels[{at}]"), "an empty name", "a name");
             }
             if self.labels[..at].contains(label) {
-                return refuse(&format!("labels[{at}]"), format!("{label:?} a second time"), "distinct names");
+                return refuse(
+                    &format!("labels[{at}]"),
+                    format!("{label:?} a second time"),
+                    "distinct names",
+                );
             }
         }
         let posed = matches!(self.task, Task::Pose | Task::Keypoints);
@@ -67,7 +79,7 @@ impl Manifest {
             return refuse("keypoints", format!("{} names", self.keypoints.len()), expected);
         }
         for (role, labels) in &self.roles {
-            for label in labels.iter().filter(|label| self.class_of(label).is_none()) {
+            if let Some(label) = labels.iter().find(|label| self.class_of(label).is_none()) {
                 return refuse(&format!("roles.{role}"), format!("{label:?}"), "a label of this model");
             }
         }

@@ -131,7 +131,13 @@ pub struct Thresholds {
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Self { score: 0.25, nms_iou: 0.45, nms: Nms::ClassWise, max_detections: 300, per_class: BTreeMap::new() }
+        Self {
+            score: 0.25,
+            nms_iou: 0.45,
+            nms: Nms::ClassWise,
+            max_detections: 300,
+            per_class: BTreeMap::new(),
+        }
     }
 }
 
