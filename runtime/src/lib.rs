@@ -19,5 +19,7 @@ pub mod exit;
 pub mod infer;
 pub mod model;
 pub mod output;
+pub mod percentiles;
 pub mod prepare;
+pub mod report;
 pub mod video;
