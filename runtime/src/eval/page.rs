@@ -9,6 +9,7 @@ use super::plot::{self, Line};
 use super::report::{CategoryReport, PrecisionCurves, Report};
 use super::table::figure;
 use crate::draw::Colour;
+use crate::report::{Escaped, base64};
 
 const STYLE: &str = include_str!("page.css");
 /// Most curves of single categories on the page.
@@ -22,24 +23,8 @@ pub fn render(report: &Report, gallery: &Gallery) -> String {
     html
 }
 
-/// `text` for use between tags and in quoted attributes.
-pub fn escape(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            // Characters that are invisible or turn the direction of writing could make a name look like another.
-            c if c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => {
-                safe.push('\u{fffd}');
-            }
-            c => safe.push(c),
-        }
-    }
-    safe
+fn escape(text: &str) -> String {
+    Escaped(text).to_string()
 }
 
 fn page(html: &mut String, report: &Report, gallery: &Gallery) -> fmt::Result {
@@ -342,35 +327,4 @@ fn category_curves(html: &mut String, report: &Report) -> fmt::Result {
     }
     html.push_str("</div>");
     Ok(())
-}
-
-/// Base64 (RFC 4648, section 4), for pictures inside the page.
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let group = chunk.iter().enumerate().fold(0_u32, |group, (i, &byte)| group | u32::from(byte) << (16 - 8 * i));
-        for i in 0..4 {
-            let letter = LETTERS[(group >> (18 - 6 * i)) as usize & 63];
-            text.push(if i <= chunk.len() { char::from(letter) } else { '=' });
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_with_markup_stays_text() {
-        assert_eq!(escape("<img src=x onerror='a()'>&\"\u{202e}\0"), "&lt;img src=x onerror=&#39;a()&#39;&gt;&amp;&quot;\u{fffd}\u{fffd}");
-    }
-
-    #[test]
-    fn base64_is_that_of_rfc_4648() {
-        for (plain, coded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE="), ("foobar", "Zm9vYmFy")] {
-            assert_eq!(base64(plain.as_bytes()), coded);
-        }
-    }
 }

@@ -168,3 +168,15 @@ fn progress(pictures: usize) -> indicatif::ProgressBar {
         Err(_) => bar,
     }
 }
+
+fn read(path: &Path) -> Result<Frame, stopline_sensors::source::SourceError> {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let decoded = stopline_sensors::jpeg::decode(&path.display().to_string(), &bytes, &Default::default())?;
+    todo_images(decoded)
+}
+fn todo_images(d: stopline_sensors::jpeg::Decoded) -> Result<Frame, stopline_sensors::source::SourceError> {
+    use stopline_sensors::{clock::Clock, frame::*};
+    let clock = stopline_sensors::clock::SystemClock;
+    let meta = FrameMeta { source: "x".into(), sequence: 0, captured: clock.monotonic(), stamp: Stamp::Recording, wall: clock.wall(), position: None, path: None, copies: 0 };
+    Frame::packed(meta, d.format, d.colour, d.size, d.buffer).map_err(|cause| stopline_sensors::source::SourceError::Frame { what: "x".into(), cause })
+}
