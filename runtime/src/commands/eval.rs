@@ -201,7 +201,7 @@ fn write_out(args: &Args, measured: &Measured, report: &Report) -> Result<(), Fa
     let done = if to_stdout { write_json(&mut out, report) } else { out.write_all(table::render(report).as_bytes()) };
     done.and_then(|()| out.flush()).context("stdout").or_exit(Exit::Output)?;
     for note in &report.notes {
-        eprintln!("note: {}", note.escape_debug());
+        eprintln!("note: {}", table::plain(note));
     }
     Ok(())
 }
@@ -226,7 +226,7 @@ fn write_page(args: &Args, folder: &Path, measured: &Measured, report: &Report) 
 }
 
 fn first_problem(pictures: &PictureCounts) -> String {
-    pictures.problems.first().map_or_else(String::new, |problem| format!(", the first: {problem}"))
+    pictures.problems.first().map_or_else(String::new, |problem| format!(", the first: {}", table::plain(problem)))
 }
 
 fn oddities(oddities: &Oddities) -> Vec<String> {

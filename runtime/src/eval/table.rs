@@ -23,9 +23,14 @@ pub fn figure(value: f64) -> String {
     if value <= NONE { "–".into() } else { format!("{value:.3}") }
 }
 
-/// A name from a foreign file, safe for a terminal: no control characters, at most `width` characters.
+/// Text with names from foreign files, safe for a terminal: no control characters.
+pub fn plain(foreign: &str) -> String {
+    foreign.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// A name from a foreign file, safe for a terminal and at most `width` characters long.
 fn name(foreign: &str, width: usize) -> String {
-    let clean: String = foreign.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    let clean = plain(foreign);
     if clean.chars().count() <= width {
         return clean;
     }
