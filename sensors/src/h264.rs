@@ -47,6 +47,9 @@ pub enum H264Error {
     /// Broken bytes, or a picture it refers to is missing.
     #[error("the picture cannot be decoded (openh264: {0})")]
     Picture(NativeError),
+    /// Units go in and no picture comes out, beyond what display order can ask for.
+    #[error("no picture came of 16 access units")]
+    Silent,
     /// An impossible size.
     #[error("a picture of {0}x{1} pixels; each side may be 1 to {MAX_SIDE}")]
     Size(usize, usize),
@@ -62,7 +65,7 @@ impl H264Error {
                 problem,
                 advice: "set the camera or encoder to that, or convert the recording with ffmpeg".into(),
             },
-            Self::Start(_) | Self::Picture(_) | Self::Size(..) => SourceError::Malformed {
+            Self::Start(_) | Self::Picture(_) | Self::Silent | Self::Size(..) => SourceError::Malformed {
                 what,
                 problem,
                 advice: "decoding goes on at the next key frame; if this repeats, the stream is damaged"
@@ -77,6 +80,8 @@ pub struct H264Decoder {
     decoder: Decoder,
     delay: Delay,
     flush: Flush,
+    /// The stream broke its promise to keep display order.
+    reorders: bool,
     parameters: Parameters,
 }
 
@@ -87,7 +92,7 @@ impl H264Decoder {
     /// [`H264Error::Start`].
     pub fn new(delay: Delay) -> Result<Self, H264Error> {
         let decoder = start()?;
-        Ok(Self { decoder, delay, flush: Flush::NoFlush, parameters: Parameters::default() })
+        Ok(Self { decoder, delay, flush: Flush::NoFlush, reorders: false, parameters: Parameters::default() })
     }
 
     /// What the last sequence parameter set said.
@@ -114,8 +119,8 @@ impl H264Decoder {
         }
         if native.native_code() == FLUSHED_TOO_EARLY && self.flush == Flush::Flush {
             // The stream re-orders although it said it does not: from the next key frame on it gets its delay.
-            self.decoder = start()?;
-            self.parameters.keeps_order = false;
+            self.restart()?;
+            self.reorders = true;
             self.flush = Flush::NoFlush;
         }
         Err(H264Error::Picture(native))
@@ -131,13 +136,22 @@ impl H264Decoder {
         held.iter().map(|yuv| copy(yuv, colour, pool)).collect()
     }
 
+    /// Forgets every picture, as if nothing had been decoded; the next unit must be a key frame.
+    ///
+    /// # Errors
+    /// [`H264Error::Start`].
+    pub fn restart(&mut self) -> Result<(), H264Error> {
+        self.decoder = start()?;
+        Ok(())
+    }
+
     fn read_parameters(&mut self, access_unit: &[u8]) {
         let Some(found) = nal_units(access_unit).find_map(Parameters::of_unit) else { return };
         if found == self.parameters {
             return;
         }
         self.flush = match self.delay {
-            Delay::Least if found.keeps_order => Flush::Flush,
+            Delay::Least if found.keeps_order && !self.reorders => Flush::Flush,
             Delay::Least | Delay::Ordered => Flush::NoFlush,
         };
         self.parameters = found;

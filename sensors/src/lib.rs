@@ -5,6 +5,8 @@
 //! - [`frame`]: one picture, its geometry checked, its copies counted.
 //! - [`source`]: the trait behind which every camera, stream, recording and image stands.
 //! - [`jpeg`]: a whole picture or an error, for still images and MJPEG cameras and recordings.
+//! - [`rtsp`]: network cameras.
+//! - [`h264`]: what recordings and network cameras are decoded by.
 //!
 //! Not here: what a picture shows (runtime), and the ego speed from CAN, which has no code yet.
 
@@ -13,4 +15,6 @@ pub mod frame;
 #[cfg(feature = "h264")]
 pub mod h264;
 pub mod jpeg;
+#[cfg(feature = "rtsp")]
+pub mod rtsp;
 pub mod source;

@@ -1,3 +1,5 @@
 //! See tests/README.md.
 
 mod eval;
+#[cfg(feature = "rtsp")]
+mod rtsp;

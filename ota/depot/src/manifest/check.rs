@@ -5,7 +5,11 @@ use super::{Family, Manifest, ManifestError, SCHEMA, Task};
 /// The longest side of a model's input; beyond it a tensor no longer fits a board's memory.
 const MAX_INPUT: u32 = 8192;
 
-fn refuse(key: &str, found: impl ToString, expected: impl Into<String>) -> Result<(), ManifestError> {
+pub(super) fn refuse(
+    key: &str,
+    found: impl ToString,
+    expected: impl Into<String>,
+) -> Result<(), ManifestError> {
     Err(ManifestError::Value { key: key.into(), found: found.to_string(), expected: expected.into() })
 }
 
@@ -14,6 +18,7 @@ impl Manifest {
         self.check_identity()?;
         self.check_labels()?;
         self.check_input()?;
+        self.check_decode()?;
         self.check_thresholds()
     }
 

@@ -24,11 +24,11 @@ use crate::exit::{Exit, Failure, OrExit};
 pub(super) fn with_model(args: &Args, model: &ModelArgs, dataset: &Dataset) -> Result<Seen, Failure> {
     let pictures = Pictures::locate(dataset, args.images.as_deref()).or_exit(Exit::Input)?;
     let mut own = Thresholds::default();
-    let mut detector = Detector::load_with(&model.options(), |manifest| {
-        own = manifest.thresholds.clone();
-        manifest.thresholds.score = args.score;
-        manifest.thresholds.per_class.clear();
-        manifest.thresholds.max_detections = args.max_detections;
+    let mut detector = Detector::load_with(&model.options(), |thresholds| {
+        own = thresholds.clone();
+        thresholds.score = args.score;
+        thresholds.per_class.clear();
+        thresholds.max_detections = args.max_detections;
     })
     .or_exit(Exit::Model)?;
     for warning in detector.warnings() {

@@ -1,0 +1,90 @@
+//! Two source rows → one, then two neighbours of it → one pixel. Rows first, because a row's pixels lie side by side.
+
+use super::taps::ONE;
+
+/// Fractional bits of a blended row's values; with 8 bits before them they just fit `i16`.
+const BITS: u32 = 6;
+
+/// A sample as a value of a blended row.
+#[inline(always)]
+pub(super) fn raised(sample: u8) -> i16 {
+    i16::from(sample).wrapping_shl(BITS)
+}
+
+/// Blends row `upper` with `lower`, whose weight is `second` ÷ [`ONE`].
+#[inline(always)]
+pub(super) fn rows(upper: &[u8], lower: &[u8], second: i16, out: &mut [i16]) {
+    if second == 0 {
+        for (out, &upper) in out.iter_mut().zip(upper) {
+            *out = raised(upper);
+        }
+        return;
+    }
+    // 15 bits; a weight of exactly one is a 32768th short, which is far below a value's last bit.
+    let weight = second.saturating_mul(2);
+    for ((out, &upper), &lower) in out.iter_mut().zip(upper).zip(lower) {
+        let difference = i16::from(lower).wrapping_sub(i16::from(upper));
+        *out = raised(upper).wrapping_add(super::colour::high(difference.wrapping_shl(BITS + 1), weight));
+    }
+}
+
+/// Adds `weight` ÷ [`ONE`] of `row` to `sums`.
+#[inline(always)]
+pub(super) fn add_row(row: &[u8], weight: i16, sums: &mut [i32]) {
+    for (sum, &sample) in sums.iter_mut().zip(row) {
+        *sum = sum.wrapping_add(i32::from(sample).wrapping_mul(i32::from(weight)));
+    }
+}
+
+/// Sums of [`add_row`] as values of a blended row.
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation, reason = "weights sum to ONE, so 14 bits are left after the shift")]
+pub(super) fn settle(sums: &[i32], out: &mut [i16]) {
+    for (out, &sum) in out.iter_mut().zip(sums) {
+        *out = (sum >> (SHIFT - BITS)) as i16;
+    }
+}
+
+/// Collects from `row` the value at each place in `places` and the one `STEP` after it.
+#[inline(always)]
+pub(super) fn gather<const STEP: usize>(row: &[i16], places: &[u32], pairs: &mut [[i16; 2]]) {
+    for (pair, &place) in pairs.iter_mut().zip(places) {
+        let near = &row[place as usize..][..=STEP];
+        *pair = [near[0], near[STEP]];
+    }
+}
+
+/// Blends each pair by its weights and rounds to a byte.
+#[inline(always)]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "weights sum to ONE, so 8 bits are left"
+)]
+pub(super) fn pairs(pairs: &[[i16; 2]], weights: &[[i16; 2]], out: &mut [u8]) {
+    for ((out, pair), weight) in out.iter_mut().zip(pairs).zip(weights) {
+        let first = i32::from(pair[0]).wrapping_mul(i32::from(weight[0]));
+        let second = i32::from(pair[1]).wrapping_mul(i32::from(weight[1]));
+        *out = (first.wrapping_add(second).wrapping_add(HALF) >> (SHIFT + BITS)) as u8;
+    }
+}
+
+/// The weighted sum of the values of `row` at `first`, `first + step`, …, rounded to a byte.
+#[inline(always)]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "weights sum to ONE, so 8 bits are left"
+)]
+pub(super) fn many(row: &[i16], first: usize, step: usize, weights: &[i16]) -> u8 {
+    let near = row[first..].iter().step_by(step);
+    let sum = near.zip(weights).fold(HALF, |sum, (&value, &weight)| {
+        sum.wrapping_add(i32::from(value).wrapping_mul(i32::from(weight)))
+    });
+    (sum >> (SHIFT + BITS)) as u8
+}
+
+/// Bits of a weight.
+const SHIFT: u32 = ONE.ilog2();
+/// Half a unit of a doubly weighted value.
+const HALF: i32 = 1 << (SHIFT + BITS - 1);

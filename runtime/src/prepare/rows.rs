@@ -1,0 +1,184 @@
+//! The hot loops: every row of the input from the frame's rows. Nothing here allocates.
+
+use stopline_depot::manifest::{ColourOrder, Filter};
+use stopline_sensors::frame::Frame;
+
+use super::blend;
+use super::lines::Lines;
+use super::plan::{AROUND, BEFORE, Plan};
+use super::taps::Tap;
+use super::write::Writer;
+use crate::infer::Tensor;
+
+/// Memory for one row, kept from frame to frame.
+#[derive(Clone, Default)]
+pub(super) struct Scratch {
+    pub(super) lines: Lines,
+    /// A blended row, with the surround's values before and behind.
+    row: Vec<i16>,
+    /// Weighted sums of a row (antialiased only).
+    sums: Vec<i32>,
+    pairs: Vec<[i16; 2]>,
+    /// A row of the input, a byte per pixel: the line's channels, then grey.
+    bytes: [Vec<u8>; 4],
+}
+
+impl Scratch {
+    /// Makes room for what `plan` needs.
+    pub(super) fn fit(&mut self, plan: &Plan) {
+        let length = (plan.columns.count + AROUND) * plan.channels;
+        self.row.clear();
+        self.row.resize(length, 0);
+        let shift = if plan.step == plan.channels { 1 } else { plan.columns.count + AROUND };
+        for channel in 0..plan.channels {
+            // Outside the columns read lies the surround; the columns themselves are written over, row by row.
+            let base = channel * shift;
+            for value in self.row[base..].iter_mut().step_by(plan.step).take(plan.columns.count + AROUND) {
+                *value = blend::raised(plan.fill[channel]);
+            }
+        }
+        let shown = plan.across.taps.len();
+        self.sums.resize(plan.columns.count * plan.channels, 0);
+        self.pairs.resize(shown, [0; 2]);
+        for bytes in &mut self.bytes {
+            bytes.resize(shown, 0);
+        }
+    }
+}
+
+/// One frame's way into a tensor.
+pub(super) struct Rows<'a> {
+    pub(super) frame: &'a Frame,
+    pub(super) plan: &'a Plan,
+    pub(super) scratch: &'a mut Scratch,
+    pub(super) writer: &'a Writer,
+    pub(super) order: ColourOrder,
+    pub(super) filter: Filter,
+    pub(super) tensor: &'a mut Tensor,
+}
+
+impl Rows<'_> {
+    /// Writes all rows that show a part of the picture.
+    #[inline(always)]
+    pub(super) fn run(mut self) {
+        for at in 0..self.plan.down.taps.len() {
+            let tap = self.plan.down.taps[at];
+            match self.filter {
+                Filter::Bilinear | Filter::Nearest => self.blend_two(&tap),
+                Filter::BilinearAntialias => self.blend_many(&tap),
+            }
+            self.across();
+            self.write(self.plan.down.start + at);
+        }
+    }
+
+    /// Two rows → the blended row.
+    #[inline(always)]
+    fn blend_two(&mut self, tap: &Tap) {
+        let numbers = [tap.first, tap.first + i32::from(tap.second > 0)].map(|row| self.inside(row));
+        for number in numbers.into_iter().flatten() {
+            self.scratch.lines.load(self.frame, number);
+        }
+        let count = self.plan.columns.count * self.plan.step;
+        let Scratch { lines, row, .. } = &mut *self.scratch;
+        let pick = |number: Option<usize>| {
+            number.map_or(&*self.plan.outside, |number| lines.line(self.frame, number))
+        };
+        let [upper, lower] = numbers.map(pick);
+        for segment in 0..self.plan.channels / self.plan.step {
+            let out =
+                &mut row[segment * (self.plan.columns.count + AROUND) + BEFORE * self.plan.step..][..count];
+            blend::rows(slice(upper, segment, count), slice(lower, segment, count), tap.second, out);
+        }
+    }
+
+    /// All rows under the filter → the blended row.
+    #[inline(always)]
+    fn blend_many(&mut self, tap: &Tap) {
+        let count = self.plan.columns.count * self.plan.step;
+        self.scratch.sums.fill(0);
+        for (row, &weight) in (tap.first..).zip(self.plan.down.weights_of(tap)) {
+            let number = self.inside(row);
+            if let Some(number) = number {
+                self.scratch.lines.load(self.frame, number);
+            }
+            let Scratch { lines, sums, .. } = &mut *self.scratch;
+            let line = number.map_or(&*self.plan.outside, |number| lines.line(self.frame, number));
+            for (segment, sums) in sums.chunks_exact_mut(count.max(1)).enumerate() {
+                blend::add_row(slice(line, segment, count), weight, sums);
+            }
+        }
+        let Scratch { row, sums, .. } = &mut *self.scratch;
+        for (segment, sums) in sums.chunks_exact(count.max(1)).enumerate() {
+            let out =
+                &mut row[segment * (self.plan.columns.count + AROUND) + BEFORE * self.plan.step..][..count];
+            blend::settle(sums, out);
+        }
+    }
+
+    /// The blended row → a byte per input pixel and channel.
+    #[inline(always)]
+    fn across(&mut self) {
+        let plan = self.plan;
+        let Scratch { row, pairs, bytes, .. } = &mut *self.scratch;
+        let shift = if plan.step == plan.channels { 1 } else { plan.columns.count + AROUND };
+        for (channel, bytes) in bytes[..plan.channels].iter_mut().enumerate() {
+            let row = &row[channel * shift..];
+            match (self.filter, plan.step) {
+                (Filter::BilinearAntialias, step) => {
+                    for ((byte, &place), tap) in bytes.iter_mut().zip(&plan.places).zip(&plan.across.taps) {
+                        *byte = blend::many(row, place as usize, step, plan.across.weights_of(tap));
+                    }
+                    continue;
+                }
+                (_, 1) => blend::gather::<1>(row, &plan.places, pairs),
+                _ => blend::gather::<3>(row, &plan.places, pairs),
+            }
+            blend::pairs(pairs, &plan.weights, bytes);
+        }
+    }
+
+    /// The bytes → row `y` of the tensor, in the model's order.
+    #[inline(always)]
+    fn write(&mut self, y: usize) {
+        let [first, second, third] = self.plan.order;
+        if self.order == ColourOrder::Grey && self.plan.channels == 3 {
+            let [a, b, c, grey] = &mut self.scratch.bytes;
+            let (red, blue) = if first == 0 { (a, c) } else { (c, a) };
+            for (((grey, &red), &green), &blue) in grey.iter_mut().zip(&*red).zip(&*b).zip(&*blue) {
+                *grey = luma(red, green, blue);
+            }
+        }
+        let bytes = &self.scratch.bytes;
+        let rows = match (self.order, self.plan.channels) {
+            (ColourOrder::Grey, 3) => [&*bytes[3]; 3],
+            _ => [&*bytes[first], &*bytes[second], &*bytes[third]],
+        };
+        self.writer.row(self.tensor, [self.plan.across.start, y], rows);
+    }
+
+    /// The number of `row` where it is one of the picture's.
+    #[inline(always)]
+    fn inside(&self, row: i32) -> Option<usize> {
+        usize::try_from(row).ok().filter(|&row| row < self.frame.height() as usize)
+    }
+}
+
+/// Segment number `segment` of a line; a grey line has only one, which stands for all.
+#[inline(always)]
+fn slice(line: &[u8], segment: usize, count: usize) -> &[u8] {
+    let start = segment * count;
+    if start + count <= line.len() { &line[start..start + count] } else { &line[..count] }
+}
+
+/// Luma by BT.601, full range, as OpenCV's `COLOR_RGB2GRAY` (14-bit weights).
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation, reason = "the weights sum to 1")]
+fn luma(red: u8, green: u8, blue: u8) -> u8 {
+    let [red, green, blue] = [red, green, blue].map(u32::from);
+    (red.wrapping_mul(4899)
+        .wrapping_add(green.wrapping_mul(9617))
+        .wrapping_add(blue.wrapping_mul(1868))
+        .wrapping_add(8192)
+        >> 14) as u8
+}
