@@ -4,7 +4,7 @@
 //! AVIX` chunks). No index is needed, nor trusted: every MJPEG picture stands alone, and the chunks say their length.
 //! Pictures are as far apart as the stream header says; AVI knows no variable rate. Other codecs go to `ffmpeg`.
 
-use std::io::{BufReader, Read as _, Seek, SeekFrom};
+use std::io::{BufReader, Seek};
 use std::time::Duration;
 
 use super::reader::{Facts, Picture, Read, Reader, duration};
@@ -37,7 +37,7 @@ pub(super) struct Stream {
 impl Stream {
     /// Whether the pictures are JPEGs.
     pub(super) fn is_mjpeg(&self) -> bool {
-        matches!(&self.codec.to_ascii_uppercase(), b"MJPG" | b"JPEG" | b"AVRN" | b"DMB1")
+        [b"MJPG", b"JPEG", b"AVRN", b"DMB1"].iter().any(|codec| self.codec.eq_ignore_ascii_case(*codec))
     }
 }
 
@@ -64,7 +64,8 @@ impl<R: std::io::Read + Seek> Avi<R> {
         let (stream, movie) = headers(&mut riff)?;
         let (rate, per) = (u64::from(stream.rate.0), u64::from(stream.rate.1));
         // A picture takes at least a chunk header: a longer claim is a lie.
-        let frames = (stream.length > 0 && u64::from(stream.length) <= length / 8).then_some(u64::from(stream.length));
+        let frames =
+            (stream.length > 0 && u64::from(stream.length) <= length / 8).then_some(u64::from(stream.length));
         let facts = Facts {
             size: stream.size,
             period: Some(duration(i128::from(per), rate)),
@@ -103,7 +104,8 @@ impl<R: std::io::Read + Seek> Avi<R> {
     fn picture(&mut self, chunk: &Chunk, pool: &BufferPool) -> Result<Picture, SourceError> {
         let what = format!("{}, frame {} at byte {}", self.what, self.index, chunk.start);
         if chunk.size > MAX_PICTURE || chunk.cut {
-            let problem = if chunk.cut { "the file ends before the frame does" } else { "frame above 64 MiB" };
+            let problem =
+                if chunk.cut { "the file ends before the frame does" } else { "frame above 64 MiB" };
             let advice = "the frame is left out; the recording is cut or damaged".to_owned();
             return Err(SourceError::Malformed { what, problem: problem.to_owned(), advice });
         }
@@ -165,7 +167,9 @@ fn headers<R: std::io::Read + Seek>(riff: &mut Riff<R>) -> Result<(Stream, u64),
                 return Ok((stream, riff.position()));
             }
             (b"RIFF", b"AVI ") | (b"LIST", b"hdrl" | b"strl") => riff.enter(&chunk)?,
-            (b"RIFF", _) if chunk.start == 0 => return Err(riff.malformed("RIFF file, but no AVI".to_owned())),
+            (b"RIFF", _) if chunk.start == 0 => {
+                return Err(riff.malformed("RIFF file, but no AVI".to_owned()));
+            }
             (b"strh", _) => {
                 header = Some(riff.small(&chunk, MAX_HEADER)?);
                 number += 1;

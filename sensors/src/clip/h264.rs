@@ -1,23 +1,19 @@
-//! H.264 in MP4 or QuickTime, decoded by `openh264`.
+//! H.264 in MP4 or QuickTime.
 //!
-//! The decoder is never asked to flush after a picture (`Flush::NoFlush`): it would lose nearly every picture of Main
-//! and High streams. It hands pictures out in the order they are shown, without times; so the times of the samples it
-//! was given wait in a heap, and the smallest belongs to the next picture. Before a picture at which everything starts
-//! anew (IDR) it is emptied, which also mends times that were left over by a damaged sample.
+//! The decoder hands pictures out in the order they are shown, without times; so the times of the samples it was given
+//! wait in a heap, and the smallest belongs to the next picture. After a damaged sample the decoder is emptied and
+//! replaced at the next picture at which everything starts anew (IDR): it may hold references and times that never
+//! come. In a sound stream it is never emptied before the end, since openh264 fails after that.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
-use std::io::{Read as _, Seek, SeekFrom};
+use std::io::{Seek, SeekFrom};
 use std::time::Duration;
-
-use openh264::decoder::{DecodeOptions, DecodedYUV, Decoder, Flush};
-use openh264::formats::YUVSource;
 
 use super::mp4::{Avc, Sample, Track};
 use super::reader::{Facts, Picture, Read, Reader};
-use super::sps::Sps;
-use crate::frame::{Buffer, BufferPool, Colour, Frame, MAX_SIDE, PixelFormat};
-use crate::orientation::Orientation;
+use crate::frame::{BufferPool, PixelFormat};
+use crate::h264::{self, Delay, H264Decoder, H264Error, Parameters};
 use crate::source::SourceError;
 
 /// The largest compressed picture that is read.
@@ -32,15 +28,16 @@ pub(super) struct H264<R> {
     length: u64,
     track: Track,
     avc: Avc,
-    colour: Colour,
     facts: Facts,
-    decoder: Decoder,
+    decoder: H264Decoder,
     next: usize,
     /// Parameter sets go before the next sample.
     fresh: bool,
     times: BinaryHeap<Reverse<i64>>,
     ready: VecDeque<Read>,
     flushed: bool,
+    /// A sample since the last restart could not be decoded.
+    damaged: bool,
     sample: Vec<u8>,
     stream: Vec<u8>,
 }
@@ -58,24 +55,20 @@ impl<R: std::io::Read + Seek> H264<R> {
                 advice: "the recording cannot be decoded without them".to_owned(),
             });
         };
-        let sps = avc.parameter_sets.iter().find_map(|set| Sps::parse(set));
-        if let Some(obstacle) = sps.as_ref().and_then(Sps::obstacle) {
-            return Err(SourceError::Unsupported {
-                what: what.to_owned(),
-                problem: format!("{obstacle} is not read by the built-in decoder"),
-                advice: super::ffmpeg::ADVICE.to_owned(),
-            });
+        let parameters =
+            avc.parameter_sets.iter().find_map(|set| Parameters::of_unit(set)).unwrap_or_default();
+        if let Some(obstacle) = parameters.unsupported {
+            return Err(H264Error::Unsupported(obstacle).of(what));
         }
-        let stored = sps.map_or(track.size, |sps| sps.size);
-        let facts = facts(&track, track.orientation.size(stored));
-        let decoder = decoder(what)?;
+        let facts = facts(&track, track.orientation.size(parameters.size.unwrap_or(track.size)));
+        let decoder =
+            H264Decoder::new(Delay::Ordered).map_err(|error| error.of(what))?.turned(track.orientation);
         Ok(Self {
             what: what.to_owned(),
             input,
             length,
             track,
             avc,
-            colour: sps.map(|sps| sps.colour).unwrap_or_default(),
             facts,
             decoder,
             next: 0,
@@ -83,84 +76,84 @@ impl<R: std::io::Read + Seek> H264<R> {
             times: BinaryHeap::new(),
             ready: VecDeque::new(),
             flushed: false,
+            damaged: false,
             sample: Vec::new(),
             stream: Vec::new(),
         })
     }
 
     /// Feeds one sample; what comes of it is put into `ready`.
-    fn feed(&mut self, index: usize, pool: &BufferPool) -> Result<(), SourceError> {
+    fn feed(&mut self, index: usize, pool: &BufferPool) {
         let sample = self.track.samples[index];
         if sample.size == 0 {
-            return Ok(());
+            return;
         }
         if let Err(error) = self.load(index, &sample) {
             self.skip(sample.shown, error);
-            return Ok(());
+            return;
         }
         let units = annex_b(&self.sample, self.avc.length_bytes, &mut self.stream);
         let Some(units) = units else {
-            let error = self.damaged(index, "the lengths of its parts do not fit it");
+            let error = self.unusable(index, "the lengths of its parts do not fit it");
             self.skip(sample.shown, error);
-            return Ok(());
+            return;
         };
-        if units.idr {
-            self.drain(pool)?;
+        if units.idr && self.damaged {
+            self.drain(pool);
+            if let Err(error) = self.decoder.restart() {
+                return self.skip(sample.shown, error.of(&self.what));
+            }
+            (self.damaged, self.fresh) = (false, true);
         }
         if self.fresh {
-            let sets = self.avc.parameter_sets.iter().flat_map(|set| [&START[..], set]).collect::<Vec<_>>().concat();
+            let sets =
+                self.avc.parameter_sets.iter().flat_map(|set| [&START[..], set]).collect::<Vec<_>>().concat();
             self.stream.splice(0..0, sets);
             self.fresh = false;
         }
         self.times.push(Reverse(sample.shown));
-        let options = DecodeOptions::new().flush_after_decode(Flush::NoFlush);
-        match self.decoder.decode_with_options(&self.stream, options) {
-            Ok(Some(picture)) => {
-                let (buffer, size) = upright(&self.what, &picture, self.track.orientation, pool)?;
-                self.show(buffer, size);
-            }
+        match self.decoder.decode(&self.stream, pool) {
+            Ok(Some(picture)) => self.show(picture),
             Ok(None) => {}
             Err(error) => {
                 self.times.retain(|time| time.0 != sample.shown);
-                let error = self.damaged(index, &error.to_string());
+                let error = self.unusable(index, &error.to_string());
                 self.skip(sample.shown, error);
             }
         }
         while self.times.len() > MAX_HELD {
             self.lose();
         }
-        Ok(())
     }
 
     /// Takes out what the decoder holds back.
-    fn drain(&mut self, pool: &BufferPool) -> Result<(), SourceError> {
-        let mut held = Vec::new();
-        match self.decoder.flush_remaining() {
-            Ok(pictures) => {
-                for picture in &pictures {
-                    held.push(upright(&self.what, picture, self.track.orientation, pool)?);
-                }
-            }
+    fn drain(&mut self, pool: &BufferPool) {
+        match self.decoder.finish(pool) {
+            Ok(pictures) => pictures.into_iter().for_each(|picture| self.show(picture)),
             Err(error) => tracing::debug!(%error, "the decoder could not be emptied"),
-        }
-        for (buffer, size) in held {
-            self.show(buffer, size);
         }
         while !self.times.is_empty() {
             self.lose();
         }
-        Ok(())
     }
 
-    fn show(&mut self, buffer: Buffer, size: (u32, u32)) {
+    fn show(&mut self, picture: h264::Picture) {
         let Some(Reverse(time)) = self.times.pop() else {
             tracing::debug!("the decoder gave a picture more than it was given");
             return;
         };
         if self.track.shown.contains(&time) {
             let position = self.track.position(time);
-            let (format, colour) = (PixelFormat::I420, self.colour);
-            self.ready.push_back(Read::Picture(Picture { position, format, colour, size, buffer, copies: 1 }));
+            let h264::Picture { size, colour, buffer } = picture;
+            let format = PixelFormat::I420;
+            self.ready.push_back(Read::Picture(Picture {
+                position,
+                format,
+                colour,
+                size,
+                buffer,
+                copies: 1,
+            }));
         }
     }
 
@@ -177,6 +170,7 @@ impl<R: std::io::Read + Seek> H264<R> {
     }
 
     fn skip(&mut self, time: i64, error: SourceError) {
+        self.damaged = true;
         if self.track.shown.contains(&time) {
             self.ready.push_back(Read::Skipped(error));
         }
@@ -184,18 +178,20 @@ impl<R: std::io::Read + Seek> H264<R> {
 
     fn load(&mut self, index: usize, sample: &Sample) -> Result<(), SourceError> {
         if sample.size > MAX_SAMPLE {
-            return Err(self.damaged(index, "it has more than 64 MiB"));
+            return Err(self.unusable(index, "it has more than 64 MiB"));
         }
         if sample.offset.saturating_add(u64::from(sample.size)) > self.length {
-            return Err(self.damaged(index, "the file ends before it does"));
+            return Err(self.unusable(index, "the file ends before it does"));
         }
         self.sample.resize(sample.size as usize, 0);
-        let read =
-            self.input.seek(SeekFrom::Start(sample.offset)).and_then(|_| self.input.read_exact(&mut self.sample));
+        let read = self
+            .input
+            .seek(SeekFrom::Start(sample.offset))
+            .and_then(|_| self.input.read_exact(&mut self.sample));
         read.map_err(|cause| SourceError::Io { what: self.what.clone(), action: "read", cause })
     }
 
-    fn damaged(&self, index: usize, problem: &str) -> SourceError {
+    fn unusable(&self, index: usize, problem: &str) -> SourceError {
         let sample = &self.track.samples[index];
         let seconds = self.track.position(sample.shown).as_secs_f64();
         SourceError::Malformed {
@@ -218,12 +214,12 @@ impl<R: std::io::Read + Seek + Send> Reader for H264<R> {
             }
             if self.next < self.track.samples.len() {
                 self.next += 1;
-                self.feed(self.next - 1, pool)?;
+                self.feed(self.next - 1, pool);
             } else if self.flushed {
                 return Ok(Read::End);
             } else {
                 self.flushed = true;
-                self.drain(pool)?;
+                self.drain(pool);
             }
         }
     }
@@ -231,8 +227,8 @@ impl<R: std::io::Read + Seek + Send> Reader for H264<R> {
     fn seek(&mut self, position: Duration) -> Result<(), SourceError> {
         let key = |sample: &Sample| sample.key && self.track.position(sample.shown) <= position;
         self.next = self.track.samples.iter().rposition(key).unwrap_or(0);
-        self.decoder = decoder(&self.what)?;
-        (self.fresh, self.flushed) = (true, false);
+        self.decoder.restart().map_err(|error| error.of(&self.what))?;
+        (self.fresh, self.flushed, self.damaged) = (true, false, false);
         self.times.clear();
         self.ready.clear();
         Ok(())
@@ -240,14 +236,6 @@ impl<R: std::io::Read + Seek + Send> Reader for H264<R> {
 }
 
 const START: [u8; 4] = [0, 0, 0, 1];
-
-fn decoder(what: &str) -> Result<Decoder, SourceError> {
-    Decoder::new().map_err(|error| SourceError::Unsupported {
-        what: what.to_owned(),
-        problem: format!("the H.264 decoder does not start: {error}"),
-        advice: super::ffmpeg::ADVICE.to_owned(),
-    })
-}
 
 fn facts(track: &Track, size: (u32, u32)) -> Facts {
     let frames = track.frames();
@@ -280,36 +268,4 @@ fn annex_b(sample: &[u8], length_bytes: usize, stream: &mut Vec<u8>) -> Option<U
         rest = behind;
     }
     Some(units)
-}
-
-/// The one copy: out of the decoder's memory, without its padding, turned upright.
-fn upright(
-    what: &str,
-    picture: &DecodedYUV<'_>,
-    orientation: Orientation,
-    pool: &BufferPool,
-) -> Result<(Buffer, (u32, u32)), SourceError> {
-    let impossible = |problem: String| SourceError::Malformed {
-        what: what.to_owned(),
-        problem,
-        advice: "the recording cannot be decoded further".to_owned(),
-    };
-    let (width, height) = picture.dimensions();
-    let side = |side: usize| u32::try_from(side).ok().filter(|side| (1..=MAX_SIDE).contains(side));
-    let (Some(across), Some(down)) = (side(width), side(height)) else {
-        return Err(impossible(format!("decoded to {width}x{height} pixels")));
-    };
-    let size = orientation.size((across, down));
-    let (planes, bytes) = Frame::packed_layout(PixelFormat::I420, size.0, size.1);
-    let mut buffer = pool.take(bytes);
-    let (luma, u, v) = picture.strides();
-    let stored = [(picture.y(), luma), (picture.u(), u), (picture.v(), v)];
-    for (plane, (bytes, stride)) in stored.into_iter().enumerate() {
-        let (row, rows) = PixelFormat::I420.plane_size(plane, across, down);
-        if bytes.len() < (rows - 1) * stride + row {
-            return Err(impossible(format!("plane {plane} of {} bytes is too short", bytes.len())));
-        }
-        orientation.place(bytes, stride, (row, rows), 1, &mut buffer.bytes_mut()[planes[plane].offset..]);
-    }
-    Ok((buffer, size))
 }

@@ -107,7 +107,10 @@ pub(super) fn read(what: &str, input: impl Read + Seek, length: u64) -> Result<T
         at = head.end;
     }
     let header = found.ok_or_else(|| {
-        malformed(what, format!("no `moov` box in {length} bytes: the recording was cut before it was closed"))
+        malformed(
+            what,
+            format!("no `moov` box in {length} bytes: the recording was cut before it was closed"),
+        )
     })?;
     track(what, header, samples)
 }
@@ -170,10 +173,16 @@ impl<R: Read + Seek> File<'_, R> {
         let name = head.name.escape_ascii();
         if head.end > self.length {
             let (at, length) = (head.start, self.length);
-            return Err(malformed(self.what, format!("the `{name}` box at byte {at} is cut: the file has {length}")));
+            return Err(malformed(
+                self.what,
+                format!("the `{name}` box at byte {at} is cut: the file has {length}"),
+            ));
         }
         if size > MAX_BOX {
-            return Err(malformed(self.what, format!("the `{name}` box has {size} bytes, at most {MAX_BOX} are read")));
+            return Err(malformed(
+                self.what,
+                format!("the `{name}` box has {size} bytes, at most {MAX_BOX} are read"),
+            ));
         }
         let mut content = vec![0; usize::try_from(size).unwrap_or_default()];
         self.fill(head.content, &mut content)?;

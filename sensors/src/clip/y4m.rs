@@ -73,6 +73,10 @@ impl<R: BufRead> Y4m<R> {
         &self.header
     }
 
+    pub(super) fn facts_of_header(&self) -> Facts {
+        self.facts.clone()
+    }
+
     /// The next picture, or the end.
     pub(super) fn next_picture(&mut self, pool: &BufferPool) -> Result<Read, SourceError> {
         if self.ended || !self.frame_line()? {
@@ -233,7 +237,8 @@ fn read_line(what: &str, input: &mut impl BufRead) -> Result<Vec<u8>, SourceErro
 }
 
 fn parse_header(what: &str, line: &[u8]) -> Result<Header, SourceError> {
-    let text = std::str::from_utf8(line).map_err(|_| malformed(what, "header line is not text".to_owned()))?;
+    let text =
+        std::str::from_utf8(line).map_err(|_| malformed(what, "header line is not text".to_owned()))?;
     let mut words = text.split(' ').filter(|word| !word.is_empty());
     if words.next() != Some("YUV4MPEG2") {
         return Err(malformed(what, format!("expected `YUV4MPEG2`, found `{}`", shown(line))));
@@ -257,7 +262,10 @@ fn parse_header(what: &str, line: &[u8]) -> Result<Header, SourceError> {
         return Err(malformed(what, format!("{width}x{height} pixels: each side must be 1 to {MAX_SIDE}")));
     }
     if u64::from(width) * u64::from(height) > crate::jpeg::MAX_PIXELS {
-        return Err(malformed(what, format!("{width}x{height} pixels: at most {} are read", crate::jpeg::MAX_PIXELS)));
+        return Err(malformed(
+            what,
+            format!("{width}x{height} pixels: at most {} are read", crate::jpeg::MAX_PIXELS),
+        ));
     }
     Ok(Header { size: (width, height), rate, chroma, colour })
 }
@@ -271,7 +279,8 @@ fn sampling(what: &str, value: &str) -> Result<Chroma, SourceError> {
         other => Err(SourceError::Unsupported {
             what: what.to_owned(),
             problem: format!("Y4M chroma `C{}` is not read here", shown(other.as_bytes())),
-            advice: "C420 (all sitings), C422, C444 and Cmono are; `ffmpeg -pix_fmt yuv420p` converts".to_owned(),
+            advice: "C420 (all sitings), C422, C444 and Cmono are; `ffmpeg -pix_fmt yuv420p` converts"
+                .to_owned(),
         }),
     }
 }
@@ -281,7 +290,8 @@ fn number(what: &str, word: &str, value: &str) -> Result<u32, SourceError> {
 }
 
 fn fraction(what: &str, word: &str, value: &str) -> Result<(u64, u64), SourceError> {
-    let parts = value.split_once(':').and_then(|(a, b)| Some((a.parse::<u32>().ok()?, b.parse::<u32>().ok()?)));
+    let parts =
+        value.split_once(':').and_then(|(a, b)| Some((a.parse::<u32>().ok()?, b.parse::<u32>().ok()?)));
     match parts {
         Some((0, _) | (_, 0)) => Ok((25, 1)), // "unknown", by the manual page
         Some((rate, per)) => Ok((u64::from(rate), u64::from(per))),

@@ -12,6 +12,8 @@ use crate::frame::{Colour, Matrix, Range};
 pub struct Parameters {
     /// Matrix and range of the video signal; BT.601 limited where not said.
     pub colour: Colour,
+    /// Pixels across and down, cropped, as stored; where said.
+    pub size: Option<(u32, u32)>,
     /// Whether pictures are promised to be displayed in decoding order.
     pub keeps_order: bool,
     /// Time from picture to picture at a steady rate, where said.
@@ -23,7 +25,7 @@ pub struct Parameters {
 impl Parameters {
     /// Reads `unit` (a NAL unit without its start code) if it is a sequence parameter set; one that breaks the standard
     /// counts as saying nothing.
-    pub(super) fn of_unit(unit: &[u8]) -> Option<Self> {
+    pub(crate) fn of_unit(unit: &[u8]) -> Option<Self> {
         const SEQUENCE_PARAMETER_SET: u8 = 7;
         let (header, _) = unit.split_first()?;
         if header & 0x1f != SEQUENCE_PARAMETER_SET {
@@ -58,6 +60,7 @@ impl Parameters {
                     _ => Range::Limited,
                 },
             },
+            size: set.pixel_dimensions().ok(),
             keeps_order: said_order
                 || u8::from(set.profile_idc) == BASELINE
                 || matches!(set.pic_order_cnt, PicOrderCntType::TypeTwo),

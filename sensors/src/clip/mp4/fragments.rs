@@ -26,7 +26,8 @@ pub(super) fn samples(
         }
         let mut next = defaults.base;
         for (_, trun) in children(traf).filter(|(name, _)| name == b"trun") {
-            run(trun, &defaults, file, &mut next, decode_time, samples).ok_or("a run of samples is cut or impossible")?;
+            run(trun, &defaults, file, &mut next, decode_time, samples)
+                .ok_or("a run of samples is cut or impossible")?;
         }
     }
     Ok(())
@@ -54,7 +55,12 @@ impl Defaults {
         }
         let mut field = |bit, default| if present & bit != 0 { fields.u32() } else { Some(default) };
         let [duration, size, flags] = header.defaults;
-        Some(Self { base, duration: field(0x8, duration)?, size: field(0x10, size)?, flags: field(0x20, flags)? })
+        Some(Self {
+            base,
+            duration: field(0x8, duration)?,
+            size: field(0x10, size)?,
+            flags: field(0x20, flags)?,
+        })
     }
 }
 
@@ -83,7 +89,8 @@ fn run(
     let bytes_each = if present & 0x200 != 0 { 0 } else { u64::from(defaults.size) };
     let held = fields.0.len() >= count.checked_mul(row)?;
     // Samples without a row of their own must have bytes in the file, or a small box could claim any number of them.
-    let possible = if row == 0 { bytes_each > 0 && bytes_each.checked_mul(count as u64)? <= file } else { held };
+    let possible =
+        if row == 0 { bytes_each > 0 && bytes_each.checked_mul(count as u64)? <= file } else { held };
     if !possible || samples.len().checked_add(count)? > MAX_SAMPLES {
         return None;
     }
@@ -94,7 +101,12 @@ fn run(
         let later = field(0x800, 0)?.cast_signed();
         // Bit 16: the sample is not one at which decoding can begin.
         let key = flags & 0x1_0000 == 0;
-        samples.push(Sample { offset: *next, size, shown: decode_time.saturating_add(i64::from(later)), key });
+        samples.push(Sample {
+            offset: *next,
+            size,
+            shown: decode_time.saturating_add(i64::from(later)),
+            key,
+        });
         *next = next.checked_add(u64::from(size))?;
         *decode_time = decode_time.saturating_add(i64::from(duration));
     }

@@ -85,8 +85,9 @@ struct Chunks<'a> {
 
 impl<'a> Chunks<'a> {
     fn new(table: &'a [u8]) -> Option<Self> {
-        let (content, row) =
-            child(table, b"stco").map(|content| (content, 4)).or(child(table, b"co64").map(|content| (content, 8)))?;
+        let (content, row) = child(table, b"stco")
+            .map(|content| (content, 4))
+            .or(child(table, b"co64").map(|content| (content, 8)))?;
         let mut offsets = Bytes(content);
         offsets.version()?;
         let mut runs = Bytes(child(table, b"stsc")?);

@@ -59,7 +59,8 @@ fn track(trak: &[u8], movie_scale: u32) -> Option<Header> {
     let id = tkhd.u32()?;
     tkhd.take(if version == 1 { 12 } else { 8 } + 16)?;
     let matrix = [tkhd.i32()?, tkhd.i32()?, tkhd.i32()?, tkhd.i32()?, tkhd.i32()?];
-    let orientation = Orientation::from_matrix([matrix[0], matrix[1], matrix[3], matrix[4]]).unwrap_or_default();
+    let orientation =
+        Orientation::from_matrix([matrix[0], matrix[1], matrix[3], matrix[4]]).unwrap_or_default();
 
     let timescale = at(trak, &[b"mdia", b"mdhd"]).and_then(media_timescale).filter(|scale| *scale > 0)?;
     let table = at(trak, &[b"mdia", b"minf", b"stbl"])?;
@@ -67,11 +68,22 @@ fn track(trak: &[u8], movie_scale: u32) -> Option<Header> {
     let (codec, entry) = children(stsd).next()?;
     let mut fields = Bytes(entry.get(24..)?);
     let size = (u32::from(fields.u16()?), u32::from(fields.u16()?));
-    let avc = matches!(&codec, b"avc1" | b"avc3").then(|| child(entry.get(78..)?, b"avcC").and_then(avc)).flatten();
+    let avc =
+        matches!(&codec, b"avc1" | b"avc3").then(|| child(entry.get(78..)?, b"avcC").and_then(avc)).flatten();
     let edit = at(trak, &[b"edts", b"elst"])
         .and_then(|list| edit(list, movie_scale, timescale))
         .unwrap_or(i64::MIN..i64::MAX);
-    Some(Header { id, codec, avc, size, orientation, timescale, edit, table: table.to_vec(), defaults: [0; 3] })
+    Some(Header {
+        id,
+        codec,
+        avc,
+        size,
+        orientation,
+        timescale,
+        edit,
+        table: table.to_vec(),
+        defaults: [0; 3],
+    })
 }
 
 fn movie_timescale(mvhd: &[u8]) -> Option<u32> {
