@@ -1,5 +1,6 @@
 //! See tests/README.md.
 
 mod decoders;
+mod eval;
 #[cfg(feature = "rtsp")]
 mod rtsp;
