@@ -15,10 +15,10 @@ use crate::rig::{
 
 pub fn checks(board: &mut Board) {
     for device in [CAMERA, MULTI] {
-        board.check(&format!("silence and resume {device}"), || silence(device, Duration::from_millis(600)));
+        board.check(&format!("silence and resume {device}"), || silence(device, Duration::from_millis(400)));
     }
     board
-        .check("a long silence: the stream is started anew", || silence(CAMERA, Duration::from_millis(4500)));
+        .check("a long silence: the stream is started anew", || silence(CAMERA, Duration::from_millis(2600)));
     board.check("dropped buffers are counted", dropped);
     board.check("the sequence number wraps", wraps);
     board.check("a buffer with the error flag is skipped and counted", error_flag);
@@ -30,12 +30,12 @@ pub fn checks(board: &mut Board) {
     board.check("VIDIOC_STREAMON fails at the opening", || {
         opening_fails("inject_vidioc_streamon_error", "start streaming")
     });
-    board.check("a fatal streaming error", || recovers("inject_fatal_streaming_error"));
-    board.check("the driver says disconnected", || recovers("disconnect"));
+    board.check("a fatal streaming error", || recovers("inject_fatal_streaming_error", libc::EIO));
+    board.check("the driver says disconnected", || recovers("disconnect", libc::ENODEV));
     for device in [CAMERA, MULTI] {
         board.check(&format!("unplugged and plugged again {device}"), || replug(device));
     }
-    board.check("unplugged and plugged again, ten times", many_replugs);
+    board.check("unplugged and plugged again, five times", many_replugs);
     board.check("another camera in its place is not read", swapped);
     board.check("the suite still passes after all that", after_all);
 }
@@ -123,7 +123,7 @@ fn only_damaged() -> Found {
         stopline_sensors::v4l2::ControlPanel::open(CAMERA.as_ref()).map_err(|error| error.to_string())?;
     let begun = SystemClock.monotonic();
     let (mut skipped, mut said) = (0, 0);
-    while SystemClock.monotonic().since(begun) < Duration::from_millis(1500) {
+    while SystemClock.monotonic().since(begun) < Duration::from_millis(700) {
         panel.set(ERROR_FLAG, &ControlValue::Switch(true)).map_err(|error| error.to_string())?;
         match next(&mut source, Duration::from_millis(5))? {
             Event::Skipped(_) => skipped += 1,
@@ -134,13 +134,15 @@ fn only_damaged() -> Found {
             other => return Err(format!("after {skipped} skipped: {other:?}")),
         }
     }
-    ensure(said == 1 && skipped > 5, || format!("Lost said {said} times, {skipped} skipped"))?;
-    let panel_free = panel;
-    drop(panel_free);
-    until(&mut source, Duration::from_secs(4), |event| matches!(event, Event::Restored)).or_else(|_| {
-        // One more damaged buffer may lie ready.
-        until(&mut source, Duration::from_secs(4), |event| matches!(event, Event::Restored))
-    })?;
+    ensure(said == 1 && skipped > 3, || format!("Lost said {said} times, {skipped} skipped"))?;
+    // Closed, or the driver could not be opened anew.
+    drop(panel);
+    // Buffers flagged by the last presses may still lie ready.
+    while !matches!(next(&mut source, Duration::from_secs(3))?, Event::Restored) {
+        ensure(SystemClock.monotonic().since(begun) < Duration::from_secs(8), || {
+            format!("{:?}", source.counters())
+        })?;
+    }
     frames(&mut source, 5)?;
     Ok(format!("{skipped} skipped, then silent, then restored"))
 }
@@ -169,11 +171,15 @@ fn opening_fails(control: &str, action: &str) -> Found {
     Ok(said)
 }
 
-fn recovers(control: &str) -> Found {
+fn recovers(control: &str, expected: i32) -> Found {
     let mut source = open(&plain(CAMERA))?;
     frames(&mut source, 5)?;
     press(CAMERA, control)?;
     let error = lost(&mut source, Duration::from_secs(2))?;
+    let SourceError::Io { cause, .. } = &error else {
+        return Err(format!("not the system's error: {error}"));
+    };
+    ensure(cause.raw_os_error() == Some(expected), || format!("expected error {expected}, found {cause}"))?;
     let begun = SystemClock.monotonic();
     restored(&mut source, Duration::from_secs(6))?;
     let took = SystemClock.monotonic().since(begun);
@@ -196,7 +202,7 @@ fn replug(device: &str) -> Found {
     bind(false)?;
     let error = lost(&mut source, Duration::from_secs(2))?;
     let begun = SystemClock.monotonic();
-    while SystemClock.monotonic().since(begun) < Duration::from_millis(700) {
+    while SystemClock.monotonic().since(begun) < Duration::from_millis(400) {
         let event = next(&mut source, Duration::from_millis(30))?;
         ensure(matches!(event, Event::Nothing), || format!("while unplugged: {event:?}"))?;
     }
@@ -216,7 +222,7 @@ fn replug(device: &str) -> Found {
 fn many_replugs() -> Found {
     let mut source = open(&plain(CAMERA))?;
     let mut last = 0;
-    for round in 1..=10 {
+    for round in 1..=5 {
         let frames = frames(&mut source, 2)?;
         let sequence = frames[0].meta().sequence;
         ensure(round == 1 || sequence > last, || format!("sequence {sequence} after {last}"))?;
@@ -228,7 +234,7 @@ fn many_replugs() -> Found {
     }
     frames(&mut source, 5)?;
     let counters = source.counters();
-    ensure((counters.lost, counters.restored) == (10, 10), || format!("{counters:?}"))?;
+    ensure((counters.lost, counters.restored) == (5, 5), || format!("{counters:?}"))?;
     Ok(format!("{counters:?}"))
 }
 

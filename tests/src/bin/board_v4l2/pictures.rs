@@ -27,7 +27,7 @@ pub fn checks(board: &mut Board) {
         board.check(&format!("suite {name} multi-planar"), || suite(MULTI, format));
         board.check(&format!("colours {name} multi-planar"), || colours(MULTI, format));
     }
-    board.check("a size that needs padding", padded);
+    board.check("another size", another_size);
     board.check("no configuration but the device", || chosen_freely(CAMERA));
     board.check("raw Bayer refused by name", bayer);
     board.check("a size it does not have is refused", no_such_size);
@@ -86,8 +86,9 @@ fn bars_of(frame: &Frame) -> Found {
     Ok(format!("largest difference {worst}, {:?}", frame.colour()))
 }
 
+/// vivid makes its grey pictures by BT.709, in full range.
 fn luma([red, green, blue]: [u8; 3]) -> u8 {
-    (0.299 * f32::from(red) + 0.587 * f32::from(green) + 0.114 * f32::from(blue)) as u8
+    (0.2126 * f32::from(red) + 0.7152 * f32::from(green) + 0.0722 * f32::from(blue)) as u8
 }
 
 /// The colour of one pixel, by the formulas of ITU-R BT.601 and BT.709.
@@ -121,8 +122,7 @@ fn rgb(frame: &Frame, x: usize, y: usize) -> [u8; 3] {
     [r, g, b].map(|value| value.round().clamp(0.0, 255.0) as u8)
 }
 
-/// 1366 pixels of luma, whose chroma rows end unevenly in many drivers.
-fn padded() -> Found {
+fn another_size() -> Found {
     let wanted = V4l2Config { size: Some((640, 360)), fps: None, ..config(MULTI, CameraFormat::Nv12Planes) };
     let mut source = open(&wanted)?;
     let frame = frames(&mut source, 1)?.pop().ok_or("no frame")?;
