@@ -4,7 +4,7 @@
 //! - [`clock`]: monotonic and wall time, the only place either is read.
 //! - [`frame`]: one picture, its geometry checked, its copies counted.
 //! - [`source`]: the trait behind which every camera, stream, recording and image stands.
-//! - [`v4l2`]: cameras.
+//! - [`v4l2`]: cameras of the Linux kernel, which may go and come back.
 //! - [`jpeg`]: a whole picture or an error, for still images and MJPEG cameras and recordings.
 //!
 //! Not here: what a picture shows (runtime), and the ego speed from CAN, which has no code yet.
