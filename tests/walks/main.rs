@@ -2,3 +2,5 @@
 
 #[cfg(feature = "rtsp")]
 mod rtsp;
+#[cfg(feature = "h264")]
+mod sources;
