@@ -1,3 +1,5 @@
 //! See tests/README.md.
 
 mod eval_parity;
+mod peer_pipeline;
+mod prepare_parity;
