@@ -39,6 +39,26 @@ pub struct DetectorOptions {
     pub providers: Vec<String>,
 }
 
+/// Thresholds in place of the manifest's.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Overrides {
+    /// Least score of a detection, for every class; 0 to 1.
+    pub score: Option<f32>,
+    /// Overlap (IoU) above which the weaker of two boxes is suppressed; 0 to 1.
+    pub iou: Option<f32>,
+}
+
+impl Overrides {
+    /// Changes `manifest`.
+    pub fn apply(self, manifest: &mut Manifest) {
+        if let Some(score) = self.score {
+            manifest.thresholds.score = score;
+            manifest.thresholds.per_class.clear();
+        }
+        manifest.thresholds.nms_iou = self.iou.unwrap_or(manifest.thresholds.nms_iou);
+    }
+}
+
 /// Why a model cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -196,7 +216,17 @@ impl Detector {
     /// # Errors
     /// [`LoadError`] names the file, and the line, key, node or tensor.
     pub fn load(options: &DetectorOptions) -> Result<Self, LoadError> {
-        let loaded = load::load(options)?;
+        Self::load_with(options, |_| ())
+    }
+
+    /// As [`Detector::load`], with thresholds or the like changed by `adjust` ([`Overrides::apply`]) after the manifest
+    /// was checked and before its decoder is made; [`Detector::manifest`] shows them changed.
+    ///
+    /// # Errors
+    /// As [`Detector::load`].
+    pub fn load_with(options: &DetectorOptions, adjust: impl FnOnce(&mut Manifest)) -> Result<Self, LoadError> {
+        let mut loaded = load::load(options)?;
+        adjust(&mut loaded.manifest);
         let size = [loaded.manifest.input.width, loaded.manifest.input.height];
         let (rig, warnings) = loaded.compiler.rig(&loaded.manifest, size)?;
         let rectangles = loaded.manifest.input.rectangle && loaded.manifest.input.resize.mode == ResizeMode::Letterbox;
