@@ -1,1 +1,3 @@
 //! See tests/README.md.
+
+mod eval_parity;
