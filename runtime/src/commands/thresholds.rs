@@ -1,5 +1,7 @@
 //! Thresholds on the command line, in place of the manifest's.
 
+use crate::detector::Overrides;
+
 /// When a detection counts, other than the manifest says.
 #[derive(clap::Args, Debug, Clone, Copy, Default)]
 pub struct ThresholdArgs {
@@ -9,6 +11,13 @@ pub struct ThresholdArgs {
     /// Overlap (IoU, 0 to 1) above which the weaker of two boxes is suppressed; default: the manifest's.
     #[arg(long, value_name = "IOU", value_parser = unit)]
     pub iou: Option<f32>,
+}
+
+impl ThresholdArgs {
+    /// The same for [`Detector::load_with`](crate::detector::Detector::load_with).
+    pub fn overrides(self) -> Overrides {
+        Overrides { score: self.score, iou: self.iou }
+    }
 }
 
 fn unit(text: &str) -> Result<f32, String> {
