@@ -94,11 +94,11 @@ impl H264Decoder {
     /// [`H264Error::Start`].
     pub fn new(delay: Delay) -> Result<Self, H264Error> {
         let decoder = start()?;
-<<<<<<< HEAD
         Ok(Self {
             decoder,
             delay,
             flush: Flush::NoFlush,
+            reorders: false,
             parameters: Parameters::default(),
             orientation: Orientation::default(),
         })
@@ -109,9 +109,6 @@ impl H264Decoder {
     pub fn turned(mut self, orientation: Orientation) -> Self {
         self.orientation = orientation;
         self
-=======
-        Ok(Self { decoder, delay, flush: Flush::NoFlush, reorders: false, parameters: Parameters::default() })
->>>>>>> infer
     }
 
     /// What the last sequence parameter set said.

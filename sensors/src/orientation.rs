@@ -64,20 +64,33 @@ impl Orientation {
         pixel: usize,
         upright: &mut [u8],
     ) {
-        let (width, height) = size;
         if self.is_upright() {
-            for (y, row) in upright.chunks_exact_mut(width * pixel).take(height).enumerate() {
-                row.copy_from_slice(&stored[y * stride..][..width * pixel]);
+            let row = size.0 * pixel;
+            for (y, target) in upright.chunks_exact_mut(row).take(size.1).enumerate() {
+                target.copy_from_slice(&stored[y * stride..][..row]);
             }
             return;
         }
+        self.convert(stored, stride, size, (pixel, pixel), upright, |from, to| to.copy_from_slice(from));
+    }
+
+    /// The same, each sample of `from` bytes made into one of `to` bytes by `sample` on the way.
+    pub(crate) fn convert(
+        self,
+        stored: &[u8],
+        stride: usize,
+        (width, height): (usize, usize),
+        (from, to): (usize, usize),
+        upright: &mut [u8],
+        sample: impl Fn(&[u8], &mut [u8]),
+    ) {
         let (across, down) = if self.transposed { (height, width) } else { (width, height) };
-        for (y, row) in upright.chunks_exact_mut(across * pixel).take(down).enumerate() {
-            for (x, sample) in row.chunks_exact_mut(pixel).enumerate() {
+        for (y, row) in upright.chunks_exact_mut(across * to).take(down).enumerate() {
+            for (x, target) in row.chunks_exact_mut(to).enumerate() {
                 let (u, v) = if self.transposed { (y, x) } else { (x, y) };
                 let u = if self.flipped_x { width - 1 - u } else { u };
                 let v = if self.flipped_y { height - 1 - v } else { v };
-                sample.copy_from_slice(&stored[v * stride + u * pixel..][..pixel]);
+                sample(&stored[v * stride + u * from..][..from], target);
             }
         }
     }

@@ -1,8 +1,9 @@
 //! H.264 in MP4 or QuickTime.
 //!
 //! The decoder hands pictures out in the order they are shown, without times; so the times of the samples it was given
-//! wait in a heap, and the smallest belongs to the next picture. Before a picture at which everything starts anew (IDR)
-//! it is emptied, which also mends times that were left over by a damaged sample.
+//! wait in a heap, and the smallest belongs to the next picture. After a damaged sample the decoder is emptied and
+//! replaced at the next picture at which everything starts anew (IDR): it may hold references and times that never
+//! come. In a sound stream it is never emptied before the end, since openh264 fails after that.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -35,6 +36,8 @@ pub(super) struct H264<R> {
     times: BinaryHeap<Reverse<i64>>,
     ready: VecDeque<Read>,
     flushed: bool,
+    /// A sample since the last restart could not be decoded.
+    damaged: bool,
     sample: Vec<u8>,
     stream: Vec<u8>,
 }
@@ -58,7 +61,8 @@ impl<R: std::io::Read + Seek> H264<R> {
             return Err(H264Error::Unsupported(obstacle).of(what));
         }
         let facts = facts(&track, track.orientation.size(parameters.size.unwrap_or(track.size)));
-        let decoder = decoder(what, &track)?;
+        let decoder =
+            H264Decoder::new(Delay::Ordered).map_err(|error| error.of(what))?.turned(track.orientation);
         Ok(Self {
             what: what.to_owned(),
             input,
@@ -72,6 +76,7 @@ impl<R: std::io::Read + Seek> H264<R> {
             times: BinaryHeap::new(),
             ready: VecDeque::new(),
             flushed: false,
+            damaged: false,
             sample: Vec::new(),
             stream: Vec::new(),
         })
@@ -89,12 +94,16 @@ impl<R: std::io::Read + Seek> H264<R> {
         }
         let units = annex_b(&self.sample, self.avc.length_bytes, &mut self.stream);
         let Some(units) = units else {
-            let error = self.damaged(index, "the lengths of its parts do not fit it");
+            let error = self.unusable(index, "the lengths of its parts do not fit it");
             self.skip(sample.shown, error);
             return;
         };
-        if units.idr {
+        if units.idr && self.damaged {
             self.drain(pool);
+            if let Err(error) = self.decoder.restart() {
+                return self.skip(sample.shown, error.of(&self.what));
+            }
+            (self.damaged, self.fresh) = (false, true);
         }
         if self.fresh {
             let sets =
@@ -108,7 +117,7 @@ impl<R: std::io::Read + Seek> H264<R> {
             Ok(None) => {}
             Err(error) => {
                 self.times.retain(|time| time.0 != sample.shown);
-                let error = self.damaged(index, &error.to_string());
+                let error = self.unusable(index, &error.to_string());
                 self.skip(sample.shown, error);
             }
         }
@@ -161,6 +170,7 @@ impl<R: std::io::Read + Seek> H264<R> {
     }
 
     fn skip(&mut self, time: i64, error: SourceError) {
+        self.damaged = true;
         if self.track.shown.contains(&time) {
             self.ready.push_back(Read::Skipped(error));
         }
@@ -168,10 +178,10 @@ impl<R: std::io::Read + Seek> H264<R> {
 
     fn load(&mut self, index: usize, sample: &Sample) -> Result<(), SourceError> {
         if sample.size > MAX_SAMPLE {
-            return Err(self.damaged(index, "it has more than 64 MiB"));
+            return Err(self.unusable(index, "it has more than 64 MiB"));
         }
         if sample.offset.saturating_add(u64::from(sample.size)) > self.length {
-            return Err(self.damaged(index, "the file ends before it does"));
+            return Err(self.unusable(index, "the file ends before it does"));
         }
         self.sample.resize(sample.size as usize, 0);
         let read = self
@@ -181,7 +191,7 @@ impl<R: std::io::Read + Seek> H264<R> {
         read.map_err(|cause| SourceError::Io { what: self.what.clone(), action: "read", cause })
     }
 
-    fn damaged(&self, index: usize, problem: &str) -> SourceError {
+    fn unusable(&self, index: usize, problem: &str) -> SourceError {
         let sample = &self.track.samples[index];
         let seconds = self.track.position(sample.shown).as_secs_f64();
         SourceError::Malformed {
@@ -217,8 +227,8 @@ impl<R: std::io::Read + Seek + Send> Reader for H264<R> {
     fn seek(&mut self, position: Duration) -> Result<(), SourceError> {
         let key = |sample: &Sample| sample.key && self.track.position(sample.shown) <= position;
         self.next = self.track.samples.iter().rposition(key).unwrap_or(0);
-        self.decoder = decoder(&self.what, &self.track)?;
-        (self.fresh, self.flushed) = (true, false);
+        self.decoder.restart().map_err(|error| error.of(&self.what))?;
+        (self.fresh, self.flushed, self.damaged) = (true, false, false);
         self.times.clear();
         self.ready.clear();
         Ok(())
@@ -226,11 +236,6 @@ impl<R: std::io::Read + Seek + Send> Reader for H264<R> {
 }
 
 const START: [u8; 4] = [0, 0, 0, 1];
-
-fn decoder(what: &str, track: &Track) -> Result<H264Decoder, SourceError> {
-    let decoder = H264Decoder::new(Delay::Ordered).map_err(|error| error.of(what))?;
-    Ok(decoder.turned(track.orientation))
-}
 
 fn facts(track: &Track, size: (u32, u32)) -> Facts {
     let frames = track.frames();
