@@ -10,7 +10,7 @@ mod rig;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use stopline_depot::manifest::{Crop, Manifest, ManifestError, ResizeMode};
+use stopline_depot::manifest::{Crop, Manifest, ManifestError, ResizeMode, Thresholds};
 use stopline_sensors::frame::Frame;
 
 use crate::decode::DecodeError;
@@ -196,7 +196,17 @@ impl Detector {
     /// # Errors
     /// [`LoadError`] names the file, and the line, key, node or tensor.
     pub fn load(options: &DetectorOptions) -> Result<Self, LoadError> {
-        let loaded = load::load(options)?;
+        Self::load_with(options, |_| ())
+    }
+
+    /// As [`Detector::load`], with thresholds changed by `adjust` after the manifest was checked and before the decoder is
+    /// made: measuring a model needs detections weaker than its manifest lets through.
+    ///
+    /// # Errors
+    /// As [`Detector::load`].
+    pub fn load_with(options: &DetectorOptions, adjust: impl FnOnce(&mut Thresholds)) -> Result<Self, LoadError> {
+        let mut loaded = load::load(options)?;
+        adjust(&mut loaded.manifest.thresholds);
         let size = [loaded.manifest.input.width, loaded.manifest.input.height];
         let (rig, warnings) = loaded.compiler.rig(&loaded.manifest, size)?;
         let rectangles = loaded.manifest.input.rectangle && loaded.manifest.input.resize.mode == ResizeMode::Letterbox;

@@ -1,1 +1,3 @@
 //! See tests/README.md.
+
+mod bad_datasets;

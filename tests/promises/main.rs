@@ -1,1 +1,4 @@
 //! See tests/README.md.
+
+mod eval_parity;
+mod oracle_parity;

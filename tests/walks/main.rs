@@ -1,4 +1,6 @@
 //! See tests/README.md.
 
+mod decoders;
+mod eval;
 #[cfg(feature = "rtsp")]
 mod rtsp;

@@ -1,6 +1,6 @@
 //! Thresholds on the command line, in place of the manifest's.
 
-use crate::detector::Overrides;
+use stopline_depot::manifest::Thresholds;
 
 /// When a detection counts, other than the manifest says.
 #[derive(clap::Args, Debug, Clone, Copy, Default)]
@@ -14,9 +14,13 @@ pub struct ThresholdArgs {
 }
 
 impl ThresholdArgs {
-    /// The same for [`Detector::load_with`](crate::detector::Detector::load_with).
-    pub fn overrides(self) -> Overrides {
-        Overrides { score: self.score, iou: self.iou }
+    /// Puts them in place of the manifest's `limits`.
+    pub fn apply(self, limits: &mut Thresholds) {
+        if let Some(score) = self.score {
+            limits.score = score;
+            limits.per_class.clear();
+        }
+        limits.nms_iou = self.iou.unwrap_or(limits.nms_iou);
     }
 }
 
