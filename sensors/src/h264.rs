@@ -30,8 +30,7 @@ pub struct Picture {
 /// When a picture leaves the decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delay {
-    /// As soon as it is decoded, wherever the stream cannot re-order ([`Parameters::keeps_order`]); else one or two
-    /// pictures later.
+    /// As soon as it is decoded, wherever the stream promises to keep display order; else one or two pictures later.
     Least,
     /// When its place in display order is certain: recordings, whose last pictures [`H264Decoder::finish`] brings.
     Ordered,
@@ -82,7 +81,7 @@ pub struct H264Decoder {
     decoder: Decoder,
     delay: Delay,
     flush: Flush,
-    /// The stream re-ordered although it said it cannot.
+    /// The stream broke its promise to keep display order.
     reorders: bool,
     parameters: Parameters,
     orientation: Orientation,
@@ -135,7 +134,7 @@ impl H264Decoder {
             return Err(H264Error::Unsupported(why.clone()));
         }
         if native.native_code() == FLUSHED_TOO_EARLY && self.flush == Flush::Flush {
-            // The stream re-orders although it cannot: from the next key frame on it gets its delay.
+            // The stream re-orders although it said it does not: from the next key frame on it gets its delay.
             self.restart()?;
             self.reorders = true;
             self.flush = Flush::NoFlush;
