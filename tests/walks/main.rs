@@ -1,5 +1,7 @@
 //! See tests/README.md.
 
+mod decoders;
+mod eval;
 #[cfg(feature = "rtsp")]
 mod rtsp;
 #[cfg(feature = "h264")]
