@@ -138,6 +138,7 @@ impl Args {
             backend: self.backend,
             ort_library: self.ort_library.clone(),
             threads: self.threads,
+            providers: Vec::new(),
         })
     }
 }
