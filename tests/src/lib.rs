@@ -3,6 +3,7 @@
 //! What a test needs from the machine it asks for here. What is missing is never passed silently: [`skip`] says so, and
 //! `tests/run` counts it.
 
+pub mod onnx;
 pub mod source_suite;
 
 use std::io::Write;

@@ -128,7 +128,11 @@ impl Drafter<'_> {
             Family::Classifier => Task::Classify,
             _ => Task::Detect,
         };
-        self.note("score", "the family's usual thresholds; `stopline eval` finds better ones for your data");
+        if matches!(task, Task::Keypoints) {
+            self.note("score", "0 keeps every picture's keypoints, each with its own score; the limit is on their mean");
+        } else {
+            self.note("score", "the family's usual thresholds; `stopline eval` finds better ones for your data");
+        }
         let manifest = Manifest {
             schema: SCHEMA,
             name: plain_name(&self.info.stem),

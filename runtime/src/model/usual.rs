@@ -44,10 +44,10 @@ pub(super) fn usual(style: Style) -> Usual {
         Style::SsdImagenet => imagenet(stretch()).limits(0.5, 0.5).sized(1200),
         Style::Rtdetr => plain(Rgb, UNIT, stretch()).limits(0.5, 0.7).sized(640),
         Style::Detr => imagenet(stretch()).limits(0.7, 0.7).sized(800),
-        Style::Movenet => plain(Rgb, 1.0, letterbox(Anchor::Centre, 0, Rounding::Nearest)).limits(0.2, 0.45).sized(192),
-        Style::HeatmapTensorflow => plain(Bgr, 1.0, stretch()).cropped(true).limits(0.1, 0.45).sized(192),
+        Style::Movenet => plain(Rgb, 1.0, letterbox(Anchor::Centre, 0, Rounding::Nearest)).limits(0.0, 0.45).sized(192),
+        Style::HeatmapTensorflow => plain(Bgr, 1.0, stretch()).cropped(true).limits(0.0, 0.45).sized(192),
         Style::HeatmapImagenet => {
-            let mut usual = imagenet(stretch()).cropped(false).limits(0.1, 0.45);
+            let mut usual = imagenet(stretch()).cropped(false).limits(0.0, 0.45);
             usual.size = [192, 256];
             usual
         }
