@@ -2,3 +2,5 @@
 
 mod eval_parity;
 mod oracle_parity;
+mod peer_pipeline;
+mod prepare_parity;

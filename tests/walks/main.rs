@@ -5,3 +5,5 @@ mod decoders;
 mod eval;
 #[cfg(feature = "rtsp")]
 mod rtsp;
+#[cfg(feature = "h264")]
+mod sources;

@@ -51,6 +51,9 @@ pub struct Args {
     /// Threads one inference may use.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: u16,
+    /// Execution provider of ONNX Runtime to try before the CPU; may be given again.
+    #[arg(long = "provider", value_name = "NAME")]
+    providers: Vec<String>,
     /// A label of the model and the category of the dataset it is; repeat for more. Others go by name.
     #[arg(long, value_name = "LABEL=CATEGORY", value_parser = labels::parse_map)]
     map: Vec<(String, String)>,
@@ -58,13 +61,16 @@ pub struct Args {
     #[arg(long, requires = "model")]
     all_categories: bool,
     /// Least score of a detection, in place of the manifest's: average precision needs the weak ones too.
-    #[arg(long, default_value_t = 0.001, value_parser = score)]
+    #[arg(long, default_value_t = 0.001, value_parser = share)]
     score: f32,
+    /// Overlap (IoU) above which the weaker of two boxes is suppressed; default: the manifest's.
+    #[arg(long, value_name = "IOU", value_parser = share)]
+    iou: Option<f32>,
     /// Most detections kept per picture, in place of the manifest's.
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     max_detections: u32,
     /// Tell precision, recall and mistakes at this score; default: the manifest's thresholds, or each category's best F1.
-    #[arg(long, value_name = "SCORE", value_parser = score)]
+    #[arg(long, value_name = "SCORE", value_parser = share)]
     at: Option<f32>,
     /// End with 0 although pictures could not be measured.
     #[arg(long)]
@@ -138,6 +144,7 @@ impl Args {
             backend: self.backend,
             ort_library: self.ort_library.clone(),
             threads: self.threads,
+            providers: self.providers.clone(),
         })
     }
 }
@@ -244,9 +251,9 @@ fn oddities(oddities: &Oddities) -> Vec<String> {
     told.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect()
 }
 
-fn score(text: &str) -> Result<f32, String> {
+fn share(text: &str) -> Result<f32, String> {
     match text.parse::<f32>() {
-        Ok(score) if (0.0..=1.0).contains(&score) => Ok(score),
-        _ => Err("expected a score from 0 to 1".into()),
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("expected a number from 0 to 1".into()),
     }
 }

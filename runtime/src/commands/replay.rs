@@ -19,6 +19,7 @@ use super::source::{self, OpenOptions};
 use super::span;
 use super::thresholds::ThresholdArgs;
 use crate::exit::{Exit, Failure, OrExit};
+use crate::report::Tally;
 use pace::PaceClock;
 use session::Session;
 use sinks::Sinks;
@@ -77,18 +78,21 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
     let detector = super::load(&args.model, args.thresholds)?;
     let clock = Arc::new(PaceClock::new(SystemClock));
-    let source = source::open_recording_by(&args.clip, &args.open_options(), Arc::clone(&clock) as Arc<dyn Clock>)
-        .or_exit(Exit::Input)?;
+    let source =
+        source::open_recording_by(&args.clip, &args.open_options(), Arc::clone(&clock) as Arc<dyn Clock>)
+            .or_exit(Exit::Input)?;
     let facts = facts::Facts::new(args, source.info(), &detector);
     let sinks = Sinks::create(args, source.info(), &detector)?;
     let bar = bar::Bar::new(source.info(), args);
-    let mut session = Session { source, detector, clock, sinks, bar, every: args.every.into(), tally: Default::default() };
+    let (every, times) = (args.every.into(), args.times);
+    let mut session = Session { source, detector, clock, sinks, bar, every, times, tally: Tally::default() };
     // A recording that breaks off is told, after everything that came before is on disk.
     let broken = session.run()?.map_or(Ok(()), Err);
     let Session { detector, clock, sinks, tally, .. } = session;
     if tally.frames.is_empty() {
         broken?;
-        let problem = anyhow::anyhow!("{}: no frame that could be read, so there is nothing to write", args.clip);
+        let problem =
+            anyhow::anyhow!("{}: no frame that could be read, so there is nothing to write", args.clip);
         return Err(Failure::new(Exit::Input, problem));
     }
     let done = sinks.finish(&tally, &facts, detector.manifest(), clock.wall());
@@ -100,7 +104,13 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 impl Args {
     fn open_options(&self) -> OpenOptions {
-        OpenOptions { realtime: self.realtime, from: self.from, to: self.to, times: self.times }
+        OpenOptions {
+            realtime: self.realtime,
+            from: self.from,
+            to: self.to,
+            looped: self.times > 1,
+            ..OpenOptions::default()
+        }
     }
 
     fn outputs(&self) -> impl Iterator<Item = (&'static str, &PathBuf)> {

@@ -45,7 +45,11 @@ pub fn open_recording_by(
 ) -> Result<Box<dyn FrameSource>, SourceError> {
     let source = open(spec, options, clock)?;
     if source.info().live {
-        return Err(wrong_kind(spec, source.info().kind, "replay takes recordings, which end; record it to a file first"));
+        return Err(wrong_kind(
+            spec,
+            source.info().kind,
+            "replay takes recordings, which end; record it to a file first",
+        ));
     }
     Ok(source)
 }
@@ -57,5 +61,9 @@ fn wrong_kind(spec: &str, kind: &str, advice: &str) -> SourceError {
         "pattern" => "the test pattern",
         _ => "a live source",
     };
-    SourceError::Unsupported { what: spec.to_owned(), problem: format!("is {what}"), advice: advice.to_owned() }
+    SourceError::Unsupported {
+        what: spec.to_owned(),
+        problem: format!("is {what}"),
+        advice: advice.to_owned(),
+    }
 }

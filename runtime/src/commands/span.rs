@@ -20,8 +20,10 @@ pub fn parse(text: &str) -> Result<Duration, String> {
 
 fn unit(text: &str) -> Option<f64> {
     let units = [("ms", 0.001), ("s", 1.0), ("min", 60.0), ("m", 60.0), ("h", 3600.0)];
-    let (digits, factor) =
-        units.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, *factor))).unwrap_or((text, 1.0));
+    let (digits, factor) = units
+        .iter()
+        .find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, *factor)))
+        .unwrap_or((text, 1.0));
     Some(number(digits.trim_end())? * factor)
 }
 
@@ -41,7 +43,8 @@ fn colons(text: &str) -> Option<f64> {
 
 /// Digits with at most one point: no sign, no exponent, no `inf`.
 fn number(digits: &str) -> Option<f64> {
-    let plain = digits.chars().all(|c| c.is_ascii_digit() || c == '.') && digits.chars().any(|c| c.is_ascii_digit());
+    let plain =
+        digits.chars().all(|c| c.is_ascii_digit() || c == '.') && digits.chars().any(|c| c.is_ascii_digit());
     plain.then(|| digits.parse().ok()).flatten()
 }
 
@@ -52,8 +55,18 @@ mod tests {
     #[test]
     fn times_are_read_as_people_write_them() {
         let cases = [
-            ("12.5s", 12_500), ("250ms", 250), ("2m", 120_000), ("2min", 120_000), ("1h", 3_600_000), ("90", 90_000),
-            ("1:30", 90_000), ("1:02:03.5", 3_723_500), ("0:00", 0), (".5", 500), ("5 s", 5_000), ("90:00", 5_400_000),
+            ("12.5s", 12_500),
+            ("250ms", 250),
+            ("2m", 120_000),
+            ("2min", 120_000),
+            ("1h", 3_600_000),
+            ("90", 90_000),
+            ("1:30", 90_000),
+            ("1:02:03.5", 3_723_500),
+            ("0:00", 0),
+            (".5", 500),
+            ("5 s", 5_000),
+            ("90:00", 5_400_000),
         ];
         for (text, ms) in cases {
             assert_eq!(parse(text), Ok(Duration::from_millis(ms)), "{text}");
@@ -62,7 +75,10 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_refused_with_the_forms_there_are() {
-        for text in ["", "s", ":", "1:", ":30", "1:60", "1:2:60", "1:60:00", "1:2:3:4", "-5s", "1e3", "inf", "NaN", "1.5:00", "5x", ".", "1..2"] {
+        for text in [
+            "", "s", ":", "1:", ":30", "1:60", "1:2:60", "1:60:00", "1:2:3:4", "-5s", "1e3", "inf", "NaN",
+            "1.5:00", "5x", ".", "1..2",
+        ] {
             let error = parse(text).expect_err(text);
             assert!(error.contains("1:30"), "{error}");
         }

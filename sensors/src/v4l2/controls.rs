@@ -7,7 +7,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use v4l::v4l_sys as sys;
 
-use super::queue::{ControlEntry, Node};
+use super::node::ControlEntry;
+use super::queue::Node;
 use crate::source::SourceError;
 
 /// What a control is set to.

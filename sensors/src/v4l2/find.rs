@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use v4l::v4l_sys as sys;
 
-use super::queue::{Capability, Node};
+use super::node::Capability;
+use super::queue::Node;
 
 /// How the configuration names a camera.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -192,7 +193,9 @@ mod tests {
             let usb = folder.path().join("devices").join(port);
             fs::create_dir_all(usb.join("interface")).unwrap();
             fs::write(usb.join("idVendor"), "046d\n").unwrap();
-            serial.map(|serial| fs::write(usb.join("serial"), serial).unwrap());
+            if let Some(serial) = serial {
+                fs::write(usb.join("serial"), serial).unwrap();
+            }
             for (index, node) in nodes.iter().enumerate() {
                 let entry = roots.class.join(format!("video{node}"));
                 fs::create_dir_all(&entry).unwrap();

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use v4l::v4l_sys as sys;
 
-use super::queue::{Granted, SizeOffer};
+use super::node::{Granted, SizeOffer};
 use crate::frame::{Colour, Matrix, PixelFormat, Range};
 use crate::source::SourceError;
 

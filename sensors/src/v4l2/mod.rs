@@ -5,7 +5,8 @@
 //! - `find`: which node it is, now and after it was plugged again.
 //! - [`formats`]: which of its formats is used; raw Bayer is refused here.
 //! - [`controls`]: exposure, gain and the others by name, read back.
-//! - `queue`: the kernel's side; the crate's one file with unsafe code.
+//! - `node`: what a node can do, in Rust's types.
+//! - `queue`: the calls and the mapped buffers; the crate's one file with unsafe code.
 //! - `stream`: a camera that is set up; a buffer becomes a frame by one copy.
 //! - `stamp`: kernel stamps checked, sequence numbers carried on.
 //! - `source`: the states of a camera, behind [`crate::source::FrameSource`]; `reconnect`, `backoff`: getting it back.
@@ -17,6 +18,7 @@ pub mod config;
 pub mod controls;
 mod find;
 pub mod formats;
+mod node;
 mod queue;
 mod reconnect;
 mod source;

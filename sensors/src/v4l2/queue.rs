@@ -26,7 +26,8 @@ pub enum Planarity {
 }
 
 impl Planarity {
-    const fn buffer_type(self) -> u32 {
+    /// `enum v4l2_buf_type`.
+    pub const fn buffer_type(self) -> u32 {
         match self {
             Self::Single => sys::v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_CAPTURE,
             Self::Multi => sys::v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE,
@@ -36,44 +37,6 @@ impl Planarity {
 
 /// Most memory planes a buffer can have (`VIDEO_MAX_PLANES`).
 pub const MAX_PLANES: usize = 8;
-
-/// A picture format as the driver granted it (`VIDIOC_S_FMT`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Granted {
-    /// Pixel format.
-    pub fourcc: [u8; 4],
-    /// Pixels across and down.
-    pub size: (u32, u32),
-    /// `enum v4l2_field`.
-    pub field: u32,
-    /// `enum v4l2_colorspace`.
-    pub colorspace: u32,
-    /// `enum v4l2_ycbcr_encoding`.
-    pub encoding: u32,
-    /// `enum v4l2_quantization`.
-    pub quantization: u32,
-    /// Memory planes.
-    pub planes: usize,
-    /// Bytes from row to row, per memory plane; 0 for compressed formats.
-    pub strides: [u32; MAX_PLANES],
-}
-
-/// One entry of `VIDIOC_ENUM_FRAMESIZES`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SizeOffer {
-    /// Exactly this size.
-    Exactly(u32, u32),
-    /// Any size of a range, in steps.
-    Range {
-        /// Smallest, largest, step; across.
-        width: (u32, u32, u32),
-        /// Smallest, largest, step; down.
-        height: (u32, u32, u32),
-    },
-}
-
-/// Longest time a driver is asked for formats, sizes or controls: a driver that never ends its list must not hold us.
-const MOST_ENTRIES: u32 = 1024;
 
 /// An open video node.
 #[derive(Clone)]
@@ -96,156 +59,6 @@ impl Node {
     /// Where it was opened.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// Driver, card and bus of the node, and what it can do (`device_caps`).
-    pub fn capability(&self) -> io::Result<Capability> {
-        let mut found: sys::v4l2_capability = zeroed();
-        self.call(vidioc::VIDIOC_QUERYCAP, &mut found)?;
-        let whole = found.capabilities & sys::V4L2_CAP_DEVICE_CAPS == 0;
-        Ok(Capability {
-            driver: text(&found.driver),
-            card: text(&found.card),
-            bus: text(&found.bus_info),
-            caps: if whole { found.capabilities } else { found.device_caps },
-        })
-    }
-
-    /// Chooses the input of a capture card.
-    pub fn set_input(&self, input: u32) -> io::Result<()> {
-        let mut input = i32::try_from(input).map_err(|_| io::ErrorKind::InvalidInput)?;
-        self.call(vidioc::VIDIOC_S_INPUT, &mut input)
-    }
-
-    /// All pixel formats the node offers.
-    pub fn formats(&self, planarity: Planarity) -> io::Result<Vec<[u8; 4]>> {
-        listed(|index| {
-            let mut entry: sys::v4l2_fmtdesc = zeroed();
-            (entry.index, entry.type_) = (index, planarity.buffer_type());
-            self.call(vidioc::VIDIOC_ENUM_FMT, &mut entry)?;
-            Ok(entry.pixelformat.to_le_bytes())
-        })
-    }
-
-    /// The sizes of a format; empty where the driver does not say.
-    pub fn sizes(&self, fourcc: [u8; 4]) -> io::Result<Vec<SizeOffer>> {
-        listed(|index| {
-            let mut entry: sys::v4l2_frmsizeenum = zeroed();
-            (entry.index, entry.pixel_format) = (index, u32::from_le_bytes(fourcc));
-            self.call(vidioc::VIDIOC_ENUM_FRAMESIZES, &mut entry)?;
-            if entry.type_ == sys::v4l2_frmsizetypes_V4L2_FRMSIZE_TYPE_DISCRETE {
-                // SAFETY: both members are plain integers, valid for every bit pattern; the type says which is meant.
-                // Needed because the kernel's structure is a union.
-                let size = unsafe { entry.__bindgen_anon_1.discrete };
-                return Ok(SizeOffer::Exactly(size.width, size.height));
-            }
-            // SAFETY: as above.
-            let range = unsafe { entry.__bindgen_anon_1.stepwise };
-            Ok(SizeOffer::Range {
-                width: (range.min_width, range.max_width, range.step_width),
-                height: (range.min_height, range.max_height, range.step_height),
-            })
-        })
-    }
-
-    /// The shortest frame interval of a format at a size, in seconds per entry; empty where the driver does not say.
-    pub fn intervals(&self, fourcc: [u8; 4], (width, height): (u32, u32)) -> io::Result<Vec<f64>> {
-        listed(|index| {
-            let mut entry: sys::v4l2_frmivalenum = zeroed();
-            (entry.index, entry.pixel_format) = (index, u32::from_le_bytes(fourcc));
-            (entry.width, entry.height) = (width, height);
-            self.call(vidioc::VIDIOC_ENUM_FRAMEINTERVALS, &mut entry)?;
-            let shortest = if entry.type_ == sys::v4l2_frmivaltypes_V4L2_FRMIVAL_TYPE_DISCRETE {
-                // SAFETY: both members are plain integers; the type says which is meant. A union of the kernel's.
-                unsafe { entry.__bindgen_anon_1.discrete }
-            } else {
-                // SAFETY: as above.
-                unsafe { entry.__bindgen_anon_1.stepwise.min }
-            };
-            Ok(f64::from(shortest.numerator) / f64::from(shortest.denominator.max(1)))
-        })
-    }
-
-    /// Asks for a format; the driver answers with what it grants, which may be another.
-    pub fn set_format(&self, planarity: Planarity, fourcc: [u8; 4], size: (u32, u32)) -> io::Result<Granted> {
-        let mut format: sys::v4l2_format = zeroed();
-        format.type_ = planarity.buffer_type();
-        match planarity {
-            Planarity::Single => {
-                let mut pix: sys::v4l2_pix_format = zeroed();
-                (pix.width, pix.height) = size;
-                pix.pixelformat = u32::from_le_bytes(fourcc);
-                pix.field = sys::v4l2_field_V4L2_FIELD_NONE;
-                // Without it the kernel does not look at, or answer, encoding and quantization.
-                pix.priv_ = sys::V4L2_PIX_FMT_PRIV_MAGIC;
-                format.fmt.pix = pix;
-            }
-            Planarity::Multi => {
-                let mut pix: sys::v4l2_pix_format_mplane = zeroed();
-                (pix.width, pix.height) = size;
-                pix.pixelformat = u32::from_le_bytes(fourcc);
-                pix.field = sys::v4l2_field_V4L2_FIELD_NONE;
-                format.fmt.pix_mp = pix;
-            }
-        }
-        self.call(vidioc::VIDIOC_S_FMT, &mut format)?;
-        Ok(granted(planarity, &format))
-    }
-
-    /// Asks for a frame interval in seconds, and reads back what the driver set; `None` where it does not say.
-    pub fn set_interval(&self, planarity: Planarity, wanted: Option<f64>) -> io::Result<Option<Duration>> {
-        let mut parm: sys::v4l2_streamparm = zeroed();
-        parm.type_ = planarity.buffer_type();
-        if let Err(error) = self.call(vidioc::VIDIOC_G_PARM, &mut parm) {
-            return if is_end(&error) { Ok(None) } else { Err(error) };
-        }
-        // SAFETY: the capture member is plain integers, and the member that belongs to a capture type. A union.
-        let mut capture = unsafe { parm.parm.capture };
-        if let (Some(wanted), true) = (wanted, capture.capability & sys::V4L2_CAP_TIMEPERFRAME != 0) {
-            (capture.timeperframe.numerator, capture.timeperframe.denominator) = fraction(wanted);
-            parm.parm.capture = capture;
-            self.call(vidioc::VIDIOC_S_PARM, &mut parm)?;
-            // SAFETY: as above.
-            capture = unsafe { parm.parm.capture };
-        }
-        let v4l_fraction = capture.timeperframe;
-        if v4l_fraction.numerator == 0 || v4l_fraction.denominator == 0 {
-            return Ok(None);
-        }
-        let seconds = f64::from(v4l_fraction.numerator) / f64::from(v4l_fraction.denominator);
-        Ok(Duration::try_from_secs_f64(seconds).ok().filter(|period| !period.is_zero()))
-    }
-
-    /// All controls, compound ones left out.
-    pub fn controls(&self) -> io::Result<Vec<ControlEntry>> {
-        let mut last = 0;
-        listed(|_| {
-            let mut entry: sys::v4l2_query_ext_ctrl = zeroed();
-            entry.id = last | sys::V4L2_CTRL_FLAG_NEXT_CTRL;
-            self.call(vidioc::VIDIOC_QUERY_EXT_CTRL, &mut entry)?;
-            last = entry.id;
-            Ok(ControlEntry {
-                id: entry.id,
-                kind: entry.type_,
-                name: text(&entry.name.map(|letter| letter.to_ne_bytes()[0])),
-                range: (entry.minimum, entry.maximum),
-                step: entry.step,
-                flags: entry.flags,
-            })
-        })
-    }
-
-    /// Name of a menu entry, or its value as text for an integer menu; `None` where the menu has no such entry.
-    pub fn menu_entry(&self, id: u32, index: u32, integer: bool) -> Option<String> {
-        let mut entry: sys::v4l2_querymenu = zeroed();
-        (entry.id, entry.index) = (id, index);
-        self.call(vidioc::VIDIOC_QUERYMENU, &mut entry).ok()?;
-        if integer {
-            // SAFETY: plain integers, valid for every bit pattern; the control's type says which is meant. A union.
-            return Some(unsafe { entry.__bindgen_anon_1.value }.to_string());
-        }
-        // SAFETY: as above, bytes this time.
-        Some(text(&unsafe { entry.__bindgen_anon_1.name }))
     }
 
     /// Value of an integer, boolean, menu or bit mask control.
@@ -273,7 +86,7 @@ impl Node {
     fn controls_call(&self, request: Request, entry: &mut sys::v4l2_ext_control) -> io::Result<()> {
         let mut list: sys::v4l2_ext_controls = zeroed();
         (list.count, list.controls) = (1, std::ptr::from_mut(entry));
-        self.call(request, &mut list)
+        self.call_any(request, &mut list)
     }
 
     /// Waits until a buffer is ready, the queue is broken, or `timeout` has passed.
@@ -303,14 +116,20 @@ impl Node {
         unsafe { BorrowedFd::borrow_raw(self.handle.fd()) }
     }
 
-    /// One ioctl, again where a signal interrupted it.
-    fn call<T: Copy>(&self, request: Request, argument: &mut T) -> io::Result<()> {
+    /// One ioctl whose argument holds no pointer.
+    pub fn call<T: Alone>(&self, request: Request, argument: &mut T) -> io::Result<()> {
+        self.call_any(request, argument)
+    }
+
+    /// One ioctl, again where a signal interrupted it. Pointers inside the argument must lead to live arrays of the
+    /// stated length.
+    fn call_any<T: Plain>(&self, request: Request, argument: &mut T) -> io::Result<()> {
         let stated = usize::try_from((request >> 16) & 0x3fff).unwrap_or_default();
         assert_eq!(stated, size_of::<T>(), "the request number states the size of its argument");
         loop {
             // SAFETY: the kernel reads and writes exactly the bytes the request number states, which are those of
-            // `argument` (asserted). Pointers inside it (planes, controls) are set by our callers to live arrays of
-            // the stated length. Needed because v4l has no safe form of these calls.
+            // `argument` (asserted); pointers inside it lead to live arrays: only this file passes such arguments.
+            // Needed because v4l has no safe form of these calls.
             let done = unsafe { v4l2::ioctl(self.handle.fd(), request, std::ptr::from_mut(argument).cast()) };
             match done {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -321,36 +140,6 @@ impl Node {
 }
 
 type Request = vidioc::_IOC_TYPE;
-
-/// `VIDIOC_QUERYCAP`, in Rust's types.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Capability {
-    /// Kernel driver (`uvcvideo`).
-    pub driver: String,
-    /// Name of the device.
-    pub card: String,
-    /// Where it is connected (`usb-0000:00:14.0-1`).
-    pub bus: String,
-    /// `V4L2_CAP_*` of this node.
-    pub caps: u32,
-}
-
-/// `VIDIOC_QUERY_EXT_CTRL`, in Rust's types.
-#[derive(Clone, Debug)]
-pub struct ControlEntry {
-    /// `V4L2_CID_*`.
-    pub id: u32,
-    /// `V4L2_CTRL_TYPE_*`.
-    pub kind: u32,
-    /// The driver's name for it.
-    pub name: String,
-    /// Smallest and largest value.
-    pub range: (i64, i64),
-    /// Distance between values.
-    pub step: u64,
-    /// `V4L2_CTRL_FLAG_*`.
-    pub flags: u32,
-}
 
 /// What waiting came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -420,10 +209,11 @@ impl Queue {
     }
 
     /// The oldest filled buffer; `None` where none is ready.
+    #[allow(clippy::useless_conversion, reason = "the kernel's time has 32 bit on 32-bit machines")]
     pub fn dequeue(&self) -> io::Result<Option<Filled>> {
         let mut planes: [sys::v4l2_plane; MAX_PLANES] = zeroed();
         let mut buffer = self.describe(0, &mut planes);
-        match self.node.call(vidioc::VIDIOC_DQBUF, &mut buffer) {
+        match self.node.call_any(vidioc::VIDIOC_DQBUF, &mut buffer) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
             done => done?,
         }
@@ -449,7 +239,7 @@ impl Queue {
     pub fn requeue(&self, index: u32) -> io::Result<()> {
         let mut planes: [sys::v4l2_plane; MAX_PLANES] = zeroed();
         let mut buffer = self.describe(index, &mut planes);
-        self.node.call(vidioc::VIDIOC_QBUF, &mut buffer)
+        self.node.call_any(vidioc::VIDIOC_QBUF, &mut buffer)
     }
 
     /// Copies `to.len()` bytes of a filled buffer, from byte `from` of its memory plane `plane`.
@@ -473,7 +263,7 @@ impl Queue {
     fn map(&self, index: u32) -> io::Result<Vec<Mapping>> {
         let mut planes: [sys::v4l2_plane; MAX_PLANES] = zeroed();
         let mut buffer = self.describe(index, &mut planes);
-        self.node.call(vidioc::VIDIOC_QUERYBUF, &mut buffer)?;
+        self.node.call_any(vidioc::VIDIOC_QUERYBUF, &mut buffer)?;
         if self.planarity == Planarity::Single {
             // SAFETY: an integer, and the member that belongs to mapped single-planar buffers. A union.
             return Ok(vec![self.map_plane(buffer.length, unsafe { buffer.m.offset })?]);
@@ -485,6 +275,7 @@ impl Queue {
             .collect()
     }
 
+    #[allow(clippy::unnecessary_fallible_conversions, reason = "off_t has 32 bit on 32-bit machines")]
     fn map_plane(&self, length: u32, offset: u32) -> io::Result<Mapping> {
         let length = extent(length);
         let offset = libc::off_t::try_from(offset).map_err(|_| io::ErrorKind::InvalidData)?;
@@ -538,24 +329,6 @@ impl Drop for Mapping {
     }
 }
 
-/// Entries of one of the kernel's numbered lists, up to its end.
-fn listed<T>(mut entry: impl FnMut(u32) -> io::Result<T>) -> io::Result<Vec<T>> {
-    let mut found = Vec::new();
-    for index in 0..MOST_ENTRIES {
-        match entry(index) {
-            Ok(entry) => found.push(entry),
-            Err(error) if is_end(&error) => break,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(found)
-}
-
-/// Whether the error ends a list (`EINVAL`) or says that the driver has no such list (`ENOTTY`, `ENODATA`).
-fn is_end(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOTTY | libc::ENODATA))
-}
-
 fn buffers_of(planarity: Planarity, count: u32) -> sys::v4l2_requestbuffers {
     let mut request: sys::v4l2_requestbuffers = zeroed();
     (request.count, request.type_) = (count, planarity.buffer_type());
@@ -563,80 +336,69 @@ fn buffers_of(planarity: Planarity, count: u32) -> sys::v4l2_requestbuffers {
     request
 }
 
-fn granted(planarity: Planarity, format: &sys::v4l2_format) -> Granted {
-    let mut strides = [0; MAX_PLANES];
-    match planarity {
-        Planarity::Single => {
-            // SAFETY: plain integers, and the member that belongs to the single-planar type. A union.
-            let pix = unsafe { format.fmt.pix };
-            strides[0] = pix.bytesperline;
-            Granted {
-                fourcc: pix.pixelformat.to_le_bytes(),
-                size: (pix.width, pix.height),
-                field: pix.field,
-                colorspace: pix.colorspace,
-                // SAFETY: an integer under either name. A union.
-                encoding: unsafe { pix.__bindgen_anon_1.ycbcr_enc },
-                quantization: pix.quantization,
-                planes: 1,
-                strides,
-            }
-        }
-        Planarity::Multi => {
-            // SAFETY: plain integers, and the member that belongs to the multi-planar type. A union.
-            let pix = unsafe { format.fmt.pix_mp };
-            for (stride, plane) in strides.iter_mut().zip(pix.plane_fmt) {
-                *stride = plane.bytesperline;
-            }
-            Granted {
-                fourcc: pix.pixelformat.to_le_bytes(),
-                size: (pix.width, pix.height),
-                field: pix.field,
-                colorspace: pix.colorspace,
-                // SAFETY: an integer under either name. A union.
-                encoding: unsafe { pix.__bindgen_anon_1.ycbcr_enc }.into(),
-                quantization: pix.quantization.into(),
-                planes: usize::from(pix.num_planes).clamp(1, MAX_PLANES),
-                strides,
-            }
-        }
-    }
-}
-
-/// A frame interval as the kernel wants it, to a tenth of a microsecond.
-fn fraction(seconds: f64) -> (u32, u32) {
-    let frames_per_1000_s = (1000.0 / seconds).round();
-    if frames_per_1000_s.is_finite() && (1.0..=4.0e9).contains(&frames_per_1000_s) {
-        // In range by the check; the cast drops nothing but the sign bit it does not have.
-        return (1000, frames_per_1000_s as u32);
-    }
-    (1, 1)
-}
-
 fn extent(length: u32) -> usize {
     usize::try_from(length).unwrap_or(usize::MAX)
 }
 
-/// Text up to the first NUL; foreign bytes that are no UTF-8 are replaced.
-fn text(bytes: &[u8]) -> String {
-    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
-    String::from_utf8_lossy(&bytes[..end]).into_owned()
-}
-
 /// An empty structure of the kernel's.
-fn zeroed<T: Plain>() -> T {
+pub fn zeroed<T: Plain>() -> T {
     // SAFETY: `Plain` is given only to structures of integers, unions of them, and pointers that may be null.
     // Needed because the bindings' unions and reserved fields have no other constructor.
     unsafe { std::mem::zeroed() }
 }
 
 /// Structures for which all bytes zero are a value.
-trait Plain: Copy {}
+pub trait Plain: Copy {}
 
-macro_rules! plain {
-    ($($name:ident)+) => { $(impl Plain for sys::$name {})+ };
+/// Structures without pointers, or (`v4l2_format`) whose member with pointers belongs to types never asked for here.
+pub trait Alone: Plain {}
+
+macro_rules! given {
+    ($which:ident: $($name:ident)+) => { $(impl $which for sys::$name {})+ };
 }
-plain!(v4l2_capability v4l2_fmtdesc v4l2_frmsizeenum v4l2_frmivalenum v4l2_format v4l2_pix_format
+given!(Plain: v4l2_capability v4l2_fmtdesc v4l2_frmsizeenum v4l2_frmivalenum v4l2_format v4l2_pix_format
     v4l2_pix_format_mplane v4l2_streamparm v4l2_query_ext_ctrl v4l2_querymenu v4l2_ext_control v4l2_ext_controls
     v4l2_requestbuffers v4l2_buffer v4l2_plane);
+given!(Alone: v4l2_capability v4l2_fmtdesc v4l2_frmsizeenum v4l2_frmivalenum v4l2_format v4l2_streamparm
+    v4l2_query_ext_ctrl v4l2_querymenu v4l2_requestbuffers);
 impl Plain for [sys::v4l2_plane; MAX_PLANES] {}
+impl Plain for i32 {}
+impl Alone for i32 {}
+
+/// Members of the kernel's unions. Each is made of integers, valid for every bit pattern, whichever member was written.
+pub mod read {
+    use super::sys;
+
+    macro_rules! members {
+        ($($(#[$doc:meta])* $name:ident: $of:ident . $($field:ident).+ -> $to:ty;)+) => {$(
+            $(#[$doc])*
+            pub fn $name(of: &sys::$of) -> $to {
+                // SAFETY: integers and arrays of integers, for which every bit pattern is a value; the structure is
+                // initialised whole. Needed because the kernel's structure is a union.
+                unsafe { of.$($field).+ }
+            }
+        )+};
+    }
+    members! {
+        /// Of an entry of type `DISCRETE`.
+        exact_size: v4l2_frmsizeenum.__bindgen_anon_1.discrete -> sys::v4l2_frmsize_discrete;
+        /// Of any other entry.
+        size_range: v4l2_frmsizeenum.__bindgen_anon_1.stepwise -> sys::v4l2_frmsize_stepwise;
+        /// Of an entry of type `DISCRETE`, and the first of a range: both begin with the shortest.
+        shortest_interval: v4l2_frmivalenum.__bindgen_anon_1.discrete -> sys::v4l2_fract;
+        /// Of a capture stream.
+        capture: v4l2_streamparm.parm.capture -> sys::v4l2_captureparm;
+        /// Of a menu's entry.
+        menu_name: v4l2_querymenu.__bindgen_anon_1.name -> [u8; 32];
+        /// Of an integer menu's entry.
+        menu_value: v4l2_querymenu.__bindgen_anon_1.value -> i64;
+        /// Of the single-planar type.
+        single: v4l2_format.fmt.pix -> sys::v4l2_pix_format;
+        /// Of the multi-planar type.
+        multi: v4l2_format.fmt.pix_mp -> sys::v4l2_pix_format_mplane;
+        /// `enum v4l2_ycbcr_encoding`.
+        encoding: v4l2_pix_format.__bindgen_anon_1.ycbcr_enc -> u32;
+        /// `enum v4l2_ycbcr_encoding`.
+        encoding_multi: v4l2_pix_format_mplane.__bindgen_anon_1.ycbcr_enc -> u8;
+    }
+}

@@ -110,7 +110,12 @@ impl V4l2Source {
                 Ok(None) => None,
                 Err(error) => self.lose(error),
             },
-            Ok(Readiness::Broken) => self.lose(io::Error::from_raw_os_error(libc::ENODEV)),
+            Ok(Readiness::Broken) => {
+                // Taking a buffer tells why: EIO for a queue in error, ENODEV for a device that has gone.
+                let cause =
+                    stream.dequeue().err().unwrap_or_else(|| io::Error::from_raw_os_error(libc::ENODEV));
+                self.lose(cause)
+            }
             Ok(Readiness::Nothing) if SystemClock.monotonic() >= due => self.silence(),
             Ok(Readiness::Nothing) => None,
             Err(error) => self.lose(error),
@@ -266,5 +271,38 @@ impl FrameSource for V4l2Source {
 
     fn counters(&self) -> Counters {
         self.counters
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(device: &str) -> String {
+        match V4l2Source::open("front", V4l2Config::device(device)) {
+            Ok(_) => panic!("{device} was opened"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_camera_that_is_not_there_is_named_with_what_was_tried() {
+        assert_eq!(
+            refused("/dev/video-none"),
+            "/dev/video-none: cannot open: No such file or directory (os error 2)"
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_no_camera_is_refused() {
+        let said = refused("/dev/null");
+        assert!(said.starts_with("/dev/null: cannot ask for its capabilities"), "{said}");
+        assert!(refused("/dev/vid\0eo").contains("NUL byte"));
+    }
+
+    #[test]
+    fn a_configuration_without_a_camera_is_refused_before_anything_is_opened() {
+        let Err(error) = V4l2Source::open("front", V4l2Config::default()) else { panic!("it was opened") };
+        assert!(error.to_string().contains("neither `device` nor `serial`"), "{error}");
     }
 }

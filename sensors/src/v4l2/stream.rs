@@ -9,7 +9,8 @@ use super::config::V4l2Config;
 use super::controls::{ControlPanel, ControlReport};
 use super::find::{self, Identity, Roots};
 use super::formats::{self, CameraFormat, Choice, Wants};
-use super::queue::{Capability, Filled, Granted, Node, Planarity, Queue};
+use super::node::{Capability, Granted};
+use super::queue::{Filled, Node, Planarity, Queue};
 use crate::frame::{BufferPool, Frame, FrameMeta, MAX_SIDE, PixelFormat};
 use crate::source::SourceError;
 

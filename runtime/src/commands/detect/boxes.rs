@@ -60,9 +60,11 @@ impl Boxes {
         let file: File = serde_json::from_slice(text).context(shape)?;
         let mut images = BTreeMap::new();
         for (image, entries) in file.images {
-            let known = |entry: &&Entry| entry.label.as_ref().is_none_or(|label| manifest.class_of(label).is_some());
+            let known =
+                |entry: &&Entry| entry.label.as_ref().is_none_or(|label| manifest.class_of(label).is_some());
             let places = entries.iter().filter(known).enumerate();
-            let places = places.map(|(at, entry)| place(entry).with_context(|| format!("images[{image:?}][{at}]")));
+            let places =
+                places.map(|(at, entry)| place(entry).with_context(|| format!("images[{image:?}][{at}]")));
             let places = places.collect::<Result<_, _>>()?;
             images.insert(image, places);
         }
@@ -75,7 +77,8 @@ impl Boxes {
         if let Some(places) = self.images.get(path) {
             return Some(places);
         }
-        let ends_with = |name: &String| path.strip_suffix(name.as_str()).is_some_and(|before| before.ends_with('/'));
+        let ends_with =
+            |name: &String| path.strip_suffix(name.as_str()).is_some_and(|before| before.ends_with('/'));
         let mut matching = self.images.iter().filter(|(name, _)| ends_with(name));
         let (_, places) = matching.next()?;
         matching.next().is_none().then_some(places)
@@ -122,7 +125,8 @@ mod tests {
 
     #[test]
     fn a_picture_is_known_by_its_name_or_by_the_end_of_its_path() {
-        let boxes = parse(r#"{"images": {"d/a.jpg": [{"box": [0, 0, 1, 1]}], "b.jpg": [], "x/b.jpg": []}}"#).expect("good");
+        let boxes = parse(r#"{"images": {"d/a.jpg": [{"box": [0, 0, 1, 1]}], "b.jpg": [], "x/b.jpg": []}}"#)
+            .expect("good");
         assert_eq!(boxes.of("/data/d/a.jpg").map(<[_]>::len), Some(1));
         assert!(boxes.of("/data/dd/a.jpg").is_none() && boxes.of("a.jpg").is_none());
         assert!(boxes.of("/data/x/b.jpg").is_none(), "two names fit");
@@ -132,7 +136,8 @@ mod tests {
     #[test]
     fn a_bad_file_says_which_picture_and_box() {
         assert!(parse("[]").err().expect("refused").contains("stopline detect --json"));
-        for bad in [r#"[{"box": [3, 0, 1, 1]}]"#, r#"[{"box": [0, 0, 1e9, 1]}]"#, r#"[{"label": "person"}]"#] {
+        for bad in [r#"[{"box": [3, 0, 1, 1]}]"#, r#"[{"box": [0, 0, 1e9, 1]}]"#, r#"[{"label": "person"}]"#]
+        {
             let error = parse(&format!(r#"{{"images": {{"a.jpg": {bad}}}}}"#)).err().expect(bad);
             assert!(error.contains(r#"images["a.jpg"][0]"#), "{error}");
         }

@@ -43,7 +43,10 @@ impl<'a> Inputs<'a> {
     fn frames_of(&self, clip: &str) -> BTreeMap<u64, &'a str> {
         let arguments = self.arguments.iter().map(String::as_str);
         let of_clip = arguments.filter_map(|argument| Some((argument, split_frame(argument)?)));
-        of_clip.filter(|(_, (file, _))| *file == clip).map(|(argument, (_, frame))| (frame, argument)).collect()
+        of_clip
+            .filter(|(_, (file, _))| *file == clip)
+            .map(|(argument, (_, frame))| (frame, argument))
+            .collect()
     }
 }
 
@@ -103,7 +106,9 @@ fn frames(clip: &str, mut wanted: BTreeMap<u64, &str>, pictures: &mut Pictures<'
         }
     }
     for argument in wanted.values() {
-        let problem = format!("{argument}: no such frame that can be read; the recording gave {passed} frames from 0 on");
+        let problem = format!(
+            "{argument}: no such frame that can be read; the recording gave {passed} frames from 0 on"
+        );
         pictures.results.unreadable(&problem);
     }
     Ok(())
@@ -134,7 +139,9 @@ mod tests {
     #[test]
     fn a_frame_of_a_clip_is_told_from_a_file() {
         assert_eq!(split_frame("a/clip.mp4#frame=89"), Some(("a/clip.mp4", 89)));
-        for other in ["clip.mp4", "#frame=1", "clip.mp4#frame=", "clip.mp4#frame=-1", "clip.mp4#frame=1.5", "c#f=1"] {
+        for other in
+            ["clip.mp4", "#frame=1", "clip.mp4#frame=", "clip.mp4#frame=-1", "clip.mp4#frame=1.5", "c#f=1"]
+        {
             assert_eq!(split_frame(other), None, "{other}");
         }
         let folder = tempfile::tempdir().expect("temporary folder");

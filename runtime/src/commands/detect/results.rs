@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 use stopline_depot::manifest::Manifest;
 
+use crate::commands::keypoint_name;
 use crate::detection::Detection;
 use crate::detector::StageTimes;
 use crate::draw::label_of;
@@ -34,7 +35,14 @@ impl Results {
     }
 
     /// What was found in picture `path` of `size`, strongest first.
-    pub fn found(&mut self, path: &str, size: [u32; 2], found: &[Found], took: StageTimes, manifest: &Manifest) {
+    pub fn found(
+        &mut self,
+        path: &str,
+        size: [u32; 2],
+        found: &[Found],
+        took: StageTimes,
+        manifest: &Manifest,
+    ) {
         if self.json {
             let list = found.iter().map(|found| detection(found, manifest)).collect();
             self.images.insert(path.to_owned(), Value::Array(list));
@@ -69,7 +77,8 @@ impl Results {
             return Err(Failure::new(Exit::Input, problem));
         }
         if self.invalid > 0 {
-            let problem = anyhow::anyhow!("{}: the model gave no numbers, told above", pictures(self.invalid));
+            let problem =
+                anyhow::anyhow!("{}: the model gave no numbers, told above", pictures(self.invalid));
             return Err(Failure::new(Exit::Model, problem));
         }
         Ok(())
@@ -97,17 +106,18 @@ fn detection(found: &Found, manifest: &Manifest) -> Value {
     entry
 }
 
-/// The name of keypoint number `at`, or its number where the manifest has no name for it.
-pub fn keypoint_name(manifest: &Manifest, at: usize) -> String {
-    manifest.keypoints.get(at).cloned().unwrap_or_else(|| format!("keypoint {at}"))
-}
-
 /// Rounded to so many parts of one: scores to 0.0001, pixels to 0.01.
 fn rounded(value: f32, parts: f64) -> f64 {
     (f64::from(value) * parts).round() / parts
 }
 
-fn list(path: &str, [width, height]: [u32; 2], found: &[Found], took: StageTimes, manifest: &Manifest) -> String {
+fn list(
+    path: &str,
+    [width, height]: [u32; 2],
+    found: &[Found],
+    took: StageTimes,
+    manifest: &Manifest,
+) -> String {
     use std::fmt::Write;
     let time = millis_text(micros(took.total()));
     let mut out = format!("{path}  {width}×{height}, {time} ms, {} found\n", found.len());
@@ -137,7 +147,8 @@ mod tests {
     }
 
     fn person(keypoints: Vec<Keypoint>, crop: Option<[i32; 4]>) -> Found {
-        let detection = Detection { class: 0, score: 0.876_543_2, bbox: [1.0, 2.345_67, 3.3, 4.0], keypoints };
+        let detection =
+            Detection { class: 0, score: 0.876_543_2, bbox: [1.0, 2.345_67, 3.3, 4.0], keypoints };
         Found { detection, crop }
     }
 

@@ -39,7 +39,9 @@ impl Pictures<'_> {
                 self.results.unreadable(&format!("{name}: {error}"));
                 return Ok(());
             }
-            Err(error) => return Err(Failure::new(Exit::Model, anyhow::Error::new(error).context(name.to_owned()))),
+            Err(error) => {
+                return Err(Failure::new(Exit::Model, anyhow::Error::new(error).context(name.to_owned())));
+            }
         };
         let manifest = self.detector.manifest();
         self.results.found(name, [frame.width(), frame.height()], &found, took, manifest);
@@ -110,7 +112,8 @@ impl Drawings {
     }
 
     fn write(&mut self, name: &str, picture: &image::RgbImage) -> Result<(), Failure> {
-        let path = self.folder.join(self.free_name(name));
+        let free = self.free_name(name);
+        let path = self.folder.join(free);
         let refuse = |problem| anyhow::anyhow!("{}: cannot encode: {problem}", path.display());
         let bytes = crate::video::jpeg(picture, QUALITY).map_err(refuse).or_exit(Exit::Output)?;
         crate::output::write(&path, &bytes).or_exit(Exit::Output)
@@ -118,7 +121,8 @@ impl Drawings {
 
     /// `street.jpg` for `a/street.png`, `street-2.jpg` for `b/street.jpg` after it, `drive-frame-89.jpg` for a frame.
     fn free_name(&mut self, name: &str) -> String {
-        let (file, frame) = super::inputs::split_frame(name).map_or((name, None), |(file, frame)| (file, Some(frame)));
+        let (file, frame) =
+            super::inputs::split_frame(name).map_or((name, None), |(file, frame)| (file, Some(frame)));
         let stem = Path::new(file).file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let stem = frame.map_or(stem.clone(), |frame| format!("{stem}-frame-{frame}"));
         let mut free = format!("{stem}.jpg");

@@ -5,12 +5,15 @@ use std::path::Path;
 use anyhow::anyhow;
 use image::RgbImage;
 use stopline_depot::manifest::{Manifest, Task, Thresholds};
-use stopline_sensors::frame::Frame;
+use stopline_sensors::clock::{Clock as _, SystemClock};
+use stopline_sensors::frame::{BufferPool, Frame, FrameMeta, Stamp};
+use stopline_sensors::images;
+use stopline_sensors::source::SourceError;
 
 use super::{Args, Seen};
 use crate::commands::model_args::ModelArgs;
 use crate::detection::Detection;
-use crate::detector::Detector;
+use crate::detector::{Detector, Overrides};
 use crate::draw;
 use crate::eval::Found;
 use crate::eval::coco::{Dataset, Image};
@@ -24,11 +27,10 @@ use crate::exit::{Exit, Failure, OrExit};
 pub(super) fn with_model(args: &Args, model: &ModelArgs, dataset: &Dataset) -> Result<Seen, Failure> {
     let pictures = Pictures::locate(dataset, args.images.as_deref()).or_exit(Exit::Input)?;
     let mut own = Thresholds::default();
-    let mut detector = Detector::load_with(&model.options(), |thresholds| {
-        own = thresholds.clone();
-        thresholds.score = args.score;
-        thresholds.per_class.clear();
-        thresholds.max_detections = args.max_detections;
+    let mut detector = Detector::load_with(&model.options(), |manifest| {
+        own = manifest.thresholds.clone();
+        Overrides { score: Some(args.score), iou: args.iou }.apply(manifest);
+        manifest.thresholds.max_detections = args.max_detections;
     })
     .or_exit(Exit::Model)?;
     for warning in detector.warnings() {
@@ -47,9 +49,9 @@ pub(super) fn with_model(args: &Args, model: &ModelArgs, dataset: &Dataset) -> R
         subject: subject(args, model, &detector),
         notes: notes(&labels, &manifest, dataset, args.all_categories),
     };
-    let bar = progress(dataset.images.len());
+    let (bar, pool) = (progress(dataset.images.len()), BufferPool::default());
     for (index, image) in dataset.images.iter().enumerate() {
-        let measured = look_at(&mut detector, &pictures, image, &mut seen.pictures)?;
+        let measured = look_at(&mut detector, &pictures, image, &pool, &mut seen.pictures)?;
         seen.images.push(measured.is_some());
         let strongest = measured.into_iter().flatten().take(args.max_detections as usize);
         seen.found.extend(strongest.filter_map(|one| found(&one, index, &labels)));
@@ -62,7 +64,7 @@ pub(super) fn with_model(args: &Args, model: &ModelArgs, dataset: &Dataset) -> R
 /// The picture of `image`, for the gallery.
 pub(super) fn picture(pictures: &Pictures, image: &Image) -> Result<RgbImage, String> {
     let path = pictures.path(image).ok_or_else(|| format!("{}: no such file", pictures.expected(image).display()))?;
-    let frame = read(&path).map_err(|error| error.to_string())?;
+    let frame = read(&path, &BufferPool::default()).map_err(|error| error.to_string())?;
     draw::rgb_image(&frame).map_err(|error| error.to_string())
 }
 
@@ -71,6 +73,7 @@ fn look_at(
     detector: &mut Detector,
     pictures: &Pictures,
     image: &Image,
+    pool: &BufferPool,
     counts: &mut PictureCounts,
 ) -> Result<Option<Vec<Detection>>, Failure> {
     let Some(path) = pictures.path(image) else {
@@ -78,7 +81,7 @@ fn look_at(
         counts.tell(format!("{}: no such file", pictures.expected(image).display()));
         return Ok(None);
     };
-    let frame = match read(&path) {
+    let frame = match read(&path, pool) {
         Ok(frame) => frame,
         Err(error) => {
             counts.unreadable += 1;
@@ -169,14 +172,19 @@ fn progress(pictures: usize) -> indicatif::ProgressBar {
     }
 }
 
-fn read(path: &Path) -> Result<Frame, stopline_sensors::source::SourceError> {
-    let bytes = std::fs::read(path).unwrap_or_default();
-    let decoded = stopline_sensors::jpeg::decode(&path.display().to_string(), &bytes, &Default::default())?;
-    todo_images(decoded)
-}
-fn todo_images(d: stopline_sensors::jpeg::Decoded) -> Result<Frame, stopline_sensors::source::SourceError> {
-    use stopline_sensors::{clock::Clock, frame::*};
-    let clock = stopline_sensors::clock::SystemClock;
-    let meta = FrameMeta { source: "x".into(), sequence: 0, captured: clock.monotonic(), stamp: Stamp::Recording, wall: clock.wall(), position: None, path: None, copies: 0 };
-    Frame::packed(meta, d.format, d.colour, d.size, d.buffer).map_err(|cause| stopline_sensors::source::SourceError::Frame { what: "x".into(), cause })
+/// The picture in `path`, without a place in any recording.
+fn read(path: &Path, pool: &BufferPool) -> Result<Frame, SourceError> {
+    let picture = images::read(path, pool)?;
+    let meta = FrameMeta {
+        source: "dataset".into(),
+        sequence: 0,
+        captured: SystemClock.monotonic(),
+        stamp: Stamp::Recording,
+        wall: SystemClock.wall(),
+        position: None,
+        path: Some(path.into()),
+        copies: picture.copies,
+    };
+    Frame::packed(meta, picture.format, picture.colour, picture.size, picture.buffer)
+        .map_err(|cause| SourceError::Frame { what: path.display().to_string(), cause })
 }

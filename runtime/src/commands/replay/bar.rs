@@ -17,11 +17,8 @@ impl Bar {
     /// A bar over the recording's time, or a counter where its length is not known.
     pub fn new(info: &SourceInfo, args: &Args) -> Self {
         let start = args.from.unwrap_or_default();
-        let end = match (info.duration, args.to) {
-            (Some(whole), Some(to)) => Some(whole.min(to)),
-            (whole, to) => whole.or(to),
-        };
-        let length = end.map(|end| end.saturating_sub(start) * args.times);
+        // A looped source has no end of its own and says no length.
+        let length = info.duration;
         let (bar, template) = match length {
             Some(length) => (ProgressBar::new(millis(length)), "{bar:32} {percent:>3} %  {msg}  {eta} left"),
             None => (ProgressBar::no_length(), "{spinner} {msg}  {elapsed}"),

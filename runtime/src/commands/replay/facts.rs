@@ -30,13 +30,15 @@ fn recording(args: &Args, info: &SourceInfo) -> Vec<Fact> {
     ];
     facts.extend(info.duration.map(|duration| ("Length", clock(duration))));
     facts.extend(info.frames.map(|frames| ("Frames", frames.to_string())));
-    let rate = |period: std::time::Duration| format!("{:.2} frames a second", 1.0 / period.as_secs_f64().max(1e-6));
+    let rate =
+        |period: std::time::Duration| format!("{:.2} frames a second", 1.0 / period.as_secs_f64().max(1e-6));
     facts.extend(info.period.map(|period| ("Nominal rate", rate(period))));
     facts.extend(args.from.map(|from| ("From", clock(from))));
     facts.extend(args.to.map(|to| ("To", clock(to))));
     facts.extend((args.times > 1).then(|| ("Played", format!("{} times", args.times))));
     facts.extend((args.every > 1).then(|| ("Seen", format!("one frame in {}", args.every))));
-    facts.push(("Pace", if args.realtime { "the recording's own" } else { "as fast as possible" }.to_owned()));
+    facts
+        .push(("Pace", if args.realtime { "the recording's own" } else { "as fast as possible" }.to_owned()));
     facts
 }
 

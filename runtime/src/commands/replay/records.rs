@@ -4,7 +4,9 @@ use std::io::Write;
 use std::path::Path;
 
 use stopline_depot::manifest::Manifest;
-use stopline_depot::record::{DecisionRecord, ModelIdentity, ModelRole, RecordedDetection, RecordedKeypoint, SCHEMA, WallTime};
+use stopline_depot::record::{
+    DecisionRecord, ModelIdentity, ModelRole, RecordedDetection, RecordedKeypoint, SCHEMA, WallTime,
+};
 
 use super::sinks::Seen;
 use crate::commands::keypoint_name;

@@ -26,6 +26,8 @@ pub struct Session {
     pub sinks: Sinks,
     pub bar: Bar,
     pub every: u64,
+    /// How often the recording is played.
+    pub times: u32,
     pub tally: Tally,
 }
 
@@ -35,13 +37,18 @@ pub struct Session {
 struct Timeline {
     origin: Option<(Monotonic, Duration)>,
     now: Duration,
+    /// How often the recording has begun.
+    times: u32,
 }
 
 impl Timeline {
     fn place(&mut self, frame: &Frame) -> Duration {
         let meta = frame.meta();
-        let (captured, position) = *self.origin.get_or_insert((meta.captured, meta.position.unwrap_or_default()));
-        self.now = position + meta.captured.since(captured);
+        let position = meta.position.unwrap_or_default();
+        let (captured, origin) = *self.origin.get_or_insert((meta.captured, position));
+        // Each pass begins where the first did.
+        self.times += u32::from(position <= origin);
+        self.now = origin + meta.captured.since(captured);
         self.now
     }
 }
@@ -58,6 +65,9 @@ impl Session {
                 Ok(Event::Frame(frame)) => {
                     let capture = self.clock.awake().saturating_sub(before);
                     let at = timeline.place(&frame);
+                    if self.times > 1 && timeline.times > self.times {
+                        break None;
+                    }
                     self.bar.at(at, count);
                     count += 1;
                     if (count - 1).is_multiple_of(self.every) {

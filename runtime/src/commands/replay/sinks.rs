@@ -130,7 +130,13 @@ impl Sinks {
     }
 
     /// Ends every file.
-    pub fn finish(self, tally: &Tally, facts: &Facts, manifest: &Manifest, now: SystemTime) -> Result<(), Failure> {
+    pub fn finish(
+        self,
+        tally: &Tally,
+        facts: &Facts,
+        manifest: &Manifest,
+        now: SystemTime,
+    ) -> Result<(), Failure> {
         // Each is tried, so that one full disk does not cost the others; the first failure is told.
         let records = self.records.map_or(Ok(()), Records::finish);
         let video = self.video.map_or(Ok(()), |video| video.writer.finish()).or_exit(Exit::Output);
@@ -161,7 +167,13 @@ impl Pages {
         }
     }
 
-    fn finish(self, tally: &Tally, facts: &Facts, manifest: &Manifest, now: SystemTime) -> Result<(), Failure> {
+    fn finish(
+        self,
+        tally: &Tally,
+        facts: &Facts,
+        manifest: &Manifest,
+        now: SystemTime,
+    ) -> Result<(), Failure> {
         let pictures = self.gallery.pictures(manifest);
         // To the minute: 2026-02-28T23:59.
         let made = WallTime::from(now).to_string().replace('T', " ");

@@ -22,7 +22,12 @@ pub fn text<'a>(
 ) -> String {
     let mut out = String::new();
     let seconds = tally.took.as_secs_f64();
-    let _ = writeln!(out, "{clip}: {} frames seen in {seconds:.1} s, {:.1} a second", tally.frames.len(), tally.rate());
+    let _ = writeln!(
+        out,
+        "{clip}: {} frames seen in {seconds:.1} s, {:.1} a second",
+        tally.frames.len(),
+        tally.rate()
+    );
     let left_out = if tally.left_out > 0 { format!(", left out {}", tally.left_out) } else { String::new() };
     let _ = writeln!(
         out,
@@ -41,7 +46,11 @@ pub fn text<'a>(
 
 fn classes(out: &mut String, tally: &Tally, manifest: &Manifest) {
     let classes = tally.classes();
-    let _ = writeln!(out, "{:<18}{:>10}{:>9}{:>11}{:>10}{:>10}", "class", "detections", "frames", "strongest", "first", "last");
+    let _ = writeln!(
+        out,
+        "{:<18}{:>10}{:>9}{:>11}{:>10}{:>10}",
+        "class", "detections", "frames", "strongest", "first", "last"
+    );
     for class in classes.iter().take(CLASSES) {
         let _ = writeln!(
             out,
@@ -64,7 +73,11 @@ fn classes(out: &mut String, tally: &Tally, manifest: &Manifest) {
 }
 
 fn stages(out: &mut String, tally: &Tally) {
-    let _ = writeln!(out, "{:<18}{:>10}{:>9}{:>11}{:>10}{:>10}", "ms per frame", "min", "median", "90 %", "99 %", "max");
+    let _ = writeln!(
+        out,
+        "{:<18}{:>10}{:>9}{:>11}{:>10}{:>10}",
+        "ms per frame", "min", "median", "90 %", "99 %", "max"
+    );
     for (name, _, samples) in tally.stages.named() {
         let p = samples.percentiles();
         let [min, p50, p90, p99, max] = [p.min, p.p50, p.p90, p.p99, p.max].map(millis_text);
@@ -75,7 +88,8 @@ fn stages(out: &mut String, tally: &Tally) {
 /// Success, unless the model gave numbers for no frame at all.
 pub fn verdict(clip: &str, tally: &Tally) -> Result<(), Failure> {
     if tally.invalid == tally.frames.len() as u64 {
-        let problem = anyhow::anyhow!("{clip}: the model gave no numbers for any of {} frames", tally.invalid);
+        let problem =
+            anyhow::anyhow!("{clip}: the model gave no numbers for any of {} frames", tally.invalid);
         return Err(Failure::new(Exit::Model, problem));
     }
     Ok(())
