@@ -23,11 +23,14 @@ use stopline_depot::manifest::{Decode, Head, Nms};
 const STRIDES: [u32; 4] = [8, 16, 32, 64];
 
 pub(super) fn decoder(setup: &Setup<'_>) -> Result<Box<dyn Decoder>, DecodeError> {
-    if let Some(tables) = pairs(setup).or_else(|| joined(setup)) {
+    if let Some(tables) = pairs(setup) {
         return Ok(Box::new(Nanodet::new(setup, tables)?));
     }
     if ssd::is_paddle(setup) {
         return Ok(Box::new(ssd::paddle(setup)?));
+    }
+    if let Some(tables) = joined(setup) {
+        return Ok(Box::new(Nanodet::new(setup, tables)?));
     }
     if ssd::has_boxes(setup) {
         return Ok(Box::new(ssd::raw(setup)?));
@@ -135,8 +138,11 @@ impl Nanodet {
         let [scores, sides] = [&self.tables.scores[tables[0]], &self.tables.sides[tables[1]]];
         for cell in 0..view.level.cells() {
             let at = view.start + cell;
-            let (class, value) = self.best.row(at);
-            let score = single(self.head, value);
+            let score = single(self.head, self.best.values()[at]);
+            if score < self.candidates.floor() {
+                continue;
+            }
+            let class = self.best.class(&view.scores, at);
             if !self.candidates.counts(class, score) {
                 continue;
             }
@@ -287,7 +293,7 @@ fn pairs_in(setup: &Setup<'_>, flipped: bool) -> Option<Tables> {
         |table: &Table| table.width == classes || (table.width % 4 == 0 && table.width / 4 >= LEAST_BINS);
     let tables: Vec<Table> = (0..setup.outputs.len()).filter_map(table).filter(fits).collect();
     let widths: BTreeSet<usize> = tables.iter().map(|table| table.width).collect();
-    let (scores, sides) = if widths.len() == 1 {
+    let (scores, sides) = if widths.len() == 1 && widths.contains(&classes) {
         by_name(tables)
     } else {
         tables.into_iter().partition(|table| table.width == classes)

@@ -89,8 +89,12 @@ impl Dense {
             .ok_or_else(|| misfit(&self.part, &Dims::of_output(output), least, &self.extras))?;
         self.candidates.clear();
         self.best.scan(&matrix, 4..least);
-        for (row, (class, value)) in self.best.rows().enumerate() {
+        for (row, &value) in self.best.values().iter().enumerate() {
             let score = single(self.head, value);
+            if score < self.candidates.floor() {
+                continue;
+            }
+            let class = self.best.class(&matrix, row);
             if self.candidates.counts(class, score) {
                 let origin = Origin { tensor: &self.part.name, at: matrix.index(row, 4 + class), row };
                 let place = self.boxes.place(matrix.four(row, 0), geometry);

@@ -6,7 +6,7 @@
 use super::boxes::Boxes;
 use super::candidates::{Candidates, Origin, Place};
 use super::outputs::{Dims, Matrix, Order, Part, Setup, label_advice};
-use super::scores::{largest, single};
+use super::scores::{peak, single};
 use super::{DecodeError, Decoder, grid};
 use crate::detection::Detection;
 use crate::infer::Output;
@@ -63,7 +63,7 @@ impl Yolox {
         if objectness < self.candidates.floor() {
             return Ok(());
         }
-        let (class, best) = largest(&values[5..]);
+        let (class, best) = peak(&values[5..]);
         let score = objectness * single(self.head, best);
         if !self.candidates.counts(class, score) {
             return Ok(());
