@@ -294,3 +294,6 @@ pub enum Nms {
     /// None: the graph has done it, or the family needs none.
     Off,
 }
+
+#[cfg(test)]
+mod tests;
