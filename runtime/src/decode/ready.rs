@@ -41,8 +41,8 @@ pub(super) fn has_class_numbers(setup: &Setup<'_>) -> bool {
 
 fn is_class_numbers(spec: &TensorSpec) -> bool {
     is_vector(&Dims::of_spec(spec))
-        && !COUNT.hints(&spec.name)
-        && (CLASSES.hints(&spec.name) || is_whole(spec))
+        && !COUNT.sounds(&spec.name)
+        && (CLASSES.sounds(&spec.name) || is_whole(spec))
 }
 
 fn is_whole(spec: &TensorSpec) -> bool {
@@ -59,7 +59,7 @@ impl Ready {
         let vector = |spec: &TensorSpec| is_vector(&Dims::of_spec(spec));
         let classes_part = setup.search(&CLASSES, "[1, n] (class numbers)", is_class_numbers)?;
         let taken = [classes_part.index];
-        let count = |spec: &TensorSpec| Dims::of_spec(spec).axes().len() <= 2 && COUNT.hints(&spec.name);
+        let count = |spec: &TensorSpec| Dims::of_spec(spec).axes().len() <= 2 && COUNT.sounds(&spec.name);
         let count_part = setup.search(&Search { except: &taken, ..COUNT }, "[1]", count).ok();
         let taken = [classes_part.index, count_part.as_ref().map_or(classes_part.index, |part| part.index)];
         let scores = Search { except: &taken, ..SCORES };
@@ -108,7 +108,7 @@ impl Ready {
             let class =
                 class_number(&self.classes_part, classes.data[row], self.reading.first_class, labels)?;
             let Some(class) = class.filter(|&class| self.candidates.counts(class, score)) else { continue };
-            let place = self.reading.boxes.place(boxes.four(row, 0), geometry);
+            let place = self.reading.boxes.place(&self.boxes_part, boxes.four(row, 0), geometry)?;
             let origin = Origin { tensor: &scores.name, at, row };
             self.candidates.push(origin, class, score, place, geometry)?;
         }

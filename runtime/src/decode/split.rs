@@ -104,7 +104,7 @@ impl Decoder for Split {
             if self.candidates.counts(class, score) {
                 let origin =
                     Origin { tensor: &self.scores_part.name, at: scores.index(row, first + class), row };
-                let place = self.boxes.place(boxes.four(row, 0), geometry);
+                let place = self.boxes.place(&self.boxes_part, boxes.four(row, 0), geometry)?;
                 self.candidates.push(origin, class, score, place, geometry)?;
             }
         }

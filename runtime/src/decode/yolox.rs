@@ -70,7 +70,7 @@ impl Yolox {
         }
         let four = [values[0], values[1], values[2], values[3]];
         let place = match self.ready {
-            Some(boxes) => boxes.place(four, geometry),
+            Some(boxes) => boxes.place(&self.part, four, geometry)?,
             None => Place::Input(decode(four, cell)),
         };
         let origin = Origin { tensor: &self.part.name, at: row * values.len(), row };

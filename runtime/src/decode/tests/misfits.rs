@@ -74,7 +74,10 @@ fn another_number_of_keypoints_is_refused() {
     let model = manifest("keypoints", "heatmap", 1, names, "");
     says(&refused(&model, &[spec("maps", &[1, 14, 8, 8])]), &["[1, 2, h, w]", "[1, 14, 8, 8]", "names 2"]);
     let model = manifest("pose", "yolo-pose", 1, names, "");
-    says(&refused(&model, &[spec("output0", &[1, 56, 8400])]), &["[1, 11 or 9, n]", "[1, 56, 8400]"]);
+    says(
+        &refused(&model, &[spec("output0", &[1, 56, 8400])]),
+        &["[1, 11 or 9, n]", "[1, 56, 8400]", "keypoints (2 now)"],
+    );
 }
 
 #[test]
@@ -103,6 +106,14 @@ fn boxes_in_source_pixels_want_a_stretched_picture() {
     manifest.input.resize.mode = stopline_depot::manifest::ResizeMode::Letterbox;
     let specs = [spec("labels", &[1, 9]), spec("boxes", &[1, 9, 4]), spec("scores", &[1, 9])];
     says(&refused(&manifest, &specs), &["Letterbox", "decode.box_range"]);
+}
+
+#[test]
+fn pixels_where_zero_to_one_is_expected_are_refused_when_they_are_met() {
+    let manifest = detector("ssd", 1, "");
+    let boxes = output("boxes", &[1, 1, 4], vec![3.0, 4.0, 40.0, 20.0]);
+    let error = decode(&manifest, &[boxes, output("scores", &[1, 1, 2], vec![0.1, 0.9])]).unwrap_err();
+    says(&error.to_string(), &["\"boxes\"", "from 0 to 1", "found 40", "decode.box_range"]);
 }
 
 #[test]
