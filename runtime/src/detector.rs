@@ -1,14 +1,26 @@
 //! One model, ready to see: [`prepare`](crate::prepare), [`infer`](crate::infer) and [`decode`](crate::decode) in a row.
+//!
+//! `load` reads the files and holds them against each other, `rig` is the model compiled for one input size with all it
+//! needs to run, `extra` fills inputs besides the picture.
+
+mod extra;
+mod load;
+mod rig;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use stopline_depot::manifest::{Manifest, ManifestError};
+use stopline_depot::manifest::{Crop, Manifest, ManifestError, ResizeMode};
 use stopline_sensors::frame::Frame;
 
 use crate::decode::DecodeError;
 use crate::detection::Detection;
 use crate::infer::{BackendKind, InferError};
+use crate::model::ModelError;
+use crate::prepare::PrepareError;
+use crate::prepare::geometry::Geometry;
+use load::Compiler;
+use rig::Rig;
 
 /// Which model, fed and read how, by which engine.
 #[derive(Clone, Debug)]
@@ -23,6 +35,28 @@ pub struct DetectorOptions {
     pub library: Option<PathBuf>,
     /// Threads one inference may use; at least 1.
     pub threads: usize,
+    /// Execution providers of ONNX Runtime to try before the CPU ([`PlanOptions`](crate::infer::PlanOptions)).
+    pub providers: Vec<String>,
+}
+
+/// Thresholds in place of the manifest's.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Overrides {
+    /// Least score of a detection, for every class; 0 to 1.
+    pub score: Option<f32>,
+    /// Overlap (IoU) above which the weaker of two boxes is suppressed; 0 to 1.
+    pub iou: Option<f32>,
+}
+
+impl Overrides {
+    /// Changes `manifest`.
+    pub fn apply(self, manifest: &mut Manifest) {
+        if let Some(score) = self.score {
+            manifest.thresholds.score = score;
+            manifest.thresholds.per_class.clear();
+        }
+        manifest.thresholds.nms_iou = self.iou.unwrap_or(manifest.thresholds.nms_iou);
+    }
 }
 
 /// Why a model cannot be used.
@@ -52,9 +86,47 @@ pub enum LoadError {
         /// Line or key, found and expected.
         cause: ManifestError,
     },
+    /// The file is too large to be a model.
+    #[error("{path}: {bytes} bytes, expected at most {most}")]
+    Large {
+        /// The file.
+        path: String,
+        /// What it has.
+        bytes: u64,
+        /// What it may have.
+        most: u64,
+    },
     /// The engine cannot use the model.
     #[error(transparent)]
     Infer(#[from] InferError),
+    /// Model and manifest contradict each other.
+    #[error("{model} does not fit {manifest}: {cause}")]
+    Model {
+        /// The ONNX file.
+        model: String,
+        /// The manifest.
+        manifest: String,
+        /// What either says.
+        cause: ModelError,
+    },
+    /// The manifest's input cannot be prepared for.
+    #[error("{manifest}: {cause}")]
+    Prepare {
+        /// The manifest.
+        manifest: String,
+        /// What is wrong.
+        cause: PrepareError,
+    },
+    /// An input besides the picture cannot be filled.
+    #[error("{manifest}: input.extra {name:?}: {problem}")]
+    Extra {
+        /// The manifest.
+        manifest: String,
+        /// The input.
+        name: String,
+        /// Expected and found.
+        problem: String,
+    },
     /// The outputs do not fit the manifest.
     #[error("{model} does not fit {manifest}: {cause}")]
     Decode {
@@ -70,9 +142,9 @@ pub enum LoadError {
 /// Why a frame gave no detections.
 #[derive(Debug, thiserror::Error)]
 pub enum DetectError {
-    /// The model needs a box to look into: [`Detector::detect_in`].
-    #[error("{model} looks at one object at a time: give it boxes")]
-    NeedsBox {
+    /// The model is not made for looking into boxes.
+    #[error("{model} is not made for single boxes: its manifest has no input.crop")]
+    NoCrop {
         /// The model's name.
         model: String,
     },
@@ -88,7 +160,10 @@ pub enum DetectError {
         /// Picture, pixels down.
         height: u32,
     },
-    /// The engine failed, or cannot run the shape.
+    /// The frame cannot be prepared.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// The engine failed.
     #[error(transparent)]
     Infer(#[from] InferError),
     /// The outputs cannot be read.
@@ -126,7 +201,14 @@ pub struct Detector {
     manifest: Manifest,
     digest: String,
     warnings: Vec<String>,
+    /// The model at the manifest's size first, then at rectangles that frames asked for.
+    rigs: Vec<Rig>,
+    /// Compiles further rectangles; `None` where the manifest allows none or the model refused one.
+    compiler: Option<Compiler>,
 }
+
+/// Most rectangles kept compiled: cameras of different shapes on one model are few, and each costs the model's memory.
+const MOST_RECTANGLES: usize = 3;
 
 impl Detector {
     /// Reads model and manifest, checks them against each other, and compiles the model for the manifest's input size.
@@ -134,9 +216,27 @@ impl Detector {
     /// # Errors
     /// [`LoadError`] names the file, and the line, key, node or tensor.
     pub fn load(options: &DetectorOptions) -> Result<Self, LoadError> {
-        let path = options.model.display().to_string();
-        let cause = std::io::ErrorKind::Unsupported.into();
-        Err(LoadError::Read { path, cause })
+        Self::load_with(options, |_| ())
+    }
+
+    /// As [`Detector::load`], with thresholds or the like changed by `adjust` ([`Overrides::apply`]) after the manifest
+    /// was checked and before its decoder is made; [`Detector::manifest`] shows them changed.
+    ///
+    /// # Errors
+    /// As [`Detector::load`].
+    pub fn load_with(options: &DetectorOptions, adjust: impl FnOnce(&mut Manifest)) -> Result<Self, LoadError> {
+        let mut loaded = load::load(options)?;
+        adjust(&mut loaded.manifest);
+        let size = [loaded.manifest.input.width, loaded.manifest.input.height];
+        let (rig, warnings) = loaded.compiler.rig(&loaded.manifest, size)?;
+        let rectangles = loaded.manifest.input.rectangle && loaded.manifest.input.resize.mode == ResizeMode::Letterbox;
+        Ok(Self {
+            manifest: loaded.manifest,
+            digest: loaded.digest,
+            warnings,
+            rigs: vec![rig],
+            compiler: rectangles.then_some(loaded.compiler),
+        })
     }
 
     /// The model's manifest.
@@ -149,33 +249,46 @@ impl Detector {
         &self.digest
     }
 
-    /// What had to be done to make the model run, each a sentence for the log.
+    /// What had to be done to make the model run, each a sentence for the log. A frame of a new shape may add one.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// Appends what is found in `frame` to `found`.
+    /// Appends what is found in `frame` to `found`. A top-down model sees the whole frame as one box.
     ///
     /// # Errors
     /// [`DetectError`]; where [`DetectError::invalid_frame`] says so, only this frame is lost.
     pub fn detect(&mut self, frame: &Frame, found: &mut Vec<Detection>) -> Result<StageTimes, DetectError> {
-        let _ = (frame, found);
-        Err(DetectError::NeedsBox { model: self.manifest.name.clone() })
+        let source = [frame.width(), frame.height()];
+        if let Some(crop) = self.manifest.input.crop {
+            #[allow(clippy::cast_precision_loss, reason = "sides are at most 32768")]
+            let whole = [0.0, 0.0, source[0] as f32, source[1] as f32];
+            let rig = &mut self.rigs[0];
+            return rig.run(frame, &Geometry::crop(source, rig.size, &Crop { grow: 1.0, ..crop }, whole), found);
+        }
+        let at = self.rig_for(source);
+        let rig = &mut self.rigs[at];
+        rig.run(frame, &Geometry::fit(source, rig.size, &self.manifest.input.resize), found)
     }
 
     /// Appends what a top-down model finds in the part of `frame` around `bbox` (x1, y1, x2, y2, source pixels), cropped
     /// as `input.crop` of the manifest says.
     ///
     /// # Errors
-    /// As [`Detector::detect`], and [`DetectError::BadBox`].
+    /// As [`Detector::detect`], [`DetectError::NoCrop`], and [`DetectError::BadBox`].
     pub fn detect_in(
         &mut self,
         frame: &Frame,
         bbox: [f32; 4],
         found: &mut Vec<Detection>,
     ) -> Result<StageTimes, DetectError> {
-        let _ = bbox;
-        self.detect(frame, found)
+        let Some(crop) = self.manifest.input.crop else {
+            return Err(DetectError::NoCrop { model: self.manifest.name.clone() });
+        };
+        check_box(frame, bbox)?;
+        let rig = &mut self.rigs[0];
+        let geometry = Geometry::crop([frame.width(), frame.height()], rig.size, &crop, bbox);
+        rig.run(frame, &geometry, found)
     }
 
     /// Appends what is found in exactly the part `region` of `frame` (x, y, width, height in source pixels; may reach
@@ -189,7 +302,73 @@ impl Detector {
         region: [i32; 4],
         found: &mut Vec<Detection>,
     ) -> Result<StageTimes, DetectError> {
-        let _ = region;
-        self.detect(frame, found)
+        let [x, y, w, h] = region;
+        #[allow(clippy::cast_precision_loss, reason = "only compared with the picture's sides")]
+        check_box(frame, [x as f32, y as f32, x.saturating_add(w) as f32, y.saturating_add(h) as f32])?;
+        let rig = &mut self.rigs[0];
+        rig.run(frame, &Geometry::region([frame.width(), frame.height()], rig.size, region), found)
+    }
+
+    /// The rig for frames of `source` pixels: a rectangle where the manifest allows it, else the manifest's size.
+    fn rig_for(&mut self, source: [u32; 2]) -> usize {
+        let Some(compiler) = &self.compiler else { return 0 };
+        let input = &self.manifest.input;
+        let size = rectangle(source, [input.width, input.height], input.rectangle_stride);
+        if let Some(at) = self.rigs.iter().position(|rig| rig.size == size) {
+            return at;
+        }
+        match compiler.rig(&self.manifest, size) {
+            Ok((rig, warnings)) => {
+                if self.rigs.len() > MOST_RECTANGLES {
+                    self.rigs.remove(1);
+                }
+                self.rigs.push(rig);
+                let new = warnings.into_iter().filter(|warning| !self.warnings.contains(warning)).collect::<Vec<_>>();
+                self.warnings.extend(new);
+                self.rigs.len() - 1
+            }
+            Err(refusal) => {
+                let [w, h] = size;
+                self.warnings.push(format!("runs at {}x{} only, not at {w}x{h}: {refusal}", input.width, input.height));
+                self.compiler = None;
+                0
+            }
+        }
+    }
+}
+
+/// The rectangle within `most` that a picture of `source` pixels fills best: the letterboxed size, rounded up to
+/// multiples of `stride`.
+fn rectangle(source: [u32; 2], most: [u32; 2], stride: u32) -> [u32; 2] {
+    let ratio = [0, 1].map(|axis| f64::from(most[axis]) / f64::from(source[axis])).into_iter().fold(f64::MAX, f64::min);
+    [0, 1].map(|axis| {
+        let fitted = (f64::from(source[axis]) * ratio).ceil();
+        // At most `most`, so nothing is cut; rounding up by less than one stride cannot overflow.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let fitted = fitted.clamp(1.0, f64::from(most[axis])) as u32;
+        fitted.div_ceil(stride.max(1)).saturating_mul(stride.max(1)).min(most[axis])
+    })
+}
+
+fn check_box(frame: &Frame, bbox: [f32; 4]) -> Result<(), DetectError> {
+    let [x1, y1, x2, y2] = bbox;
+    let (width, height) = (frame.width(), frame.height());
+    #[allow(clippy::cast_precision_loss, reason = "sides are at most 32768")]
+    let inside = x1 < width as f32 && y1 < height as f32 && x2 > 0.0 && y2 > 0.0;
+    let sound = bbox.iter().all(|side| side.is_finite()) && x1 < x2 && y1 < y2 && inside;
+    if sound { Ok(()) } else { Err(DetectError::BadBox { bbox, width, height }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wide_frame_runs_at_a_wide_rectangle_of_whole_strides() {
+        assert_eq!(rectangle([960, 540], [416, 416], 32), [416, 256]);
+        assert_eq!(rectangle([1920, 1080], [640, 640], 32), [640, 384]);
+        assert_eq!(rectangle([1080, 1920], [640, 640], 32), [384, 640]);
+        assert_eq!(rectangle([640, 640], [416, 416], 32), [416, 416]);
+        assert_eq!(rectangle([10_000, 10], [416, 416], 32), [416, 32]);
     }
 }

@@ -33,6 +33,19 @@ pub fn annotate(picture: &mut RgbImage, found: &[Detection], manifest: &Manifest
     }
 }
 
+/// Draws one box onto `picture` in a colour of the caller's choice, dashed or not, with `caption` at it where given.
+pub fn mark(picture: &mut RgbImage, bbox: [f32; 4], colour: Colour, dashed: bool, caption: Option<&str>) {
+    let mut canvas = Canvas::new(picture);
+    if dashed {
+        canvas.dashed_outline(bbox, colour);
+    } else {
+        canvas.outline(bbox, colour);
+    }
+    if let Some(caption) = caption {
+        canvas.label(bbox, caption, colour);
+    }
+}
+
 /// Draws `text` as a band across the top of `picture`: what is wrong with a frame.
 pub fn banner(picture: &mut RgbImage, text: &str) {
     let mut canvas = Canvas::new(picture);

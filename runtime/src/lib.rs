@@ -14,6 +14,7 @@ pub mod decode;
 pub mod detection;
 pub mod detector;
 pub mod draw;
+pub mod eval;
 pub mod exit;
 pub mod infer;
 pub mod model;

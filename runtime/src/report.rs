@@ -13,7 +13,7 @@ mod timeline;
 use crate::percentiles::millis_text;
 
 pub use gallery::{Candidate, Gallery, Picture};
-pub use html::{Escaped, clock};
+pub use html::{Escaped, base64, clock};
 pub use tally::{ClassTally, FrameNote, Stages, Tally};
 
 /// A named fact, for the lists of what was replayed with what.

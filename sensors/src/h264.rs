@@ -11,6 +11,7 @@ use openh264::formats::YUVSource;
 use openh264::{Error as NativeError, OpenH264API};
 
 use crate::frame::{Buffer, BufferPool, Colour, Frame, MAX_SIDE, PixelFormat};
+use crate::orientation::Orientation;
 use crate::source::SourceError;
 
 pub use parameters::{Parameters, nal_units};
@@ -18,7 +19,7 @@ pub use parameters::{Parameters, nal_units};
 /// A decoded picture: [`PixelFormat::I420`], its planes one after the other without padding ([`Frame::packed`]). Its
 /// pixels were copied once, out of the decoder.
 pub struct Picture {
-    /// Pixels across and down, cropped as the stream says.
+    /// Pixels across and down, cropped as the stream says, and upright.
     pub size: (u32, u32),
     /// As the stream says, else BT.601 limited.
     pub colour: Colour,
@@ -83,6 +84,7 @@ pub struct H264Decoder {
     /// The stream broke its promise to keep display order.
     reorders: bool,
     parameters: Parameters,
+    orientation: Orientation,
 }
 
 impl H264Decoder {
@@ -92,7 +94,21 @@ impl H264Decoder {
     /// [`H264Error::Start`].
     pub fn new(delay: Delay) -> Result<Self, H264Error> {
         let decoder = start()?;
-        Ok(Self { decoder, delay, flush: Flush::NoFlush, reorders: false, parameters: Parameters::default() })
+        Ok(Self {
+            decoder,
+            delay,
+            flush: Flush::NoFlush,
+            reorders: false,
+            parameters: Parameters::default(),
+            orientation: Orientation::default(),
+        })
+    }
+
+    /// The same decoder, its pictures turned upright by the one copy that is made of them.
+    #[must_use]
+    pub fn turned(mut self, orientation: Orientation) -> Self {
+        self.orientation = orientation;
+        self
     }
 
     /// What the last sequence parameter set said.
@@ -108,10 +124,10 @@ impl H264Decoder {
     /// frame. [`H264Error::Unsupported`] cannot mend itself.
     pub fn decode(&mut self, access_unit: &[u8], pool: &BufferPool) -> Result<Option<Picture>, H264Error> {
         self.read_parameters(access_unit);
-        let colour = self.parameters.colour;
+        let (colour, orientation) = (self.parameters.colour, self.orientation);
         let options = DecodeOptions::new().flush_after_decode(self.flush);
         let native = match self.decoder.decode_with_options(access_unit, options) {
-            Ok(decoded) => return decoded.map(|yuv| copy(&yuv, colour, pool)).transpose(),
+            Ok(decoded) => return decoded.map(|yuv| copy(&yuv, colour, orientation, pool)).transpose(),
             Err(native) => native,
         };
         if let Some(why) = &self.parameters.unsupported {
@@ -131,9 +147,9 @@ impl H264Decoder {
     /// # Errors
     /// As [`Self::decode`].
     pub fn finish(&mut self, pool: &BufferPool) -> Result<Vec<Picture>, H264Error> {
-        let colour = self.parameters.colour;
+        let (colour, orientation) = (self.parameters.colour, self.orientation);
         let held = self.decoder.flush_remaining().map_err(H264Error::Picture)?;
-        held.iter().map(|yuv| copy(yuv, colour, pool)).collect()
+        held.iter().map(|yuv| copy(yuv, colour, orientation, pool)).collect()
     }
 
     /// Forgets every picture, as if nothing had been decoded; the next unit must be a key frame.
@@ -165,24 +181,30 @@ fn start() -> Result<Decoder, H264Error> {
     Decoder::with_api_config(OpenH264API::from_source(), DecoderConfig::new()).map_err(H264Error::Start)
 }
 
-fn copy(yuv: &DecodedYUV<'_>, colour: Colour, pool: &BufferPool) -> Result<Picture, H264Error> {
+fn copy(
+    yuv: &DecodedYUV<'_>,
+    colour: Colour,
+    orientation: Orientation,
+    pool: &BufferPool,
+) -> Result<Picture, H264Error> {
     let (across, down) = yuv.dimensions();
     let side = |pixels: usize| u32::try_from(pixels).ok().filter(|side| (1..=MAX_SIDE).contains(side));
     let (Some(width), Some(height)) = (side(across), side(down)) else {
         return Err(H264Error::Size(across, down));
     };
-    let (layout, bytes) = Frame::packed_layout(PixelFormat::I420, width, height);
+    let size = orientation.size((width, height));
+    let (layout, bytes) = Frame::packed_layout(PixelFormat::I420, size.0, size.1);
     let mut buffer = pool.take(bytes);
     let strides = yuv.strides();
     let planes = [(yuv.y(), strides.0), (yuv.u(), strides.1), (yuv.v(), strides.2)];
     for (plane, ((from, stride), to)) in planes.into_iter().zip(&layout).enumerate() {
         let (row, rows) = PixelFormat::I420.plane_size(plane, width, height);
-        let target = &mut buffer.bytes_mut()[to.offset..][..row * rows];
-        for (to, from) in target.chunks_exact_mut(row).zip(from.chunks(stride)) {
-            to.copy_from_slice(&from[..row]);
+        if from.len() < stride * (rows - 1) + row {
+            return Err(H264Error::Size(across, down));
         }
+        orientation.place(from, stride, (row, rows), 1, &mut buffer.bytes_mut()[to.offset..]);
     }
-    Ok(Picture { size: (width, height), colour, buffer })
+    Ok(Picture { size, colour, buffer })
 }
 
 #[cfg(test)]

@@ -4,17 +4,29 @@
 //! - [`clock`]: monotonic and wall time, the only place either is read.
 //! - [`frame`]: one picture, its geometry checked, its copies counted.
 //! - [`source`]: the trait behind which every camera, stream, recording and image stands.
-//! - [`jpeg`]: a whole picture or an error, for still images and MJPEG cameras and recordings.
+//! - [`open`]: the one door to every source, by a path or an address.
+//! - [`v4l2`]: cameras.
 //! - [`rtsp`]: network cameras.
+//! - [`clip`]: recorded video, paced or as fast as it decodes.
+//! - [`images`]: still images: a file, a folder, a glob.
+//! - [`pattern`]: a test pattern whose content can be read back.
 //! - [`h264`]: what recordings and network cameras are decoded by.
+//! - [`jpeg`]: a whole picture or an error, for still images and MJPEG cameras and recordings.
+//! - [`orientation`]: how a picture is turned to stand upright.
 //!
 //! Not here: what a picture shows (runtime), and the ego speed from CAN, which has no code yet.
 
+pub mod clip;
 pub mod clock;
 pub mod frame;
 #[cfg(feature = "h264")]
 pub mod h264;
+pub mod images;
 pub mod jpeg;
+pub mod open;
+pub mod orientation;
+pub mod pattern;
 #[cfg(feature = "rtsp")]
 pub mod rtsp;
 pub mod source;
+pub mod v4l2;

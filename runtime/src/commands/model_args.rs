@@ -25,6 +25,9 @@ pub struct ModelArgs {
     /// Threads one inference may use.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: u16,
+    /// Execution provider of ONNX Runtime to try before the CPU (`XNNPACK`, `CUDA`, `TensorRT`, …); may be given again.
+    #[arg(long = "provider", value_name = "NAME")]
+    pub providers: Vec<String>,
 }
 
 impl ModelArgs {
@@ -36,6 +39,7 @@ impl ModelArgs {
             backend: self.backend,
             library: self.ort_library.clone(),
             threads: usize::from(self.threads),
+            providers: self.providers.clone(),
         }
     }
 }

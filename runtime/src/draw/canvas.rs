@@ -16,6 +16,8 @@ use super::palette::Colour;
 
 /// Coordinates are held to this, far beyond every picture, so that sums of them cannot overflow.
 const FAR: f32 = 1e6;
+/// How far outside the picture, in pixels, a dashed box still has its dashes.
+const SMALL_PART: f32 = 64.0;
 /// Longest label drawn, in characters.
 const LONGEST: usize = 48;
 
@@ -54,6 +56,30 @@ impl<'a> Canvas<'a> {
             &area.into_styled(style(pen_colour(colour), self.line, StrokeAlignment::Inside)),
             &mut self.pixels,
         );
+    }
+
+    /// The outline of a box in dashes on a thin dark line.
+    pub fn dashed_outline(&mut self, bbox: [f32; 4], colour: Colour) {
+        // The longest side of any picture bounds how many dashes can be seen; a box far beyond it is cut off first.
+        let (width, height) = self.pixels.picture.dimensions();
+        let held = |value: f32, side: u32| value.clamp(-SMALL_PART, side as f32 + SMALL_PART);
+        let [x1, y1] = [held(bbox[0], width), held(bbox[1], height)];
+        let [x2, y2] = [held(bbox[2] - 1.0, width).max(x1), held(bbox[3] - 1.0, height).max(y1)];
+        let area = Rectangle::with_corners(point([x1, y1]), point([x2, y2]));
+        let dark = PrimitiveStyle::with_stroke(Rgb888::BLACK, self.line.div_ceil(3));
+        draw(&area.into_styled(dark), &mut self.pixels);
+        let dash = (self.line * 4).max(5) as f32;
+        let corners = [[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]];
+        for side in corners.windows(2) {
+            let ([ax, ay], [bx, by]) = (side[0], side[1]);
+            let length = (bx - ax).abs() + (by - ay).abs();
+            let at = |way: f32| if length > 0.0 { [ax + (bx - ax) * way / length, ay + (by - ay) * way / length] } else { [ax, ay] };
+            let mut way = 0.0;
+            while way <= length {
+                self.line(at(way), at((way + dash).min(length)), colour);
+                way += dash * 1.8;
+            }
+        }
     }
 
     /// A line between two points.

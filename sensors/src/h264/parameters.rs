@@ -12,7 +12,11 @@ use crate::frame::{Colour, Matrix, Range};
 pub struct Parameters {
     /// Matrix and range of the video signal; BT.601 limited where not said.
     pub colour: Colour,
-    /// Whether pictures are promised to be displayed in decoding order.
+    /// Pixels across and down, cropped, as stored; where said.
+    pub size: Option<(u32, u32)>,
+    /// Whether pictures cannot be displayed in another order than they are coded: Baseline profile, or picture order
+    /// count type 2. A promise made in the usability information (no re-ordered frames) does not count, since openh264
+    /// re-orders by picture order count all the same.
     pub keeps_order: bool,
     /// Time from picture to picture at a steady rate, where said.
     pub period: Option<Duration>,
@@ -23,7 +27,7 @@ pub struct Parameters {
 impl Parameters {
     /// Reads `unit` (a NAL unit without its start code) if it is a sequence parameter set; one that breaks the standard
     /// counts as saying nothing.
-    pub(super) fn of_unit(unit: &[u8]) -> Option<Self> {
+    pub(crate) fn of_unit(unit: &[u8]) -> Option<Self> {
         const SEQUENCE_PARAMETER_SET: u8 = 7;
         let (header, _) = unit.split_first()?;
         if header & 0x1f != SEQUENCE_PARAMETER_SET {
@@ -45,9 +49,6 @@ impl Parameters {
         const BASELINE: u8 = 66;
         let usage = set.vui_parameters.as_ref();
         let signal = usage.and_then(|usage| usage.video_signal_type.as_ref());
-        let said_order = usage
-            .and_then(|usage| usage.bitstream_restrictions.as_ref())
-            .is_some_and(|limits| limits.max_num_reorder_frames == 0);
         Self {
             colour: Colour {
                 matrix: signal
@@ -58,8 +59,8 @@ impl Parameters {
                     _ => Range::Limited,
                 },
             },
-            keeps_order: said_order
-                || u8::from(set.profile_idc) == BASELINE
+            size: set.pixel_dimensions().ok(),
+            keeps_order: u8::from(set.profile_idc) == BASELINE
                 || matches!(set.pic_order_cnt, PicOrderCntType::TypeTwo),
             period: period(set),
             unsupported: unsupported(set),
