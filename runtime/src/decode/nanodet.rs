@@ -23,6 +23,7 @@ use stopline_depot::manifest::{Decode, Head, Nms};
 const STRIDES: [u32; 4] = [8, 16, 32, 64];
 
 pub(super) fn decoder(setup: &Setup<'_>) -> Result<Box<dyn Decoder>, DecodeError> {
+    setup.named("output")?;
     if let Some(tables) = pairs(setup) {
         return Ok(Box::new(Nanodet::new(setup, tables)?));
     }

@@ -43,7 +43,7 @@ pub(super) fn decoder(setup: &Setup<'_>) -> Result<Box<dyn Decoder>, DecodeError
 
 /// Whether there is one row of six values for each detection and no output with boxes.
 pub(super) fn is_paddle(setup: &Setup<'_>) -> bool {
-    Table::fits(setup, 6) && setup.outputs.len() <= 2 && !has_boxes(setup)
+    (Table::fits(setup, 6) || Table::named(setup)) && setup.outputs.len() <= 2 && !has_boxes(setup)
 }
 
 /// PaddleDetection's post-processed output; beside it the number of rows.

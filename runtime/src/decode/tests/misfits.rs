@@ -94,6 +94,18 @@ fn an_output_name_that_the_model_lacks_is_refused_with_those_it_has() {
 }
 
 #[test]
+fn a_name_that_the_model_lacks_is_refused_for_every_part() {
+    let specs = [spec("labels", &[1, 9]), spec("boxes", &[1, 9, 4]), spec("scores", &[1, 9])];
+    for part in ["boxes", "scores", "classes", "count"] {
+        let message = refused(&detector("ssd", 2, &format!("outputs = {{ {part} = \"other\" }}")), &specs);
+        says(&message, &["\"other\"", &format!("decode.outputs.{part}")]);
+    }
+    let message =
+        refused(&detector("nanodet", 2, "outputs = { output = \"other\" }"), &[spec("o", &[1, 43, 18])]);
+    says(&message, &["\"other\"", "decode.outputs.output"]);
+}
+
+#[test]
 fn several_outputs_of_the_same_shape_ask_for_a_name() {
     let specs = [spec("a", &[1, 6, 9]), spec("b", &[1, 6, 9])];
     says(&refused(&detector("yolov8", 2, ""), &specs), &["several", "decode.outputs.output"]);
