@@ -1,6 +1,6 @@
 //! See tests/README.md.
 
-mod eval;
 mod decoders;
+mod eval;
 #[cfg(feature = "rtsp")]
 mod rtsp;
