@@ -2,11 +2,10 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use stopline::commands::Cli;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_env_filter(

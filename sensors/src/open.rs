@@ -13,6 +13,7 @@ use crate::frame::PixelFormat;
 use crate::images::{self, ImageOptions, ImageSource};
 use crate::pattern::{PatternOptions, PatternSource};
 use crate::source::{FrameSource, SourceError};
+use crate::v4l2::{V4l2Config, V4l2Source};
 
 /// How a source is opened. What does not concern the kind of source is refused, not ignored.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +38,7 @@ pub struct OpenOptions {
 /// |---|---|
 /// | a recording's path | [`ClipSource`]; its content tells the format, its name never |
 /// | a picture's path, a folder, a glob | [`ImageSource`] |
-/// | `/dev/video0`, or any other character device | a V4L2 camera |
+/// | `/dev/video0`, or any other character device | [`V4l2Source`] |
 /// | `rtsp://host/path` | a network camera (feature `rtsp`) |
 /// | `pattern:`, `pattern:640x480@25,nv12` | [`PatternSource`]; size, rate and format may be left out |
 ///
@@ -60,7 +61,7 @@ pub fn open(
     match content(spec, path)? {
         Content::Camera => {
             recorded_only(spec, options)?;
-            camera(spec, options, clock)
+            camera(spec, options)
         }
         Content::Pictures => pictures(path, options, clock),
         Content::Recording => recording(path, options, clock),
@@ -160,16 +161,9 @@ fn stream(
 }
 
 /// A camera of this machine with everything by default; format and controls need a configuration file.
-fn camera(
-    spec: &str,
-    _options: &OpenOptions,
-    _clock: Arc<dyn Clock>,
-) -> Result<Box<dyn FrameSource>, SourceError> {
-    Err(SourceError::Unsupported {
-        what: spec.to_owned(),
-        problem: "this build reads no V4L2 cameras".to_owned(),
-        advice: "give a recording, pictures, an address or pattern:".to_owned(),
-    })
+fn camera(spec: &str, options: &OpenOptions) -> Result<Box<dyn FrameSource>, SourceError> {
+    let name = options.name.as_deref().unwrap_or(spec);
+    Ok(Box::new(V4l2Source::open(name, V4l2Config::device(spec))?))
 }
 
 /// Never with the address itself, which may hold credentials.

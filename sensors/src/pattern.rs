@@ -1,4 +1,4 @@
-//! A test pattern: eight colour bars of exactly known values, a white square that moves, and the frame's number in
+//! A test pattern: eight colour bars of exactly known values, a square that moves, and the frame's number in
 //! black and white. What it shows can be read back ([`number`], [`Bar`]), so that a pipeline can be checked end to end
 //! without a camera.
 

@@ -1,3 +1,5 @@
 //! See tests/README.md.
 
 mod bad_datasets;
+#[cfg(feature = "h264")]
+mod bad_media;

@@ -1,1 +1,10 @@
-//! See tests/README.md.
+//! What holds for every room, read from the tree itself.
+//!
+//! - `arrows`: which room imports which, and what none of them brings along.
+//! - `words`: unsafe code, clocks, names, paths, links.
+//! - `sizes`: the longest files and functions, printed to be looked at.
+
+mod arrows;
+mod sizes;
+mod tree;
+mod words;

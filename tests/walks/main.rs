@@ -4,3 +4,5 @@ mod decoders;
 mod eval;
 #[cfg(feature = "rtsp")]
 mod rtsp;
+#[cfg(feature = "h264")]
+mod sources;

@@ -6,10 +6,18 @@ mod eval;
 mod model;
 mod model_args;
 mod replay;
+mod source;
+mod span;
+mod thresholds;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
+use stopline_depot::manifest::Manifest;
 
-use crate::exit::Failure;
+use crate::detector::Detector;
+use crate::exit::{Exit, Failure, OrExit};
+use model_args::ModelArgs;
+use thresholds::ThresholdArgs;
 
 /// Sees stop signs, pedestrians and falls on a car or camera board. Not a certified safety system.
 #[derive(Parser, Debug)]
@@ -41,6 +49,11 @@ enum Command {
 }
 
 impl Cli {
+    /// Reads the command line; `--help`, `--version` and a wrong command line end the process here.
+    pub fn read() -> Self {
+        Self::try_parse().unwrap_or_else(|error| with_model_tip(error).exit())
+    }
+
     /// Log level asked for by `-v`.
     pub fn log_level(&self) -> &'static str {
         match self.verbose {
@@ -63,4 +76,30 @@ impl Cli {
             Command::Model(args) => model::run(&args),
         }
     }
+}
+
+/// There is no model built in yet; a command line without one says what to give.
+fn with_model_tip(mut error: clap::Error) -> clap::Error {
+    let missing = error.kind() == ErrorKind::MissingRequiredArgument
+        && matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::Strings(names))
+            if names.iter().any(|name| name.starts_with("--model")));
+    if missing {
+        let tip = "give an ONNX file of your own; `stopline model manifest FILE.onnx` writes the manifest that goes with it";
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.to_owned().into()]));
+    }
+    error
+}
+
+/// The model of the command line, ready to see; what had to be done to make it run is logged.
+fn load(model: &ModelArgs, thresholds: ThresholdArgs) -> Result<Detector, Failure> {
+    let detector = Detector::load_with(&model.options(), |limits| thresholds.apply(limits)).or_exit(Exit::Model)?;
+    for warning in detector.warnings() {
+        tracing::warn!("{}: {warning}", model.model.display());
+    }
+    Ok(detector)
+}
+
+/// The name of keypoint number `at`, or its number where the manifest has no name for it.
+fn keypoint_name(manifest: &Manifest, at: usize) -> String {
+    manifest.keypoints.get(at).cloned().unwrap_or_else(|| format!("keypoint {at}"))
 }

@@ -45,12 +45,49 @@ pub(super) fn settle(sums: &[i32], out: &mut [i16]) {
     }
 }
 
-/// Collects from `row` the value at each place in `places` and the one `STEP` after it.
+/// Two neighbours on a blended row, one channel.
+pub(super) type Pair = [i16; 2];
+
+/// Collects from each of the planes of `row`, `length` values long, the value at each place and the one behind it.
+///
+/// All channels in one loop: the place is read once, and one comparison shows that all six values are there.
 #[inline(always)]
-pub(super) fn gather<const STEP: usize>(row: &[i16], places: &[u32], pairs: &mut [[i16; 2]]) {
+pub(super) fn gather_planes(row: &[i16], length: usize, places: &[u32], pairs: [&mut [Pair]; 3]) {
+    let (red, rest) = row.split_at(length);
+    let (green, rest) = rest.split_at(length);
+    let blue = &rest[..length];
+    let [out_red, out_green, out_blue] = pairs;
+    let out = out_red.iter_mut().zip(out_green).zip(out_blue);
+    for (((out_red, out_green), out_blue), &place) in out.zip(places) {
+        let at = place as usize;
+        assert!(at + 1 < length, "places lie within the row");
+        *out_red = [red[at], red[at + 1]];
+        *out_green = [green[at], green[at + 1]];
+        *out_blue = [blue[at], blue[at + 1]];
+    }
+}
+
+/// The same for a row of three values to a pixel.
+#[inline(always)]
+pub(super) fn gather_packed(row: &[i16], places: &[u32], pairs: [&mut [Pair]; 3]) {
+    let [first, second, third] = pairs;
+    let out = first.iter_mut().zip(second).zip(third);
+    for (((first, second), third), &place) in out.zip(places) {
+        let at = place as usize;
+        let near = &row[at..at + 6];
+        *first = [near[0], near[3]];
+        *second = [near[1], near[4]];
+        *third = [near[2], near[5]];
+    }
+}
+
+/// The same for a row of one value to a pixel.
+#[inline(always)]
+pub(super) fn gather_single(row: &[i16], places: &[u32], pairs: &mut [Pair]) {
     for (pair, &place) in pairs.iter_mut().zip(places) {
-        let near = &row[place as usize..][..=STEP];
-        *pair = [near[0], near[STEP]];
+        let at = place as usize;
+        let near = &row[at..at + 2];
+        *pair = [near[0], near[1]];
     }
 }
 
@@ -61,7 +98,7 @@ pub(super) fn gather<const STEP: usize>(row: &[i16], places: &[u32], pairs: &mut
     clippy::cast_sign_loss,
     reason = "weights sum to ONE, so 8 bits are left"
 )]
-pub(super) fn pairs(pairs: &[[i16; 2]], weights: &[[i16; 2]], out: &mut [u8]) {
+pub(super) fn pairs(pairs: &[Pair], weights: &[[i16; 2]], out: &mut [u8]) {
     for ((out, pair), weight) in out.iter_mut().zip(pairs).zip(weights) {
         let first = i32::from(pair[0]).wrapping_mul(i32::from(weight[0]));
         let second = i32::from(pair[1]).wrapping_mul(i32::from(weight[1]));

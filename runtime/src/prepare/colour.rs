@@ -5,19 +5,39 @@
 
 use stopline_sensors::frame::{Colour, Matrix, Range};
 
-/// One chroma sample's share of red, green and blue, with six fractional bits.
+/// A row's chroma, 0 in the middle and with eight fractional bits: each sample twice, for its two pixels.
 #[derive(Clone, Default)]
 pub(super) struct Chroma {
-    pub(super) red: Vec<i16>,
-    pub(super) green: Vec<i16>,
-    pub(super) blue: Vec<i16>,
+    u: Vec<[i16; 2]>,
+    v: Vec<[i16; 2]>,
 }
 
 impl Chroma {
     /// Makes room for `len` samples; allocates only when it grows.
     pub(super) fn resize(&mut self, len: usize) {
-        for plane in [&mut self.red, &mut self.green, &mut self.blue] {
-            plane.resize(len, 0);
+        self.u.resize(len, [0; 2]);
+        self.v.resize(len, [0; 2]);
+    }
+
+    /// Fills it from samples of U and V.
+    #[inline(always)]
+    pub(super) fn fill(&mut self, samples: impl Iterator<Item = (u8, u8)>) {
+        for ((u_out, v_out), (u, v)) in self.u.iter_mut().zip(self.v.iter_mut()).zip(samples) {
+            (*u_out, *v_out) = ([centred(u); 2], [centred(v); 2]);
+        }
+    }
+
+    /// Converts a row of luma, one value a pixel, into the planes red, green and blue of `out`.
+    #[inline(always)]
+    pub(super) fn convert(&self, to_rgb: ToRgb, luma: impl Iterator<Item = u8>, out: &mut [u8]) {
+        let (red, rest) = out.split_at_mut(out.len() / 3);
+        let (green, blue) = rest.split_at_mut(rest.len() / 2);
+        let out = red.iter_mut().zip(green).zip(blue);
+        let chroma = self.u.as_flattened().iter().zip(self.v.as_flattened());
+        for ((((red, green), blue), luma), (&u, &v)) in out.zip(luma).zip(chroma) {
+            let luma = to_rgb.luma(luma);
+            let [r, g, b] = to_rgb.chroma(u, v);
+            (*red, *green, *blue) = (byte(luma, r), byte(luma, g), byte(luma, b));
         }
     }
 }
@@ -31,9 +51,9 @@ pub(super) struct ToRgb {
     luma: i16,
     /// V's share of red × 2¹⁴.
     red_v: i16,
-    /// −U's share of green × 2¹⁴.
+    /// U's share of green × 2¹⁴.
     green_u: i16,
-    /// −V's share of green × 2¹⁴.
+    /// V's share of green × 2¹⁴.
     green_v: i16,
     /// (U's share of blue − 2) × 2¹⁴: alone it would not fit.
     blue_u: i16,
@@ -58,37 +78,39 @@ impl ToRgb {
             black,
             luma: fixed(luma - 1.0, 15),
             red_v: fixed(red_v, 14),
-            green_u: fixed(blue_u * blue / green, 14),
-            green_v: fixed(red_v * red / green, 14),
+            green_u: fixed(-blue_u * blue / green, 14),
+            green_v: fixed(-red_v * red / green, 14),
             blue_u: fixed(blue_u - 2.0, 14),
         }
     }
 
-    /// What chroma `u`, `v` adds to red, green and blue, with six fractional bits.
+    /// What chroma `u`, `v`, both [`centred`], adds to red, green and blue, with six fractional bits.
     #[inline(always)]
-    pub(super) fn chroma(&self, u: u8, v: u8) -> [i16; 3] {
-        let (u, v) = (i16::from(u).wrapping_sub(128), i16::from(v).wrapping_sub(128));
-        let (u8x, v8x) = (u.wrapping_shl(8), v.wrapping_shl(8));
-        let green = high(u8x, self.green_u).wrapping_add(high(v8x, self.green_v));
-        [
-            high(v8x, self.red_v),
-            0i16.wrapping_sub(green),
-            u.wrapping_shl(7).wrapping_add(high(u8x, self.blue_u)),
-        ]
+    fn chroma(&self, u: i16, v: i16) -> [i16; 3] {
+        // Nothing saturates here. But wrapping sums of cut-off products are made one 32-bit sum by the compiler, and then
+        // a vector holds half as many lanes.
+        let green = high(u, self.green_u).saturating_add(high(v, self.green_v));
+        [high(v, self.red_v), green, (u >> 1).saturating_add(high(u, self.blue_u))]
     }
 
     /// Luma with six fractional bits, half a unit up so that cutting the fraction off rounds.
     #[inline(always)]
-    pub(super) fn luma(&self, y: u8) -> i16 {
+    fn luma(&self, y: u8) -> i16 {
         let y = i16::from(y).wrapping_sub(self.black).max(0);
-        y.wrapping_shl(6).wrapping_add(high(y.wrapping_shl(7), self.luma)).wrapping_add(HALF)
+        y.wrapping_shl(6).wrapping_add(HALF).saturating_add(high(y.wrapping_shl(7), self.luma))
     }
+}
+
+/// A chroma sample with 128 in the middle → with 0 in the middle and eight fractional bits.
+#[inline(always)]
+fn centred(sample: u8) -> i16 {
+    i16::from(sample).wrapping_sub(128).wrapping_shl(8)
 }
 
 /// A channel's byte from [`ToRgb::luma`] and its share of [`ToRgb::chroma`].
 #[inline(always)]
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to a byte")]
-pub(super) fn byte(luma: i16, chroma: i16) -> u8 {
+fn byte(luma: i16, chroma: i16) -> u8 {
     // 239 × 1.164 + 127 × 2.14 passes 511, the largest number with six fractional bits: hence saturating.
     (luma.saturating_add(chroma) >> 6).clamp(0, 255) as u8
 }
@@ -141,7 +163,7 @@ mod tests {
                     for u in (0..=255).step_by(5) {
                         for v in (0..=255).step_by(5) {
                             let luma = to_rgb.luma(y);
-                            let found = to_rgb.chroma(u, v).map(|chroma| f64::from(byte(luma, chroma)));
+                            let found = to_rgb.chroma(centred(u), centred(v)).map(|chroma| f64::from(byte(luma, chroma)));
                             for (found, exact) in found.iter().zip(exact(colour, [y, u, v])) {
                                 assert!(
                                     (found - exact).abs() < 0.56,

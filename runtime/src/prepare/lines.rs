@@ -3,9 +3,11 @@
 //! Only the rows and columns asked for are converted. The last two converted rows are kept (one even, one odd), and the
 //! last chroma row, which 4:2:0 pictures share between two rows of luma.
 
+use std::ops::Range;
+
 use stopline_sensors::frame::{Colour, Frame, PixelFormat};
 
-use super::colour::{Chroma, ToRgb, byte};
+use super::colour::{Chroma, ToRgb};
 
 /// The columns of the picture that are read: `first` is even, so that a chroma sample's two pixels stay together.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -81,37 +83,25 @@ impl Lines {
         }
         self.numbers[at] = Some(number);
         let Columns { first, count } = self.columns;
-        let out = self.rows[at].as_mut_slice();
-        let chroma = &mut self.chroma;
         // Odd widths: the last macro pixel, or chroma sample, covers one pixel that is shown and one that is not.
         let (pixels, halves) = (first..first + count, first / 2..(first + count).div_ceil(2));
+        let out = self.rows[at].as_mut_slice();
         match frame.format() {
             PixelFormat::Yuyv => {
                 let row = &plane_row(frame, 0, number)[halves.start * 4..halves.end * 4];
-                packed_chroma(to_rgb, row, chroma, |[_, u, _, v]| (u, v));
-                packed_luma(to_rgb, row, chroma, out, |[y, _, z, _]| [y, z]);
+                self.chroma.fill(row.chunks_exact(4).map(|m| (m[1], m[3])));
+                self.chroma.convert(to_rgb, row.chunks_exact(2).map(|pixel| pixel[0]), out);
             }
             PixelFormat::Uyvy => {
                 let row = &plane_row(frame, 0, number)[halves.start * 4..halves.end * 4];
-                packed_chroma(to_rgb, row, chroma, |[u, _, v, _]| (u, v));
-                packed_luma(to_rgb, row, chroma, out, |[_, y, _, z]| [y, z]);
+                self.chroma.fill(row.chunks_exact(4).map(|m| (m[0], m[2])));
+                self.chroma.convert(to_rgb, row.chunks_exact(2).map(|pixel| pixel[1]), out);
             }
-            PixelFormat::Nv12 => {
-                if self.chroma_number != Some(number / 2) {
-                    let row = &plane_row(frame, 1, number / 2)[halves.start * 2..halves.end * 2];
-                    fill_chroma(to_rgb, row.chunks_exact(2).map(|uv| (uv[0], uv[1])), chroma);
-                    self.chroma_number = Some(number / 2);
+            format => {
+                if self.chroma_number.replace(number / 2) != Some(number / 2) {
+                    load_chroma(frame, number / 2, halves, format, &mut self.chroma);
                 }
-                planar_luma(to_rgb, &plane_row(frame, 0, number)[pixels], chroma, out);
-            }
-            _ => {
-                if self.chroma_number != Some(number / 2) {
-                    let u = &plane_row(frame, 1, number / 2)[halves.clone()];
-                    let v = &plane_row(frame, 2, number / 2)[halves];
-                    fill_chroma(to_rgb, u.iter().copied().zip(v.iter().copied()), chroma);
-                    self.chroma_number = Some(number / 2);
-                }
-                planar_luma(to_rgb, &plane_row(frame, 0, number)[pixels], chroma, out);
+                self.chroma.convert(to_rgb, plane_row(frame, 0, number)[pixels].iter().copied(), out);
             }
         }
     }
@@ -134,66 +124,15 @@ fn plane_row(frame: &Frame, plane: usize, number: usize) -> &[u8] {
     &plane.bytes[number * plane.stride..][..plane.row]
 }
 
+/// Row `number` of the chroma of a 4:2:0 picture, samples `halves`.
 #[inline(always)]
-fn packed_chroma(to_rgb: ToRgb, row: &[u8], chroma: &mut Chroma, pick: impl Fn([u8; 4]) -> (u8, u8)) {
-    fill_chroma(to_rgb, row.chunks_exact(4).map(|m| pick([m[0], m[1], m[2], m[3]])), chroma);
-}
-
-#[inline(always)]
-fn fill_chroma(to_rgb: ToRgb, samples: impl Iterator<Item = (u8, u8)>, chroma: &mut Chroma) {
-    let out = chroma.red.iter_mut().zip(chroma.green.iter_mut()).zip(chroma.blue.iter_mut());
-    for (((red, green), blue), (u, v)) in out.zip(samples) {
-        [*red, *green, *blue] = to_rgb.chroma(u, v);
-    }
-}
-
-#[inline(always)]
-fn packed_luma(
-    to_rgb: ToRgb,
-    row: &[u8],
-    chroma: &Chroma,
-    out: &mut [u8],
-    pick: impl Fn([u8; 4]) -> [u8; 2] + Copy,
-) {
-    let count = out.len() / 3;
-    let planes = [&chroma.red, &chroma.green, &chroma.blue];
-    for (out, chroma) in out.chunks_exact_mut(count.max(1)).zip(planes) {
-        let macros = row.chunks_exact(4).map(|m| pick([m[0], m[1], m[2], m[3]]));
-        write_pairs(to_rgb, macros, chroma, out);
-    }
-    if count % 2 == 1 {
-        let last = &row[row.len() - 4..];
-        write_last(to_rgb, pick([last[0], last[1], last[2], last[3]])[0], chroma, out);
-    }
-}
-
-#[inline(always)]
-fn planar_luma(to_rgb: ToRgb, row: &[u8], chroma: &Chroma, out: &mut [u8]) {
-    let count = out.len() / 3;
-    let planes = [&chroma.red, &chroma.green, &chroma.blue];
-    for (out, chroma) in out.chunks_exact_mut(count.max(1)).zip(planes) {
-        write_pairs(to_rgb, row.chunks_exact(2).map(|pair| [pair[0], pair[1]]), chroma, out);
-    }
-    if let (1, Some(&last)) = (count % 2, row.last()) {
-        write_last(to_rgb, last, chroma, out);
-    }
-}
-
-/// Both pixels of each chroma sample, one channel.
-#[inline(always)]
-fn write_pairs(to_rgb: ToRgb, luma: impl Iterator<Item = [u8; 2]>, chroma: &[i16], out: &mut [u8]) {
-    for ((out, luma), &chroma) in out.chunks_exact_mut(2).zip(luma).zip(chroma) {
-        out[0] = byte(to_rgb.luma(luma[0]), chroma);
-        out[1] = byte(to_rgb.luma(luma[1]), chroma);
-    }
-}
-
-/// The pixel of an odd width that has its chroma sample to itself.
-fn write_last(to_rgb: ToRgb, luma: u8, chroma: &Chroma, out: &mut [u8]) {
-    let count = out.len() / 3;
-    for (out, plane) in out.chunks_exact_mut(count).zip([&chroma.red, &chroma.green, &chroma.blue]) {
-        if let (Some(out), Some(&chroma)) = (out.last_mut(), plane.last()) {
-            *out = byte(to_rgb.luma(luma), chroma);
-        }
+fn load_chroma(frame: &Frame, number: usize, halves: Range<usize>, format: PixelFormat, chroma: &mut Chroma) {
+    if format == PixelFormat::Nv12 {
+        let row = &plane_row(frame, 1, number)[halves.start * 2..halves.end * 2];
+        chroma.fill(row.chunks_exact(2).map(|uv| (uv[0], uv[1])));
+    } else {
+        let u = &plane_row(frame, 1, number)[halves.clone()];
+        let v = &plane_row(frame, 2, number)[halves];
+        chroma.fill(u.iter().copied().zip(v.iter().copied()));
     }
 }

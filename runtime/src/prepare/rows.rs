@@ -3,7 +3,7 @@
 use stopline_depot::manifest::{ColourOrder, Filter};
 use stopline_sensors::frame::Frame;
 
-use super::blend;
+use super::blend::{self, Pair};
 use super::lines::Lines;
 use super::plan::{AROUND, BEFORE, Plan};
 use super::taps::Tap;
@@ -18,7 +18,8 @@ pub(super) struct Scratch {
     row: Vec<i16>,
     /// Weighted sums of a row (antialiased only).
     sums: Vec<i32>,
-    pairs: Vec<[i16; 2]>,
+    /// Per channel, the two neighbours that each input pixel lies between.
+    pairs: [Vec<Pair>; 3],
     /// A row of the input, a byte per pixel: the line's channels, then grey.
     bytes: [Vec<u8>; 4],
 }
@@ -39,7 +40,9 @@ impl Scratch {
         }
         let shown = plan.across.taps.len();
         self.sums.resize(plan.columns.count * plan.channels, 0);
-        self.pairs.resize(shown, [0; 2]);
+        for pairs in &mut self.pairs {
+            pairs.resize(shown, [0; 2]);
+        }
         for bytes in &mut self.bytes {
             bytes.resize(shown, 0);
         }
@@ -120,20 +123,24 @@ impl Rows<'_> {
     #[inline(always)]
     fn across(&mut self) {
         let plan = self.plan;
+        let length = plan.columns.count + AROUND;
         let Scratch { row, pairs, bytes, .. } = &mut *self.scratch;
-        let shift = if plan.step == plan.channels { 1 } else { plan.columns.count + AROUND };
-        for (channel, bytes) in bytes[..plan.channels].iter_mut().enumerate() {
-            let row = &row[channel * shift..];
-            match (self.filter, plan.step) {
-                (Filter::BilinearAntialias, step) => {
-                    for ((byte, &place), tap) in bytes.iter_mut().zip(&plan.places).zip(&plan.across.taps) {
-                        *byte = blend::many(row, place as usize, step, plan.across.weights_of(tap));
-                    }
-                    continue;
+        if self.filter == Filter::BilinearAntialias {
+            let shift = if plan.step == plan.channels { 1 } else { length };
+            for (channel, bytes) in bytes[..plan.channels].iter_mut().enumerate() {
+                let row = &row[channel * shift..];
+                for ((byte, &place), tap) in bytes.iter_mut().zip(&plan.places).zip(&plan.across.taps) {
+                    *byte = blend::many(row, place as usize, plan.step, plan.across.weights_of(tap));
                 }
-                (_, 1) => blend::gather::<1>(row, &plan.places, pairs),
-                _ => blend::gather::<3>(row, &plan.places, pairs),
             }
+            return;
+        }
+        match (plan.channels, plan.step) {
+            (1, _) => blend::gather_single(row, &plan.places, &mut pairs[0]),
+            (_, 1) => blend::gather_planes(row, length, &plan.places, pairs.each_mut().map(Vec::as_mut_slice)),
+            _ => blend::gather_packed(row, &plan.places, pairs.each_mut().map(Vec::as_mut_slice)),
+        }
+        for (bytes, pairs) in bytes.iter_mut().zip(pairs).take(plan.channels) {
             blend::pairs(pairs, &plan.weights, bytes);
         }
     }

@@ -14,7 +14,9 @@ pub struct Parameters {
     pub colour: Colour,
     /// Pixels across and down, cropped, as stored; where said.
     pub size: Option<(u32, u32)>,
-    /// Whether pictures are promised to be displayed in decoding order.
+    /// Whether pictures cannot be displayed in another order than they are coded: Baseline profile, or picture order
+    /// count type 2. A promise made in the usability information (no re-ordered frames) does not count, since openh264
+    /// re-orders by picture order count all the same.
     pub keeps_order: bool,
     /// Time from picture to picture at a steady rate, where said.
     pub period: Option<Duration>,
@@ -47,9 +49,6 @@ impl Parameters {
         const BASELINE: u8 = 66;
         let usage = set.vui_parameters.as_ref();
         let signal = usage.and_then(|usage| usage.video_signal_type.as_ref());
-        let said_order = usage
-            .and_then(|usage| usage.bitstream_restrictions.as_ref())
-            .is_some_and(|limits| limits.max_num_reorder_frames == 0);
         Self {
             colour: Colour {
                 matrix: signal
@@ -61,8 +60,7 @@ impl Parameters {
                 },
             },
             size: set.pixel_dimensions().ok(),
-            keeps_order: said_order
-                || u8::from(set.profile_idc) == BASELINE
+            keeps_order: u8::from(set.profile_idc) == BASELINE
                 || matches!(set.pic_order_cnt, PicOrderCntType::TypeTwo),
             period: period(set),
             unsupported: unsupported(set),

@@ -103,7 +103,11 @@ pub(super) fn moving(format: PixelFormat, size: (u32, u32), number: u64, bytes: 
     let room = ((width - side) / 4).max(1) as u64;
     let x = usize::try_from(number % room).unwrap_or_default() * 4;
     let square = Rect { x, y: (height / 2 - side / 2) & !1, width: side, height: side };
-    fill(format, size, bytes, &square, Bar::White);
+    let edge = (side / 4) & !1;
+    let inside = Rect { x: x + edge, y: square.y + edge, width: side - 2 * edge, height: side - 2 * edge };
+    // Two colours, so that it is seen on every bar.
+    fill(format, size, bytes, &square, Bar::Black);
+    fill(format, size, bytes, &inside, Bar::White);
     for bit in 0..BITS {
         let colour = if number >> (BITS - 1 - bit) & 1 == 1 { Bar::White } else { Bar::Black };
         fill(format, size, bytes, &cell(size, bit), colour);

@@ -1,0 +1,192 @@
+//! What a replay writes: records, video, and the pictures of the report.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use image::RgbImage;
+use stopline_depot::manifest::Manifest;
+use stopline_depot::record::{StageLatencies, WallTime};
+use stopline_sensors::frame::Frame;
+use stopline_sensors::source::SourceInfo;
+
+use super::Args;
+use super::bar::Bar;
+use super::facts::Facts;
+use super::records::Records;
+use crate::detection::Detection;
+use crate::detector::Detector;
+use crate::exit::{Exit, Failure, OrExit};
+use crate::report::{Candidate, Gallery, Report, Tally};
+use crate::video::{self, VideoError, VideoWriter};
+use crate::{draw, output};
+
+/// One processed frame.
+pub struct Seen<'a> {
+    pub frame: &'a Frame,
+    /// Its place on the timeline.
+    pub at: Duration,
+    pub found: &'a [Detection],
+    /// Why the model gave no numbers, where it did not.
+    pub invalid: Option<&'a str>,
+    pub latency: StageLatencies,
+}
+
+/// The results being written.
+pub struct Sinks {
+    records: Option<Records>,
+    video: Option<Video>,
+    report: Option<Pages>,
+    /// The video that ended before the replay did.
+    full: Option<VideoError>,
+}
+
+struct Video {
+    writer: Box<dyn VideoWriter>,
+    start: Option<Duration>,
+}
+
+struct Pages {
+    path: PathBuf,
+    gallery: Gallery,
+    /// The frame before, to be shown if the next one cannot be read.
+    before: Option<(RgbImage, Vec<Detection>, u64, Duration)>,
+    /// Whether the frame before this one could not be read.
+    after_skip: bool,
+}
+
+impl Sinks {
+    /// Begins every file that is asked for, so that one that cannot be written is told before the work.
+    pub fn create(args: &Args, info: &SourceInfo, detector: &Detector) -> Result<Self, Failure> {
+        let records = args.records.as_deref().map(|path| Records::create(path, detector)).transpose()?;
+        let period = info.period.unwrap_or(Duration::from_millis(40)) * args.every;
+        let video = args.video.as_deref().map(|path| video::create(path, period)).transpose();
+        let video = video.map_err(|error| {
+            let usage = matches!(error, VideoError::Format { .. } | VideoError::NoH264 { .. });
+            Failure::new(if usage { Exit::Usage } else { Exit::Output }, error)
+        })?;
+        let video = video.map(|writer| Video { writer, start: None });
+        if let Some(path) = &args.report {
+            // Made and given up at once: only to learn whether it can be written.
+            drop(output::OutputFile::create(path).or_exit(Exit::Output)?);
+        }
+        let pages = |path: &PathBuf| Pages {
+            path: path.clone(),
+            gallery: Gallery::default(),
+            before: None,
+            after_skip: false,
+        };
+        Ok(Self { records, video, report: args.report.as_ref().map(pages), full: None })
+    }
+
+    /// One processed frame.
+    pub fn frame(&mut self, seen: &Seen<'_>, detector: &Detector, bar: &Bar) -> Result<(), Failure> {
+        let manifest = detector.manifest();
+        if let Some(records) = &mut self.records {
+            records.write(seen, manifest)?;
+        }
+        if self.video.is_none() && self.report.is_none() {
+            return Ok(());
+        }
+        let picture = draw::rgb_image(seen.frame).or_exit(Exit::Internal)?;
+        if let Some(report) = &mut self.report {
+            report.frame(seen, &picture, manifest);
+        }
+        self.video_frame(seen, &picture, manifest, bar)?;
+        if let Some(report) = &mut self.report {
+            report.before = Some((picture, seen.found.to_vec(), seen.frame.meta().sequence, seen.at));
+        }
+        Ok(())
+    }
+
+    /// A frame that could not be read, after the one before.
+    pub fn skipped(&mut self, manifest: &Manifest) {
+        if let Some(report) = &mut self.report {
+            report.skipped(manifest);
+        }
+    }
+
+    fn video_frame(
+        &mut self,
+        seen: &Seen<'_>,
+        picture: &RgbImage,
+        manifest: &Manifest,
+        bar: &Bar,
+    ) -> Result<(), Failure> {
+        let Some(video) = &mut self.video else { return Ok(()) };
+        let mut picture = picture.clone();
+        draw::annotate(&mut picture, seen.found, manifest);
+        if let Some(reason) = seen.invalid {
+            draw::banner(&mut picture, &format!("invalid: {reason}"));
+        }
+        let start = *video.start.get_or_insert(seen.at);
+        match video.writer.write(&picture, seen.at.saturating_sub(start)) {
+            Err(full @ VideoError::Full { .. }) => {
+                bar.say(&format!("{full}; the video ends here, the replay goes on"));
+                self.full = Some(full);
+                self.video.take().map_or(Ok(()), |video| video.writer.finish()).or_exit(Exit::Output)
+            }
+            done => done.or_exit(Exit::Output),
+        }
+    }
+
+    /// Ends every file.
+    pub fn finish(
+        self,
+        tally: &Tally,
+        facts: &Facts,
+        manifest: &Manifest,
+        now: SystemTime,
+    ) -> Result<(), Failure> {
+        // Each is tried, so that one full disk does not cost the others; the first failure is told.
+        let records = self.records.map_or(Ok(()), Records::finish);
+        let video = self.video.map_or(Ok(()), |video| video.writer.finish()).or_exit(Exit::Output);
+        let report = self.report.map_or(Ok(()), |report| report.finish(tally, facts, manifest, now));
+        records.and(video).and(report)?;
+        self.full.map_or(Ok(()), Err).or_exit(Exit::Output)
+    }
+}
+
+impl Pages {
+    fn frame(&mut self, seen: &Seen<'_>, picture: &RgbImage, manifest: &Manifest) {
+        let frame = seen.frame.meta().sequence;
+        let candidate = Candidate { at: seen.at, frame, picture, found: seen.found };
+        self.gallery.consider(&candidate, manifest);
+        if seen.invalid.is_some() {
+            self.gallery.fault(&candidate, "invalid: no numbers", manifest);
+        }
+        if std::mem::take(&mut self.after_skip) {
+            self.gallery.fault(&candidate, "after a skipped frame", manifest);
+        }
+    }
+
+    fn skipped(&mut self, manifest: &Manifest) {
+        self.after_skip = true;
+        if let Some((picture, found, frame, at)) = self.before.take() {
+            let candidate = Candidate { at, frame, picture: &picture, found: &found };
+            self.gallery.fault(&candidate, "before a skipped frame", manifest);
+        }
+    }
+
+    fn finish(
+        self,
+        tally: &Tally,
+        facts: &Facts,
+        manifest: &Manifest,
+        now: SystemTime,
+    ) -> Result<(), Failure> {
+        let pictures = self.gallery.pictures(manifest);
+        // To the minute: 2026-02-28T23:59.
+        let made = WallTime::from(now).to_string().replace('T', " ");
+        let made = format!("{} UTC", made.get(..16).unwrap_or(&made));
+        let report = Report {
+            clip: &facts.clip,
+            made,
+            clip_facts: &facts.recording,
+            model_facts: &facts.model,
+            labels: &manifest.labels,
+            tally,
+            pictures: &pictures,
+        };
+        output::write(&self.path, report.html().as_bytes()).or_exit(Exit::Output)
+    }
+}
