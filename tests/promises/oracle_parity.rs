@@ -130,7 +130,8 @@ fn load(data: &Path, oracles: &BTreeMap<&str, Oracle>) -> Vec<Case> {
                 providers: Vec::new(),
             };
             let oracle = &oracles[model];
-            let detector = Detector::load_with(&options, |limits| {
+            let detector = Detector::load_with(&options, |manifest| {
+                let limits = &mut manifest.thresholds;
                 limits.score = oracle.score_threshold.unwrap_or(limits.score);
                 limits.nms_iou = oracle.iou_threshold.unwrap_or(limits.nms_iou);
             })

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use rustix::thread::{CpuSet, sched_getaffinity};
 use serde_json::Value;
-use stopline_tests::{count, field_data, ort_library, python, stopline};
+use stopline_tests::{count, field_data, fixtures, ort_library, python, stopline};
 
 const CLIP: &str = "drive/udacity_solidWhiteRight.mp4";
 const WARM_UP: usize = 20;
@@ -69,7 +69,7 @@ impl Bench {
             library: ort_library()?,
             model: data.join("models/yolox_nano_416.onnx"),
             clip: data.join("media").join(CLIP),
-            manifest: folder().join("yolox_nano.toml"),
+            manifest: fixtures().join("manifests/yolox_nano_416.toml"),
             core: std::env::var("STOPLINE_CORE").unwrap_or_else(|_| last.to_string()),
         })
     }

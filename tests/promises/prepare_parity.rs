@@ -119,37 +119,37 @@ enum Pixels<'a> {
 
 impl Case {
     fn random(random: &mut Random) -> Self {
-        let (format, name, _) = FORMATS[random.below(7) as usize];
+        let (format, name, _) = random.pick(&FORMATS);
         let usual = random.below(10) == 0;
         let side = |random: &mut Random| match random.below(4) {
             0 => 1 + random.below(12),
             1 => 300 + random.below(500),
             _ => 1 + random.below(260),
         };
-        let size = if usual { USUAL[random.below(6) as usize] } else { (side(random), side(random)) };
+        let size = if usual { random.pick(&USUAL) } else { (side(random), side(random)) };
         let (width, height) = match random.below(5) {
             0 => (416, 416),
             1 => (416, 256),
             2 => (1 + random.below(20), 1 + random.below(20)),
             _ => (1 + random.below(300), 1 + random.below(300)),
         };
-        let mode = ["letterbox", "letterbox", "stretch", "centre_crop"][random.below(4) as usize];
-        let colour = ["rgb", "bgr", "bgr", "grey"][random.below(4) as usize];
+        let mode = random.pick(&["letterbox", "letterbox", "stretch", "centre_crop"]);
+        let colour = random.pick(&["rgb", "bgr", "bgr", "grey"]);
         let whole = random.below(2) == 0;
         let channels = |random: &mut Random, least: f64, span: f64| {
             [0; 3].map(|_| least + span * f64::from(random.below(1000)) / 1000.0)
         };
         let pad = if random.below(2) == 0 { json!(random.below(256)) } else { json!([3, 114, 250]) };
+        let layout = random.pick(&["nchw", "nhwc"]);
+        let dtype = random.pick(&["f32", "f32", "f32", "f16", "u8", "i32"]);
+        let anchor = random.pick(&["centre", "top_left"]);
+        let filter = random.pick(&["bilinear", "bilinear", "bilinear", "nearest"]);
+        let rounding = random.pick(&["floor", "nearest"]);
+        let enlarge = random.below(4) > 0;
         let mut input = json!({
-            "width": width, "height": height, "colour": colour,
-            "layout": ["nchw", "nhwc"][random.below(2) as usize],
-            "dtype": ["f32", "f32", "f32", "f16", "u8", "i32"][random.below(6) as usize],
+            "width": width, "height": height, "colour": colour, "layout": layout, "dtype": dtype,
             "resize": {
-                "mode": mode, "pad": pad,
-                "anchor": ["centre", "top_left"][random.below(2) as usize],
-                "filter": ["bilinear", "bilinear", "bilinear", "nearest"][random.below(4) as usize],
-                "rounding": ["floor", "nearest"][random.below(2) as usize],
-                "enlarge": random.below(4) > 0,
+                "mode": mode, "pad": pad, "anchor": anchor, "filter": filter, "rounding": rounding, "enlarge": enlarge,
             },
         });
         // Types of whole numbers hold pixels as they are.
@@ -284,6 +284,10 @@ impl Random {
 
     fn below(&mut self, limit: u32) -> u32 {
         u32::try_from((self.next() >> 33) % u64::from(limit)).unwrap()
+    }
+
+    fn pick<T: Copy>(&mut self, among: &[T]) -> T {
+        among[self.below(u32::try_from(among.len()).unwrap()) as usize]
     }
 
     fn byte(&mut self) -> u8 {

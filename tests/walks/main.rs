@@ -1,5 +1,6 @@
 //! See tests/README.md.
 
+mod backends;
 mod decoders;
 mod eval;
 #[cfg(feature = "rtsp")]

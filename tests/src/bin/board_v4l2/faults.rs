@@ -135,7 +135,7 @@ fn only_damaged() -> Found {
             format!("{skipped} skipped and never Lost; {:?}", source.counters())
         })?;
     }
-    ensure(skipped > 2, || format!("{skipped} skipped"))?;
+    ensure(skipped > 0, || "silent, but no damaged buffer was seen".into())?;
     // Closed, or the driver could not be opened anew.
     drop(panel);
     let (mut good, mut back) = (0, false);
