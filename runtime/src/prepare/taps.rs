@@ -50,7 +50,8 @@ impl Taps {
         self.start = start;
         self.taps.clear();
         self.weights.clear();
-        let scale = f64::from(len) / f64::from(size);
+        // The inverse of a ratio, as OpenCV takes it: where a place falls between two pixels, the last bit decides.
+        let scale = 1.0 / (f64::from(size) / f64::from(len));
         // Below 2¹⁵ by Preparer's limits, hence exact.
         let offsets = (start..end.max(start)).map(|pixel| pixel as f64 - f64::from(at));
         match filter {
