@@ -37,8 +37,17 @@ struct Oracle {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Expected {
-    Object { class: usize, label: String, score: f32, #[serde(rename = "box")] bbox: [f32; 4] },
-    Pose { crop: [i32; 4], keypoints: Vec<Point> },
+    Object {
+        class: usize,
+        label: String,
+        score: f32,
+        #[serde(rename = "box")]
+        bbox: [f32; 4],
+    },
+    Pose {
+        crop: [i32; 4],
+        keypoints: Vec<Point>,
+    },
 }
 
 #[derive(Deserialize)]
@@ -65,10 +74,21 @@ struct Tally {
     found: usize,
     extra: usize,
     worst: f32,
+    /// Found and expected by the kind of file.
+    kinds: BTreeMap<String, [usize; 2]>,
     told: Vec<String>,
 }
 
 impl Tally {
+    fn count(&mut self, key: &str, found: bool) {
+        let path = key.split('#').next().unwrap_or_default();
+        let kind = self.kinds.entry(path.rsplit('.').next().unwrap_or_default().to_owned()).or_default();
+        kind[0] += usize::from(found);
+        kind[1] += 1;
+        self.found += usize::from(found);
+        self.expected += 1;
+    }
+
     fn tell(&mut self, what: String) {
         if self.told.len() < 20 {
             self.told.push(what);
@@ -79,7 +99,8 @@ impl Tally {
 #[test]
 fn every_model_finds_what_the_oracle_found_with_both_engines() {
     let Some(data) = field_data() else { return };
-    let oracles: BTreeMap<&str, Oracle> = MODELS.into_iter().map(|model| (model, read_oracle(&data, model))).collect();
+    let oracles: BTreeMap<&str, Oracle> =
+        MODELS.into_iter().map(|model| (model, read_oracle(&data, model))).collect();
     let mut cases = load(&data, &oracles);
     for (path, frames) in media(&oracles) {
         each_frame(&data.join("media").join(&path), &frames, |at, frame| {
@@ -139,7 +160,8 @@ fn load(data: &Path, oracles: &BTreeMap<&str, Oracle>) -> Vec<Case> {
 fn media(oracles: &BTreeMap<&str, Oracle>) -> BTreeMap<String, BTreeSet<usize>> {
     let mut media = BTreeMap::<String, BTreeSet<usize>>::new();
     for key in oracles.values().flat_map(|oracle| oracle.images.keys()) {
-        let (path, frame) = key.split_once("#frame=").map_or((key.as_str(), None), |(path, at)| (path, Some(at)));
+        let (path, frame) =
+            key.split_once("#frame=").map_or((key.as_str(), None), |(path, at)| (path, Some(at)));
         media.entry(path.to_owned()).or_default().extend(frame.map(|at| at.parse::<usize>().unwrap()));
     }
     media
@@ -194,28 +216,35 @@ impl Case {
         let labels = &self.detector.manifest().labels;
         let mut taken = vec![false; found.len()];
         for one in expected {
-            let Expected::Object { class, label, score, bbox } = one else { panic!("{key}: a pose among objects") };
+            let Expected::Object { class, label, score, bbox } = one else {
+                panic!("{key}: a pose among objects")
+            };
             let fits = |own: &Detection| {
                 own.class == *class && labels[own.class] == *label && iou(own.bbox, *bbox) >= LEAST_IOU
             };
             let near = (0..found.len()).filter(|&at| !taken[at] && fits(&found[at]));
-            let best = near.min_by(|a, b| difference(&found[*a], *score).total_cmp(&difference(&found[*b], *score)));
+            let best =
+                near.min_by(|a, b| difference(&found[*a], *score).total_cmp(&difference(&found[*b], *score)));
             if let Some(at) = best {
                 taken[at] = true;
             }
             if *score < self.threshold + MARGIN {
                 continue;
             }
-            self.tally.expected += 1;
-            match best.map(|at| difference(&found[at], *score)) {
+            let off = best.map(|at| difference(&found[at], *score));
+            self.tally.count(key, off.is_some_and(|off| off <= MOST_SCORE_DIFFERENCE));
+            match off {
                 Some(off) if off <= MOST_SCORE_DIFFERENCE => {
-                    self.tally.found += 1;
                     self.tally.worst = self.tally.worst.max(off);
                 }
-                other => self.tally.tell(format!("{key}: {label} {score} {bbox:?} missed, score off by {other:?}")),
+                other => {
+                    self.tally.tell(format!("{key}: {label} {score} {bbox:?} missed, score off by {other:?}"))
+                }
             }
         }
-        for (own, _) in found.iter().zip(&taken).filter(|(own, taken)| !**taken && own.score >= self.threshold + MARGIN) {
+        for (own, _) in
+            found.iter().zip(&taken).filter(|(own, taken)| !**taken && own.score >= self.threshold + MARGIN)
+        {
             self.tally.extra += 1;
             self.tally.tell(format!("{key}: extra {own:?}"));
         }
@@ -223,10 +252,14 @@ impl Case {
 
     /// A keypoint is found where it lies within two pixels of one cell of the heat map, with the oracle's score.
     fn pose(&mut self, key: &str, frame: &Frame, pose: &Expected) {
-        let Expected::Pose { crop: [x1, y1, x2, y2], keypoints } = pose else { panic!("{key}: an object among poses") };
+        let Expected::Pose { crop: [x1, y1, x2, y2], keypoints } = pose else {
+            panic!("{key}: an object among poses")
+        };
         let mut found = Vec::new();
         let region = [*x1, *y1, x2 - x1, y2 - y1];
-        self.detector.detect_region(frame, region, &mut found).unwrap_or_else(|error| panic!("{key}: {error}"));
+        self.detector
+            .detect_region(frame, region, &mut found)
+            .unwrap_or_else(|error| panic!("{key}: {error}"));
         let [own] = &found[..] else { panic!("{key}: {} poses for one crop", found.len()) };
         let names = &self.detector.manifest().keypoints;
         assert_eq!(own.keypoints.len(), keypoints.len());
@@ -237,14 +270,17 @@ impl Case {
                 self.tally.extra += usize::from(own.score >= LEAST_KEYPOINT + MARGIN);
                 continue;
             }
-            self.tally.expected += 1;
             let far = f64::from(own.x - theirs.x).hypot(f64::from(own.y - theirs.y));
             let off = (own.score - theirs.score).abs();
-            if far <= cell + 2.0 && off <= MOST_SCORE_DIFFERENCE {
-                self.tally.found += 1;
+            let near = far <= cell + 2.0 && off <= MOST_SCORE_DIFFERENCE;
+            self.tally.count(key, near);
+            if near {
                 self.tally.worst = self.tally.worst.max(off);
             } else {
-                self.tally.tell(format!("{key}: {name} {} off by {far:.1} px (cell {cell:.1}), score by {off}", theirs.score));
+                self.tally.tell(format!(
+                    "{key}: {name} {} off by {far:.1} px (cell {cell:.1}), score by {off}",
+                    theirs.score
+                ));
             }
         }
     }
@@ -260,6 +296,7 @@ impl Case {
             self.engine,
             100.0 * share
         );
+        println!("    found of expected by kind of file: {:?}", self.tally.kinds);
         let passed = share >= LEAST_SHARE && extra == 0 && expected > 50;
         for told in &self.tally.told {
             println!("    {told}");
