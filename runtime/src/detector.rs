@@ -224,12 +224,16 @@ impl Detector {
     ///
     /// # Errors
     /// As [`Detector::load`].
-    pub fn load_with(options: &DetectorOptions, adjust: impl FnOnce(&mut Manifest)) -> Result<Self, LoadError> {
+    pub fn load_with(
+        options: &DetectorOptions,
+        adjust: impl FnOnce(&mut Manifest),
+    ) -> Result<Self, LoadError> {
         let mut loaded = load::load(options)?;
         adjust(&mut loaded.manifest);
         let size = [loaded.manifest.input.width, loaded.manifest.input.height];
         let (rig, warnings) = loaded.compiler.rig(&loaded.manifest, size)?;
-        let rectangles = loaded.manifest.input.rectangle && loaded.manifest.input.resize.mode == ResizeMode::Letterbox;
+        let rectangles =
+            loaded.manifest.input.rectangle && loaded.manifest.input.resize.mode == ResizeMode::Letterbox;
         Ok(Self {
             manifest: loaded.manifest,
             digest: loaded.digest,
@@ -264,7 +268,11 @@ impl Detector {
             #[allow(clippy::cast_precision_loss, reason = "sides are at most 32768")]
             let whole = [0.0, 0.0, source[0] as f32, source[1] as f32];
             let rig = &mut self.rigs[0];
-            return rig.run(frame, &Geometry::crop(source, rig.size, &Crop { grow: 1.0, ..crop }, whole), found);
+            return rig.run(
+                frame,
+                &Geometry::crop(source, rig.size, &Crop { grow: 1.0, ..crop }, whole),
+                found,
+            );
         }
         let at = self.rig_for(source);
         let rig = &mut self.rigs[at];
@@ -323,13 +331,19 @@ impl Detector {
                     self.rigs.remove(1);
                 }
                 self.rigs.push(rig);
-                let new = warnings.into_iter().filter(|warning| !self.warnings.contains(warning)).collect::<Vec<_>>();
+                let new = warnings
+                    .into_iter()
+                    .filter(|warning| !self.warnings.contains(warning))
+                    .collect::<Vec<_>>();
                 self.warnings.extend(new);
                 self.rigs.len() - 1
             }
             Err(refusal) => {
                 let [w, h] = size;
-                self.warnings.push(format!("runs at {}x{} only, not at {w}x{h}: {refusal}", input.width, input.height));
+                self.warnings.push(format!(
+                    "runs at {}x{} only, not at {w}x{h}: {refusal}",
+                    input.width, input.height
+                ));
                 self.compiler = None;
                 0
             }
@@ -340,7 +354,10 @@ impl Detector {
 /// The rectangle within `most` that a picture of `source` pixels fills best: the letterboxed size, rounded up to
 /// multiples of `stride`.
 fn rectangle(source: [u32; 2], most: [u32; 2], stride: u32) -> [u32; 2] {
-    let ratio = [0, 1].map(|axis| f64::from(most[axis]) / f64::from(source[axis])).into_iter().fold(f64::MAX, f64::min);
+    let ratio = [0, 1]
+        .map(|axis| f64::from(most[axis]) / f64::from(source[axis]))
+        .into_iter()
+        .fold(f64::MAX, f64::min);
     [0, 1].map(|axis| {
         let fitted = (f64::from(source[axis]) * ratio).ceil();
         // At most `most`, so nothing is cut; rounding up by less than one stride cannot overflow.

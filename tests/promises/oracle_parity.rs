@@ -74,10 +74,21 @@ struct Tally {
     found: usize,
     extra: usize,
     worst: f32,
+    /// Found and expected by the kind of file.
+    kinds: BTreeMap<String, [usize; 2]>,
     told: Vec<String>,
 }
 
 impl Tally {
+    fn count(&mut self, key: &str, found: bool) {
+        let path = key.split('#').next().unwrap_or_default();
+        let kind = self.kinds.entry(path.rsplit('.').next().unwrap_or_default().to_owned()).or_default();
+        kind[0] += usize::from(found);
+        kind[1] += 1;
+        self.found += usize::from(found);
+        self.expected += 1;
+    }
+
     fn tell(&mut self, what: String) {
         if self.told.len() < 20 {
             self.told.push(what);
@@ -220,10 +231,10 @@ impl Case {
             if *score < self.threshold + MARGIN {
                 continue;
             }
-            self.tally.expected += 1;
-            match best.map(|at| difference(&found[at], *score)) {
+            let off = best.map(|at| difference(&found[at], *score));
+            self.tally.count(key, off.is_some_and(|off| off <= MOST_SCORE_DIFFERENCE));
+            match off {
                 Some(off) if off <= MOST_SCORE_DIFFERENCE => {
-                    self.tally.found += 1;
                     self.tally.worst = self.tally.worst.max(off);
                 }
                 other => {
@@ -259,11 +270,11 @@ impl Case {
                 self.tally.extra += usize::from(own.score >= LEAST_KEYPOINT + MARGIN);
                 continue;
             }
-            self.tally.expected += 1;
             let far = f64::from(own.x - theirs.x).hypot(f64::from(own.y - theirs.y));
             let off = (own.score - theirs.score).abs();
-            if far <= cell + 2.0 && off <= MOST_SCORE_DIFFERENCE {
-                self.tally.found += 1;
+            let near = far <= cell + 2.0 && off <= MOST_SCORE_DIFFERENCE;
+            self.tally.count(key, near);
+            if near {
                 self.tally.worst = self.tally.worst.max(off);
             } else {
                 self.tally.tell(format!(
@@ -285,6 +296,7 @@ impl Case {
             self.engine,
             100.0 * share
         );
+        println!("    found of expected by kind of file: {:?}", self.tally.kinds);
         let passed = share >= LEAST_SHARE && extra == 0 && expected > 50;
         for told in &self.tally.told {
             println!("    {told}");

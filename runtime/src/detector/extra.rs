@@ -20,7 +20,11 @@ pub(super) fn shapes(
         }
         let mut open = [1, height, width].into_iter();
         if input.shape.is_empty() {
-            return if matches!(value(manifest, &input.name), Some(ExtraValue::Constant(_)) | None) { vec![] } else { vec![1, 2] };
+            return if matches!(value(manifest, &input.name), Some(ExtraValue::Constant(_)) | None) {
+                vec![]
+            } else {
+                vec![1, 2]
+            };
         }
         // Axis 0 is the batch whether it is stated or not.
         let first = input.shape.first().copied().flatten();
@@ -60,7 +64,8 @@ impl Extra {
         let value = value(manifest, &spec.name).ok_or("the manifest does not say what it is given")?.clone();
         let shape: Vec<usize> = spec.shape.iter().map(|size| size.unwrap_or(1)).collect();
         let count = shape.iter().try_fold(1usize, |product, size| product.checked_mul(*size));
-        let count = count.filter(|count| *count <= MOST_VALUES).ok_or_else(|| format!("{spec} is too large"))?;
+        let count =
+            count.filter(|count| *count <= MOST_VALUES).ok_or_else(|| format!("{spec} is too large"))?;
         let given = match &value {
             ExtraValue::Constant(numbers) => numbers.len(),
             _ => 2,
@@ -104,7 +109,11 @@ impl Extra {
 const MOST_VALUES: usize = 8192 * 8192;
 
 /// One number fills the whole tensor.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates; sizes and flags fit")]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a cast saturates; sizes and flags fit"
+)]
 fn write(data: &mut TensorData, numbers: &[f32]) {
     let numbers = numbers.iter().copied().cycle();
     match data {
@@ -112,8 +121,14 @@ fn write(data: &mut TensorData, numbers: &[f32]) {
         TensorData::F16(values) => {
             values.iter_mut().zip(numbers).for_each(|(value, number)| *value = half::f16::from_f32(number));
         }
-        TensorData::U8(values) => values.iter_mut().zip(numbers).for_each(|(value, number)| *value = number.round() as u8),
-        TensorData::I32(values) => values.iter_mut().zip(numbers).for_each(|(value, number)| *value = number.round() as i32),
-        TensorData::I64(values) => values.iter_mut().zip(numbers).for_each(|(value, number)| *value = number.round() as i64),
+        TensorData::U8(values) => {
+            values.iter_mut().zip(numbers).for_each(|(value, number)| *value = number.round() as u8)
+        }
+        TensorData::I32(values) => {
+            values.iter_mut().zip(numbers).for_each(|(value, number)| *value = number.round() as i32)
+        }
+        TensorData::I64(values) => {
+            values.iter_mut().zip(numbers).for_each(|(value, number)| *value = number.round() as i64)
+        }
     }
 }

@@ -56,7 +56,8 @@ pub(super) fn load(options: &DetectorOptions) -> Result<Loaded, LoadError> {
     };
     let digest = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     let path = options.model.clone();
-    let compiler = Compiler { backend, path, manifest_path: shown, bytes, inputs: info.inputs, picture, options: plan };
+    let compiler =
+        Compiler { backend, path, manifest_path: shown, bytes, inputs: info.inputs, picture, options: plan };
     Ok(Loaded { manifest, digest, compiler })
 }
 

@@ -40,8 +40,11 @@ impl Rig {
         // The decoder checks its grid against the size that is really run.
         let mut sized = manifest.clone();
         [sized.input.width, sized.input.height] = size;
-        let decoder = decode::decoder(&sized, plan.outputs())
-            .map_err(|cause| LoadError::Decode { model, manifest: manifest_path.clone(), cause })?;
+        let decoder = decode::decoder(&sized, plan.outputs()).map_err(|cause| LoadError::Decode {
+            model,
+            manifest: manifest_path.clone(),
+            cause,
+        })?;
         let preparer = Preparer::new(&sized.input, size)
             .map_err(|cause| LoadError::Prepare { manifest: manifest_path.clone(), cause })?;
         let (mut tensors, mut extras) = (Vec::new(), Vec::new());

@@ -16,7 +16,9 @@ pub(crate) fn read(model: &ModelFile<'_>) -> Result<pb::ModelProto, InferError> 
         return Err(refuse("the file is empty".into()));
     }
     if model.bytes.starts_with(b"version https://git-lfs") {
-        return Err(refuse("it is a Git LFS pointer, not the model; `git lfs pull` fetches the model".into()));
+        return Err(refuse(
+            "it is a Git LFS pointer, not the model; `git lfs pull` fetches the model".into(),
+        ));
     }
     let proto = pb::ModelProto::decode(model.bytes).map_err(|error| refuse(error.to_string()))?;
     match &proto.graph {
@@ -74,20 +76,26 @@ pub(super) struct Shaped {
 }
 
 /// Decides the inputs' shapes: what `options` say, else what the file declares, an open first axis (the batch) being 1.
-pub(super) fn shaped(model: &ModelFile<'_>, proto: &pb::ModelProto, options: &PlanOptions) -> Result<Shaped, InferError> {
+pub(super) fn shaped(
+    model: &ModelFile<'_>,
+    proto: &pb::ModelProto,
+    options: &PlanOptions,
+) -> Result<Shaped, InferError> {
     let graph = proto.graph.as_ref().ok_or_else(|| InferError::NotOnnx {
         path: model.path.display().to_string(),
         problem: "it holds no graph".into(),
     })?;
     let names: Vec<&str> = declared_inputs(graph).map(|input| input.name.as_str()).collect();
-    if let Some((name, shape)) = options.input_shapes.iter().find(|(name, _)| !names.contains(&name.as_str())) {
+    if let Some((name, shape)) = options.input_shapes.iter().find(|(name, _)| !names.contains(&name.as_str()))
+    {
         let found = format!("a shape {shape:?} for a name that the graph does not have");
         return Err(InferError::Input { name: name.clone(), expected: format!("one of {names:?}"), found });
     }
     let mut changed = false;
     let mut inputs = Vec::with_capacity(names.len());
     for value in declared_inputs(graph) {
-        let wanted = options.input_shapes.iter().find(|(name, _)| *name == value.name).map(|(_, shape)| shape);
+        let wanted =
+            options.input_shapes.iter().find(|(name, _)| *name == value.name).map(|(_, shape)| shape);
         let spec = shape_one(model, value, wanted)?;
         changed |= declared(value).is_none_or(|declared| declared != spec);
         inputs.push(spec);

@@ -22,7 +22,9 @@ pub fn backend(kind: BackendKind, library: Option<&Path>) -> Result<Box<dyn Back
         #[cfg(feature = "tract")]
         BackendKind::Tract => Ok(Box::new(tract::Tract)),
         #[cfg(feature = "ort")]
-        BackendKind::Ort => ort::OnnxRuntime::load(library).map(|engine| Box::new(engine) as Box<dyn Backend>),
+        BackendKind::Ort => {
+            ort::OnnxRuntime::load(library).map(|engine| Box::new(engine) as Box<dyn Backend>)
+        }
         #[allow(unreachable_patterns, reason = "reached where an engine is left out of the build")]
         left_out => {
             let _ = library;
@@ -305,7 +307,11 @@ fn check_inputs(specs: &[TensorSpec], inputs: &[Tensor]) -> Result<(), InferErro
     }
     for (spec, input) in specs.iter().zip(inputs) {
         let fits = input.shape.len() == spec.shape.len()
-            && input.shape.iter().zip(&spec.shape).all(|(found, wanted)| wanted.is_none_or(|wanted| wanted == *found))
+            && input
+                .shape
+                .iter()
+                .zip(&spec.shape)
+                .all(|(found, wanted)| wanted.is_none_or(|wanted| wanted == *found))
             && input.data.element() == spec.element;
         if !fits {
             let found = format!("{} {:?}", input.data.element(), input.shape);
@@ -314,7 +320,11 @@ fn check_inputs(specs: &[TensorSpec], inputs: &[Tensor]) -> Result<(), InferErro
         let values: usize = input.shape.iter().product();
         if input.data.len() != values {
             let expected = format!("{values} values for {:?}", input.shape);
-            return Err(InferError::Input { name: spec.name.clone(), expected, found: input.data.len().to_string() });
+            return Err(InferError::Input {
+                name: spec.name.clone(),
+                expected,
+                found: input.data.len().to_string(),
+            });
         }
     }
     Ok(())

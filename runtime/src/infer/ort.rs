@@ -14,8 +14,8 @@ use ort::session::{Session as OrtSession, SessionInputValue};
 use ort::value::{DynValue, TensorElementType, TensorRef, ValueType};
 
 use super::{
-    Backend, Element, InferError, ModelFile, Output, Plan, PlanOptions, Session, Tensor, TensorData, TensorSpec, check_inputs,
-    graph,
+    Backend, Element, InferError, ModelFile, Output, Plan, PlanOptions, Session, Tensor, TensorData,
+    TensorSpec, check_inputs, graph,
 };
 
 const NAME: &str = "ort";
@@ -38,23 +38,31 @@ impl OnnxRuntime {
     /// Loads `library`, or takes it as loaded before.
     pub(super) fn load(library: Option<&Path>) -> Result<Self, InferError> {
         let Some(library) = library else {
-            return Err(engine("no library named; give libonnxruntime.so with --ort-library or STOPLINE_ORT_LIBRARY"));
+            return Err(engine(
+                "no library named; give libonnxruntime.so with --ort-library or STOPLINE_ORT_LIBRARY",
+            ));
         };
         let shown = library.display();
-        let path = library.canonicalize().map_err(|error| engine(format!("{shown}: cannot open the library: {error}")))?;
+        let path = library
+            .canonicalize()
+            .map_err(|error| engine(format!("{shown}: cannot open the library: {error}")))?;
         let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
         match &*loaded {
             Some((before, environment)) if *before == path => return Ok(Self(environment.clone())),
             Some((before, _)) => {
                 let before = before.display();
-                return Err(engine(format!("{shown}: this process has already loaded {before}; it can load only one")));
+                return Err(engine(format!(
+                    "{shown}: this process has already loaded {before}; it can load only one"
+                )));
             }
             None => {}
         }
         let least = ort::MINOR_VERSION;
-        let builder = ort::init_from(&path)
-            .map_err(|error| engine(format!("{shown}: not a usable ONNX Runtime (1.{least} or newer): {error}")))?;
-        let environment = builder.with_name("stopline").with_telemetry(false).build().map_err(|error| said(&error))?;
+        let builder = ort::init_from(&path).map_err(|error| {
+            engine(format!("{shown}: not a usable ONNX Runtime (1.{least} or newer): {error}"))
+        })?;
+        let environment =
+            builder.with_name("stopline").with_telemetry(false).build().map_err(|error| said(&error))?;
         environment.set_log_level(LogLevel::Error);
         *loaded = Some((path, environment.clone()));
         Ok(Self(environment))
@@ -74,7 +82,11 @@ impl Backend for OnnxRuntime {
         } else {
             "try `--backend tract`, or export the model for an older opset".to_owned()
         };
-        let names = proto.graph.iter().flat_map(|graph| graph.output.iter().map(|output| output.name.clone())).collect();
+        let names = proto
+            .graph
+            .iter()
+            .flat_map(|graph| graph.output.iter().map(|output| output.name.clone()))
+            .collect();
         let bytes = if shaped.changed {
             graph::apply(&mut proto, &shaped.inputs);
             graph::write(&proto)
@@ -106,10 +118,14 @@ impl Backend for OnnxRuntime {
 }
 
 /// The library's order of inputs, with the shapes the plan is made for.
-fn in_order(found: &[ort::value::Outlet], mut shaped: Vec<TensorSpec>) -> Result<Vec<TensorSpec>, InferError> {
+fn in_order(
+    found: &[ort::value::Outlet],
+    mut shaped: Vec<TensorSpec>,
+) -> Result<Vec<TensorSpec>, InferError> {
     let take = |outlet: &ort::value::Outlet| {
         let at = shaped.iter().position(|spec| spec.name == outlet.name());
-        at.map(|at| shaped.swap_remove(at)).ok_or_else(|| engine(format!("unknown input {:?}", outlet.name())))
+        at.map(|at| shaped.swap_remove(at))
+            .ok_or_else(|| engine(format!("unknown input {:?}", outlet.name())))
     };
     found.iter().map(take).collect()
 }
@@ -137,8 +153,13 @@ fn try_out(session: &mut OrtSession, specs: &[TensorSpec]) -> Result<(), InferEr
 fn output_specs(session: &OrtSession, names: Vec<String>) -> Result<Vec<TensorSpec>, InferError> {
     let spec = |(outlet, name): (&ort::value::Outlet, String)| match outlet.dtype() {
         ValueType::Tensor { ty, shape, .. } => {
-            let element = element(*ty).ok_or_else(|| engine(format!("output {name:?} has type {ty:?}, which is no number")))?;
-            Ok(TensorSpec { name, element, shape: shape.iter().map(|size| usize::try_from(*size).ok()).collect() })
+            let element = element(*ty)
+                .ok_or_else(|| engine(format!("output {name:?} has type {ty:?}, which is no number")))?;
+            Ok(TensorSpec {
+                name,
+                element,
+                shape: shape.iter().map(|size| usize::try_from(*size).ok()).collect(),
+            })
         }
         other => Err(engine(format!("output {name:?} is {other:?}, no tensor"))),
     };
@@ -172,27 +193,35 @@ impl Recipe {
     fn open(&self) -> Result<OrtSession, InferError> {
         const WEIGHTS: &str = "session.model_external_initializers_file_folder_path";
         let builder = OrtSession::builder(&self.environment).map_err(|error| said(&error))?;
-        let builder = builder.with_intra_threads(self.options.threads.max(1)).map_err(|error| said(&error))?;
+        let builder =
+            builder.with_intra_threads(self.options.threads.max(1)).map_err(|error| said(&error))?;
         let builder = builder.with_inter_threads(1).map_err(|error| said(&error))?;
         let folder = if self.folder.as_os_str().is_empty() { Path::new(".") } else { &self.folder };
-        let builder = builder.with_config_entry(WEIGHTS, folder.to_string_lossy()).map_err(|error| said(&error))?;
-        let providers: Vec<_> = self.options.providers.iter().map(|name| provider(name)).collect::<Result<_, _>>()?;
+        let builder =
+            builder.with_config_entry(WEIGHTS, folder.to_string_lossy()).map_err(|error| said(&error))?;
+        let providers: Vec<_> =
+            self.options.providers.iter().map(|name| provider(name)).collect::<Result<_, _>>()?;
         let mut builder = builder.with_execution_providers(&providers).map_err(|error| said(&error))?;
         builder.commit_from_memory(&self.bytes).map_err(|error| said(&error))
     }
 
     fn warnings(&self) -> Vec<String> {
-        let shown = |name: &String| format!("execution provider {name}: what it cannot run falls back to the CPU");
+        let shown =
+            |name: &String| format!("execution provider {name}: what it cannot run falls back to the CPU");
         self.options.providers.iter().map(shown).collect()
     }
 }
 
 /// The execution provider called `name`, in ONNX Runtime's spelling with or without `ExecutionProvider`, in any case.
 fn provider(name: &str) -> Result<ExecutionProviderDispatch, InferError> {
-    fn made<P: ExecutionProvider + Default + Into<ExecutionProviderDispatch>>(name: &str) -> Result<ExecutionProviderDispatch, InferError> {
+    fn made<P: ExecutionProvider + Default + Into<ExecutionProviderDispatch>>(
+        name: &str,
+    ) -> Result<ExecutionProviderDispatch, InferError> {
         match P::is_available() {
             Ok(true) => Ok(P::default().into().error_on_failure()),
-            Ok(false) => Err(engine(format!("this library was built without the execution provider {name:?}"))),
+            Ok(false) => {
+                Err(engine(format!("this library was built without the execution provider {name:?}")))
+            }
             Err(error) => Err(said(&error)),
         }
     }
@@ -247,7 +276,8 @@ impl Plan for OrtPlan {
     fn session(self: Arc<Self>) -> Result<Box<dyn Session>, InferError> {
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).take();
         let session = spare.map_or_else(|| self.recipe.open(), Ok)?;
-        let outputs = self.outputs.iter().map(|spec| Output { name: spec.name.clone(), ..Output::default() }).collect();
+        let outputs =
+            self.outputs.iter().map(|spec| Output { name: spec.name.clone(), ..Output::default() }).collect();
         Ok(Box::new(OwnSession { plan: self, session, outputs }))
     }
 }
@@ -283,7 +313,11 @@ fn lend(input: &Tensor) -> Result<SessionInputValue<'_>, InferError> {
     lent.map_err(|error| said(&error))
 }
 
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "class numbers and counts fit exactly")]
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "class numbers and counts fit exactly"
+)]
 fn copy_out(value: &DynValue, output: &mut Output) -> Result<(), InferError> {
     macro_rules! copy {
         ($kind:ty, $convert:expr) => {{

@@ -16,7 +16,8 @@ use tract_onnx::tract_core::model::TypedSimpleState;
 use tract_onnx::tract_core::optim::Optimizer;
 
 use super::{
-    Backend, Element, InferError, ModelFile, Output, Plan, PlanOptions, Session, TensorData, TensorSpec, check_inputs, graph,
+    Backend, Element, InferError, ModelFile, Output, Plan, PlanOptions, Session, TensorData, TensorSpec,
+    check_inputs, graph,
 };
 
 const NAME: &str = "tract";
@@ -42,23 +43,28 @@ impl Backend for Tract {
         }
         let mut warnings = Vec::new();
         if options.threads > 1 {
-            warnings.push(format!("tract runs on one thread, not {}; `--backend ort` uses more", options.threads));
+            warnings.push(format!(
+                "tract runs on one thread, not {}; `--backend ort` uses more",
+                options.threads
+            ));
         }
-        let (runnable, fell) = Ladder { model, proto: &proto, inputs: &shaped.inputs }.descend().map_err(|problem| {
-            let unknown = unsupported(&proto);
-            let (problem, advice) = match (unknown.is_empty(), advice) {
-                (false, _) => (
-                    format!("unsupported operator {}", unknown.join(", ")),
-                    "try `--backend ort`, or export the model without it".to_owned(),
-                ),
-                (true, Some(baked)) => (problem, baked),
-                (true, None) => (
-                    problem,
-                    "try `--backend ort`, an export with opset 13 to 18, or onnxsim on the file".to_owned(),
-                ),
-            };
-            InferError::Refused { path: model.path.display().to_string(), backend: NAME, problem, advice }
-        })?;
+        let (runnable, fell) =
+            Ladder { model, proto: &proto, inputs: &shaped.inputs }.descend().map_err(|problem| {
+                let unknown = unsupported(&proto);
+                let (problem, advice) = match (unknown.is_empty(), advice) {
+                    (false, _) => (
+                        format!("unsupported operator {}", unknown.join(", ")),
+                        "try `--backend ort`, or export the model without it".to_owned(),
+                    ),
+                    (true, Some(baked)) => (problem, baked),
+                    (true, None) => (
+                        problem,
+                        "try `--backend ort`, an export with opset 13 to 18, or onnxsim on the file"
+                            .to_owned(),
+                    ),
+                };
+                InferError::Refused { path: model.path.display().to_string(), backend: NAME, problem, advice }
+            })?;
         warnings.extend(fell);
         let outputs = output_specs(&proto, &runnable)?;
         Ok(Arc::new(TractPlan { runnable, inputs: shaped.inputs, outputs, warnings }))
@@ -81,9 +87,13 @@ impl Effort {
     fn warning(self) -> Option<&'static str> {
         match self {
             Self::WithoutChangeAxes => None,
-            Self::All => Some("tract prepared this model only with its ChangeAxes pass: loading takes longer"),
+            Self::All => {
+                Some("tract prepared this model only with its ChangeAxes pass: loading takes longer")
+            }
             Self::CodegenOnly => Some("tract could not simplify this model: it may run slower"),
-            Self::Nothing => Some("tract could not optimise this model: it runs several times slower; try `--backend ort`"),
+            Self::Nothing => {
+                Some("tract could not optimise this model: it runs several times slower; try `--backend ort`")
+            }
         }
     }
 }
@@ -181,7 +191,9 @@ fn brief(message: &str) -> String {
 fn unsupported(proto: &ModelProto) -> Vec<String> {
     fn visit(graph: &GraphProto, known: &Onnx, found: &mut Vec<(String, String)>) {
         for node in &graph.node {
-            if !known.op_register.0.contains_key(&node.op_type) && !found.iter().any(|(op, _)| *op == node.op_type) {
+            if !known.op_register.0.contains_key(&node.op_type)
+                && !found.iter().any(|(op, _)| *op == node.op_type)
+            {
                 let name = if node.name.is_empty() { node.output.first() } else { Some(&node.name) };
                 found.push((node.op_type.clone(), name.cloned().unwrap_or_default()));
             }
@@ -260,7 +272,8 @@ impl Plan for TractPlan {
 
     fn session(self: Arc<Self>) -> Result<Box<dyn Session>, InferError> {
         let state = self.runnable.spawn().map_err(|error| engine(&error))?;
-        let outputs = self.outputs.iter().map(|spec| Output { name: spec.name.clone(), ..Output::default() }).collect();
+        let outputs =
+            self.outputs.iter().map(|spec| Output { name: spec.name.clone(), ..Output::default() }).collect();
         Ok(Box::new(TractSession { inputs: vec![None; self.inputs.len()], plan: self, state, outputs }))
     }
 }

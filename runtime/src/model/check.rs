@@ -38,7 +38,12 @@ fn check_metadata(manifest: &Manifest, told: &Ultralytics) -> Result<(), ModelEr
         && points as usize != manifest.keypoints.len()
     {
         let ours = format!("{} keypoints", manifest.keypoints.len());
-        return Err(contradiction("keypoints", format!("{points} keypoints"), ours, "name every keypoint, in output order"));
+        return Err(contradiction(
+            "keypoints",
+            format!("{points} keypoints"),
+            ours,
+            "name every keypoint, in output order",
+        ));
     }
     check_task(manifest, told)
 }
@@ -56,7 +61,12 @@ fn check_task(manifest: &Manifest, told: &Ultralytics) -> Result<(), ModelError>
     if !fits {
         let task = told.task.as_deref().unwrap_or_default();
         let ours = format!("{:?}", manifest.decoder);
-        return Err(contradiction("decoder", format!("task {task:?}"), ours, "choose a decoder for that task"));
+        return Err(contradiction(
+            "decoder",
+            format!("task {task:?}"),
+            ours,
+            "choose a decoder for that task",
+        ));
     }
     if told.end2end && matches!(manifest.decoder, Family::Yolov5 | Family::Yolov8 | Family::Yolox) {
         let ours = format!("{:?}", manifest.decoder);
@@ -64,7 +74,9 @@ fn check_task(manifest: &Manifest, told: &Ultralytics) -> Result<(), ModelError>
         return Err(contradiction("decoder", "end to end".into(), ours, advice));
     }
     match told.stride {
-        Some(stride) if manifest.input.rectangle && !manifest.input.rectangle_stride.is_multiple_of(stride.max(1)) => {
+        Some(stride)
+            if manifest.input.rectangle && !manifest.input.rectangle_stride.is_multiple_of(stride.max(1)) =>
+        {
             let ours = manifest.input.rectangle_stride.to_string();
             let advice = "sides must be multiples of the network's largest stride";
             Err(contradiction("input.rectangle_stride", format!("stride {stride}"), ours, advice))
@@ -78,7 +90,8 @@ pub(crate) fn picture<'a>(manifest: &Manifest, info: &'a ModelInfo) -> Result<&'
     let found = match &manifest.input.name {
         Some(name) => info.inputs.iter().find(|input| input.name == *name),
         None => {
-            let others = |input: &&TensorSpec| !manifest.input.extra.iter().any(|extra| extra.name == input.name);
+            let others =
+                |input: &&TensorSpec| !manifest.input.extra.iter().any(|extra| extra.name == input.name);
             info.picture().filter(others).or_else(|| info.inputs.iter().find(others))
         }
     };
@@ -96,7 +109,12 @@ fn check_picture(manifest: &Manifest, info: &ModelInfo) -> Result<(), ModelError
     let rank = spec.shape.len();
     if rank != 0 && !(3..=4).contains(&rank) {
         let ours = "a picture of batch, rows, columns and channels";
-        return Err(contradiction("input", stated(), ours.into(), "export the model with a picture input of 4 axes"));
+        return Err(contradiction(
+            "input",
+            stated(),
+            ours.into(),
+            "export the model with a picture input of 4 axes",
+        ));
     }
     let element = match input.dtype {
         Dtype::F32 => Element::F32,
@@ -105,7 +123,12 @@ fn check_picture(manifest: &Manifest, info: &ModelInfo) -> Result<(), ModelError
         Dtype::I32 => Element::I32,
     };
     if spec.element != element {
-        return Err(contradiction("input.dtype", stated(), element.to_string(), "set input.dtype to the file's type"));
+        return Err(contradiction(
+            "input.dtype",
+            stated(),
+            element.to_string(),
+            "set input.dtype to the file's type",
+        ));
     }
     if rank == 0 {
         return Ok(());
@@ -133,13 +156,23 @@ fn check_extra(manifest: &Manifest, info: &ModelInfo) -> Result<(), ModelError> 
     let listed = |name: &str| manifest.input.extra.iter().any(|extra| extra.name == name);
     if let Some(missing) = info.inputs.iter().find(|input| input.name != spec.name && !listed(&input.name)) {
         let file = format!("a further input {:?} {missing}", missing.name);
-        return Err(contradiction("input.extra", file, "nothing of it".into(), "say in [[input.extra]] what it is given"));
+        return Err(contradiction(
+            "input.extra",
+            file,
+            "nothing of it".into(),
+            "say in [[input.extra]] what it is given",
+        ));
     }
     let known = |name: &str| info.inputs.iter().any(|input| input.name == name);
     if let Some(extra) = manifest.input.extra.iter().find(|extra| !known(&extra.name)) {
         let names: Vec<&str> = info.inputs.iter().map(|input| input.name.as_str()).collect();
         let ours = format!("an input {:?}", extra.name);
-        return Err(contradiction("input.extra", format!("inputs {names:?}"), ours, "take it out of [[input.extra]]"));
+        return Err(contradiction(
+            "input.extra",
+            format!("inputs {names:?}"),
+            ours,
+            "take it out of [[input.extra]]",
+        ));
     }
     Ok(())
 }

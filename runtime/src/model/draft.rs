@@ -36,18 +36,28 @@ pub struct Note {
 /// [`ModelError::Unknown`] where no family reads the outputs, or an input is one nobody knows how to fill.
 pub fn draft(info: &ModelInfo) -> Result<Draft, ModelError> {
     let picture = info.picture().ok_or_else(|| {
-        unknown(info, format!("no input takes a picture; found inputs {}", listing(&info.inputs)), WRITE_BY_HAND)
+        unknown(
+            info,
+            format!("no input takes a picture; found inputs {}", listing(&info.inputs)),
+            WRITE_BY_HAND,
+        )
     })?;
     let layout = layout(picture);
     let stated = stated_size(info, picture, layout);
     let task = info.ultralytics.as_ref().and_then(|told| told.task.as_deref()).unwrap_or_default();
     if matches!(task, "segment" | "obb" | "semantic") {
-        return Err(unknown(info, format!("models of task {task:?} are not read"), "export a detector of the same classes"));
+        return Err(unknown(
+            info,
+            format!("models of task {task:?} are not read"),
+            "export a detector of the same classes",
+        ));
     }
-    let told = View { info, size: stated.or(info.tried).or_else(|| size_in_name(&info.stem)) }.tell().ok_or_else(|| {
-        let problem = "no decoder family has these outputs".to_owned();
-        unknown(info, problem, WRITE_BY_HAND)
-    })?;
+    let told = View { info, size: stated.or(info.tried).or_else(|| size_in_name(&info.stem)) }
+        .tell()
+        .ok_or_else(|| {
+            let problem = "no decoder family has these outputs".to_owned();
+            unknown(info, problem, WRITE_BY_HAND)
+        })?;
     Drafter { info, picture, layout, usual: usual(told.style), told, notes: Vec::new() }.draft()
 }
 
@@ -65,7 +75,8 @@ pub(super) fn likely_picture(info: &ModelInfo) -> Option<(String, Vec<usize>, [u
     Some((picture.name.clone(), [batch, rest.to_vec()].concat(), size))
 }
 
-const WRITE_BY_HAND: &str = "if a family of the manifest fits (see `decoder` in the manifest's reference), write model.toml by hand";
+const WRITE_BY_HAND: &str =
+    "if a family of the manifest fits (see `decoder` in the manifest's reference), write model.toml by hand";
 
 fn unknown(info: &ModelInfo, problem: String, advice: &str) -> ModelError {
     let found = listing(&info.outputs);
@@ -95,7 +106,8 @@ fn stated_size(info: &ModelInfo, picture: &TensorSpec, layout: Layout) -> Option
 
 /// Width and height in a file name such as `yolox_nano_416` or `rfb-320x240`.
 fn size_in_name(stem: &str) -> Option<[u32; 2]> {
-    let side = |text: &str| text.parse::<u32>().ok().filter(|side| (64..=4096).contains(side) && side % 8 == 0);
+    let side =
+        |text: &str| text.parse::<u32>().ok().filter(|side| (64..=4096).contains(side) && side % 8 == 0);
     let part = |part: &str| match part.split_once('x') {
         Some((first, second)) => side(first).zip(side(second)).map(|(a, b)| [a, b]),
         None => side(part).map(|side| [side; 2]),
@@ -129,9 +141,15 @@ impl Drafter<'_> {
             _ => Task::Detect,
         };
         if matches!(task, Task::Keypoints) {
-            self.note("score", "0 keeps every picture's keypoints, each with its own score; the limit is on their mean");
+            self.note(
+                "score",
+                "0 keeps every picture's keypoints, each with its own score; the limit is on their mean",
+            );
         } else {
-            self.note("score", "the family's usual thresholds; `stopline eval` finds better ones for your data");
+            self.note(
+                "score",
+                "the family's usual thresholds; `stopline eval` finds better ones for your data",
+            );
         }
         let manifest = Manifest {
             schema: SCHEMA,
@@ -167,7 +185,10 @@ impl Drafter<'_> {
         if dtype == Dtype::U8 || dtype == Dtype::I32 {
             (scale, mean, std) = (1.0, [0.0; 3], [1.0; 3]);
         }
-        self.note("colour", "colour order and the numbers below are the family's usual; a wrong guess shows as weak scores");
+        self.note(
+            "colour",
+            "colour order and the numbers below are the family's usual; a wrong guess shows as weak scores",
+        );
         self.note("mode", "how the family's own repository fits pictures of another shape");
         let several = self.info.inputs.len() > 1;
         Ok(Input {
@@ -182,7 +203,13 @@ impl Drafter<'_> {
             std,
             resize: self.usual.resize.clone(),
             rectangle: false,
-            rectangle_stride: self.info.ultralytics.as_ref().and_then(|told| told.stride).unwrap_or(32).clamp(1, 256),
+            rectangle_stride: self
+                .info
+                .ultralytics
+                .as_ref()
+                .and_then(|told| told.stride)
+                .unwrap_or(32)
+                .clamp(1, 256),
             crop: self.usual.crop,
             extra: self.extra()?,
         })
@@ -193,7 +220,10 @@ impl Drafter<'_> {
             return size;
         }
         let guess = size_in_name(&self.info.stem).unwrap_or(self.usual.size);
-        self.note("width", "the file leaves the size open: this is the one in its name, or the family's usual");
+        self.note(
+            "width",
+            "the file leaves the size open: this is the one in its name, or the family's usual",
+        );
         guess
     }
 
@@ -204,7 +234,8 @@ impl Drafter<'_> {
             Element::U8 => Ok(Dtype::U8),
             Element::I32 => Ok(Dtype::I32),
             other => {
-                let problem = format!("input {:?} is of type {other}, expected f32, f16, u8 or i32", self.picture.name);
+                let problem =
+                    format!("input {:?} is of type {other}, expected f32, f16, u8 or i32", self.picture.name);
                 Err(unknown(self.info, problem, "export the model with one of these"))
             }
         }
@@ -226,8 +257,13 @@ impl Drafter<'_> {
             } else if has("mask") {
                 ExtraValue::Constant(vec![1.0])
             } else {
-                let problem = format!("input {:?} {input} is not one this program knows how to fill", input.name);
-                return Err(unknown(self.info, problem, "write model.toml by hand and give it in [[input.extra]]"));
+                let problem =
+                    format!("input {:?} {input} is not one this program knows how to fill", input.name);
+                return Err(unknown(
+                    self.info,
+                    problem,
+                    "write model.toml by hand and give it in [[input.extra]]",
+                ));
             };
             Ok(ExtraInput { name: input.name.clone(), value })
         };
@@ -246,7 +282,9 @@ impl Drafter<'_> {
         let (labels, told) = match (self.told.family, self.told.style, self.told.classes) {
             (Family::Ssd, Style::SsdImagenet, None) => (names(labels::COCO_80), "COCO's 80 classes: a guess"),
             (Family::Ssd, _, None) if shifted => (names(labels::COCO_90), "COCO's ids 1 to 90: a guess"),
-            (_, _, None | Some(80)) => (names(labels::COCO_80), "COCO's 80 classes, as for all models of 80 classes"),
+            (_, _, None | Some(80)) => {
+                (names(labels::COCO_80), "COCO's 80 classes, as for all models of 80 classes")
+            }
             (Family::Ssd | Family::Yolov5 | Family::Yolov8 | Family::Yolox, _, Some(20)) => {
                 (names(labels::VOC_20), "Pascal VOC's 20 classes, as for most models of 20 classes")
             }
@@ -255,7 +293,9 @@ impl Drafter<'_> {
                 let ids = std::iter::once("no_category".to_owned()).chain(names(labels::COCO_90));
                 (ids.collect(), "COCO's ids, of which 0 is not used")
             }
-            (Family::Classifier, _, Some(count)) => (labels::numbered("class", count), "give the real names, in class order"),
+            (Family::Classifier, _, Some(count)) => {
+                (labels::numbered("class", count), "give the real names, in class order")
+            }
             (_, _, Some(1)) => (vec!["object".into()], "give the real name"),
             (_, _, Some(count)) => (labels::numbered("class", count), "give the real names, in class order"),
         };
@@ -268,7 +308,11 @@ impl Drafter<'_> {
             return Vec::new();
         }
         let (names, known) = labels::keypoints(self.told.keypoints);
-        let told = if known { "the usual names and order for as many keypoints" } else { "give the real names, in output order" };
+        let told = if known {
+            "the usual names and order for as many keypoints"
+        } else {
+            "give the real names, in output order"
+        };
         self.note("keypoints", told);
         names
     }
@@ -286,7 +330,8 @@ fn distinct(mut names: Vec<String>) -> Vec<String> {
 
 /// A manifest's name from a file's.
 fn plain_name(stem: &str) -> String {
-    let keep = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c.to_ascii_lowercase() } else { '-' };
+    let keep =
+        |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c.to_ascii_lowercase() } else { '-' };
     let name: String = stem.chars().map(keep).take(64).collect();
     let name = name.trim_start_matches('.');
     if name.is_empty() { "model".into() } else { name.into() }
@@ -301,8 +346,11 @@ fn roles(labels: &[String]) -> BTreeMap<String, Vec<String>> {
     ];
     let mut roles = BTreeMap::new();
     for (role, words) in KNOWN {
-        let playing: Vec<String> =
-            labels.iter().filter(|label| words.contains(&label.to_ascii_lowercase().as_str())).cloned().collect();
+        let playing: Vec<String> = labels
+            .iter()
+            .filter(|label| words.contains(&label.to_ascii_lowercase().as_str()))
+            .cloned()
+            .collect();
         if !playing.is_empty() {
             roles.insert(role.to_owned(), playing);
         }

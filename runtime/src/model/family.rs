@@ -130,7 +130,9 @@ impl<'a> View<'a> {
 
     /// Whether `rows` are `per_cell` times the cells of strides 8 to 32, or to 64.
     fn is_grid(&self, rows: usize, per_cell: usize) -> bool {
-        [&STRIDES[..3], &STRIDES].iter().any(|strides| self.cells(strides).is_some_and(|cells| rows == per_cell * cells))
+        [&STRIDES[..3], &STRIDES]
+            .iter()
+            .any(|strides| self.cells(strides).is_some_and(|cells| rows == per_cell * cells))
     }
 
     fn ultralytics(&self) -> Option<Told> {
@@ -172,7 +174,8 @@ impl<'a> View<'a> {
             let told = Told::new(Family::Detr, Style::Rtdetr, None);
             return Some(told.note("labels", "the outputs do not say how many classes there are"));
         }
-        let logits = self.called(&["logits", "pred_logits", "labels", "out_logits", "scores", "class_logits"])?;
+        let logits =
+            self.called(&["logits", "pred_logits", "labels", "out_logits", "scores", "class_logits"])?;
         let boxes = self.called(&["pred_boxes", "dets", "out_bbox", "boxes"])?;
         let named = |at: usize, names: &[&str]| self.called(names) == Some(at);
         let queries = self.shape(boxes).get(1).copied().flatten();
@@ -187,7 +190,9 @@ impl<'a> View<'a> {
     /// successors have one sigmoid for each class.
     fn detr_queries(&self, logits: usize, boxes: usize) -> Told {
         let columns = self.shape(logits).last().copied().flatten();
-        let softmax = columns == Some(92) || self.file("yolos") || (self.file("detr") && !DETR_HEIRS.iter().any(|heir| self.file(heir)));
+        let softmax = columns == Some(92)
+            || self.file("yolos")
+            || (self.file("detr") && !DETR_HEIRS.iter().any(|heir| self.file(heir)));
         let head = match self.info.made_by.get(logits).map(String::as_str) {
             Some("Sigmoid" | "Softmax") => Head::Probability,
             _ if softmax => Head::Softmax,
@@ -199,7 +204,10 @@ impl<'a> View<'a> {
         let mut told = Told::new(Family::Detr, style, classes)
             .output("logits", self.name(logits))
             .output("boxes", self.name(boxes))
-            .note("scores", "softmax where the last class is \"no object\" (DETR, YOLOS), sigmoid for its successors");
+            .note(
+                "scores",
+                "softmax where the last class is \"no object\" (DETR, YOLOS), sigmoid for its successors",
+            );
         told.decode.scores = Some(head);
         told
     }
@@ -207,7 +215,12 @@ impl<'a> View<'a> {
     fn tensorflow_ssd(&self) -> Option<Told> {
         let boxes = self.called(&["detection_boxes"]).or_else(|| self.unnamed_tensorflow_boxes())?;
         let mut told = Told::new(Family::Ssd, Style::SsdTensorflow, None);
-        let parts = [("boxes", "detection_boxes"), ("scores", "detection_scores"), ("classes", "detection_classes"), ("count", "num_detections")];
+        let parts = [
+            ("boxes", "detection_boxes"),
+            ("scores", "detection_scores"),
+            ("classes", "detection_classes"),
+            ("count", "num_detections"),
+        ];
         for (part, name) in parts {
             if let Some(at) = self.called(&[name]) {
                 told = told.output(part, self.name(at));
@@ -219,7 +232,10 @@ impl<'a> View<'a> {
         told.decode.box_format = Some(BoxFormat::Yxyx);
         told.decode.box_range = Some(ValueRange::Unit);
         told.decode.first_class = Some(1);
-        Some(told.note("first_class", "the Object Detection API counts classes from 1; 0 where the model was exported otherwise"))
+        Some(told.note(
+            "first_class",
+            "the Object Detection API counts classes from 1; 0 where the model was exported otherwise",
+        ))
     }
 
     /// The Object Detection API's four outputs when the exporter lost their names: `[1, n, 4]`, `[1, n]` twice and `[1]`.
@@ -256,7 +272,8 @@ impl<'a> View<'a> {
             told = told.output("count", self.name(count));
         }
         told.decode.box_format = Some(BoxFormat::Xyxy);
-        told.decode.box_range = Some(if style == Style::SsdImagenet { ValueRange::Unit } else { ValueRange::Input });
+        told.decode.box_range =
+            Some(if style == Style::SsdImagenet { ValueRange::Unit } else { ValueRange::Input });
         told.decode.first_class = Some(u32::from(!trt));
         Some(told.note("first_class", "1 where class 0 is the background"))
     }
@@ -298,7 +315,11 @@ impl<'a> View<'a> {
     /// suppression).
     fn nanodet_heads(&self) -> Option<Told> {
         let columns: Vec<usize> = (0..self.count())
-            .map(|at| matches!(self.shape(at).len(), 2 | 3).then(|| self.shape(at).last().copied().flatten()).flatten())
+            .map(|at| {
+                matches!(self.shape(at).len(), 2 | 3)
+                    .then(|| self.shape(at).last().copied().flatten())
+                    .flatten()
+            })
             .collect::<Option<_>>()?;
         if columns.len() < 4 || columns.len() % 2 == 1 {
             return None;
@@ -306,7 +327,8 @@ impl<'a> View<'a> {
         let rows = |at: usize| self.shape(at)[self.shape(at).len() - 2];
         let pairs = columns.len() / 2;
         // Scores first, or score and distances in turn.
-        let split = |at: usize| if columns[0] == columns[1] { (at, pairs + at) } else { (2 * at, 2 * at + 1) };
+        let split =
+            |at: usize| if columns[0] == columns[1] { (at, pairs + at) } else { (2 * at, 2 * at + 1) };
         let paired = (0..pairs).map(split).all(|(a, b)| rows(a) == rows(b) && columns[a] == columns[0]);
         let (_, first) = split(0);
         let bins = [columns[0], columns[first]];
@@ -324,10 +346,13 @@ impl<'a> View<'a> {
     }
 
     fn nanodet_told(&self, strides: usize, classes: Option<usize>) -> Told {
-        let paddle = self.file("picodet") || self.info.producer.to_ascii_lowercase().contains("paddle") || strides == 4;
+        let paddle = self.file("picodet")
+            || self.info.producer.to_ascii_lowercase().contains("paddle")
+            || strides == 4;
         let style = if paddle { Style::Paddle } else { Style::Nanodet };
         let mut told = Told::new(Family::Nanodet, style, classes);
-        told.decode.strides = STRIDES[..strides.min(4)].iter().map(|stride| u32::try_from(*stride).unwrap_or(8)).collect();
+        told.decode.strides =
+            STRIDES[..strides.min(4)].iter().map(|stride| u32::try_from(*stride).unwrap_or(8)).collect();
         told.decode.cell_centre = Some(0.5);
         told.decode.centre_shift = Some(if paddle { 0.0 } else { -0.5 });
         told.note("cell_centre", "NanoDet: 0.5 and shift -0.5; NanoDet-Plus: 0 and 0; PicoDet: 0.5 and 0")
@@ -335,17 +360,23 @@ impl<'a> View<'a> {
 
     /// Three maps `[1, 3 × (5 + classes), h, w]` or `[1, 3, h, w, 5 + classes]`: YOLOv5's heads before its decoding.
     fn raw_heads(&self) -> Option<Told> {
-        let heads: Vec<usize> = (0..self.count()).filter(|&at| matches!(self.shape(at).len(), 4 | 5)).collect();
+        let heads: Vec<usize> =
+            (0..self.count()).filter(|&at| matches!(self.shape(at).len(), 4 | 5)).collect();
         if heads.len() != 3 || self.count() != 3 {
             return None;
         }
         let classes = match self.shape(heads[0]) {
-            [_, anchors, _, _, Some(values)] if anchors.is_none_or(|count| count == 3) => values.checked_sub(5)?,
+            [_, anchors, _, _, Some(values)] if anchors.is_none_or(|count| count == 3) => {
+                values.checked_sub(5)?
+            }
             [_, Some(channels), _, _] if channels % 3 == 0 => (channels / 3).checked_sub(5)?,
             _ => return None,
         };
         let told = Told::new(Family::Yolov5, Style::Yolov5, Some(classes));
-        Some(told.note("anchors", "raw heads: YOLOv5's own anchors are taken unless decode.anchors says others (YOLOv7 has others)"))
+        Some(told.note(
+            "anchors",
+            "raw heads: YOLOv5's own anchors are taken unless decode.anchors says others (YOLOv7 has others)",
+        ))
     }
 
     /// `[1, n, classes]` and `[1, n, 4]`: SSD with its boxes decoded in the graph and no suppression.
@@ -358,9 +389,10 @@ impl<'a> View<'a> {
         let boxes = named.filter(|&at| is_boxes(at)).or_else(|| (0..2).find(|&at| is_boxes(at)))?;
         let scores = 1 - boxes;
         let &[_, _, columns] = self.shape(scores) else { return None };
-        let mut told = Told::new(Family::Ssd, Style::SsdCentred, columns.map(|columns| columns.saturating_sub(1)))
-            .output("boxes", self.name(boxes))
-            .output("scores", self.name(scores));
+        let mut told =
+            Told::new(Family::Ssd, Style::SsdCentred, columns.map(|columns| columns.saturating_sub(1)))
+                .output("boxes", self.name(boxes))
+                .output("scores", self.name(scores));
         told.decode.box_format = Some(BoxFormat::Xyxy);
         told.decode.box_range = Some(ValueRange::Unit);
         told.decode.first_class = Some(1);
@@ -397,7 +429,8 @@ impl<'a> View<'a> {
         // OpenPose adds a map of the background to its 18 keypoints.
         told.keypoints = if channels == 19 { 18 } else { channels };
         if maps.len() > 1 {
-            told = told.output("heatmaps", self.name(at)).note("heatmaps", "of several maps the last was taken");
+            told =
+                told.output("heatmaps", self.name(at)).note("heatmaps", "of several maps the last was taken");
         }
         Some(told)
     }
@@ -428,15 +461,16 @@ impl<'a> View<'a> {
         }
         let classes = Some(columns - 5);
         let single = rows.is_some_and(|rows| self.is_grid(rows, 1));
-        let mut told = if rows.is_some_and(|rows| self.is_grid(rows, 3)) || self.file("yolov5") || self.file("yolov7") {
-            Told::new(Family::Yolov5, Style::Yolov5, classes)
-        } else if self.file("yolov6") || (single && self.name(at) == "outputs" && !self.file("yolox")) {
-            Told::new(Family::Yolov5, Style::Yolov5, classes)
-        } else if single || self.file("yolox") {
-            self.yolox(classes)
-        } else {
-            return None;
-        };
+        let mut told =
+            if rows.is_some_and(|rows| self.is_grid(rows, 3)) || self.file("yolov5") || self.file("yolov7") {
+                Told::new(Family::Yolov5, Style::Yolov5, classes)
+            } else if self.file("yolov6") || (single && self.name(at) == "outputs" && !self.file("yolox")) {
+                Told::new(Family::Yolov5, Style::Yolov5, classes)
+            } else if single || self.file("yolox") {
+                self.yolox(classes)
+            } else {
+                return None;
+            };
         if self.count() > 1 {
             told = told.output("output", self.name(at));
         }
@@ -451,7 +485,10 @@ impl<'a> View<'a> {
             told.decode.box_range = Some(ValueRange::Input);
             told = told.note("box_range", "the graph decodes the boxes itself (--decode_in_inference)");
         }
-        told.note("colour", "YOLOX before version 0.2 wants RGB, scale 1/255, mean 0.485 0.456 0.406, std 0.229 0.224 0.225")
+        told.note(
+            "colour",
+            "YOLOX before version 0.2 wants RGB, scale 1/255, mean 0.485 0.456 0.406, std 0.229 0.224 0.225",
+        )
     }
 
     /// `[1, 4 + classes, n]`: YOLOv8, v9, v11, v12.
@@ -480,9 +517,13 @@ impl<'a> View<'a> {
             return None;
         }
         match *self.shape(0) {
-            [_, Some(7)] if !(self.file("yolo") || self.info.operators.contains_key("NonMaxSuppression")) => None,
+            [_, Some(7)] if !(self.file("yolo") || self.info.operators.contains_key("NonMaxSuppression")) => {
+                None
+            }
             [_, _, Some(6)] | [_, Some(7)] => Some(Told::new(Family::YoloEnd2end, Style::Yolov8, None)),
-            [_, Some(rows), Some(columns)] if rows <= 1000 && columns > 6 && self.file("pose") && columns % 3 == 0 => {
+            [_, Some(rows), Some(columns)]
+                if rows <= 1000 && columns > 6 && self.file("pose") && columns % 3 == 0 =>
+            {
                 let mut told = Told::new(Family::YoloPose, Style::Yolov8, Some(1));
                 told.keypoints = (columns - 6) / 3;
                 Some(told)
@@ -500,7 +541,8 @@ impl<'a> View<'a> {
         if classes < 2 {
             return None;
         }
-        let nhwc = self.info.picture().is_some_and(|picture| picture.shape.last().copied().flatten() == Some(3));
+        let nhwc =
+            self.info.picture().is_some_and(|picture| picture.shape.last().copied().flatten() == Some(3));
         let style = if nhwc { Style::ClassifierTensorflow } else { Style::Classifier };
         let mut told = Told::new(Family::Classifier, style, Some(classes));
         let soft = self.info.made_by.first().is_some_and(|op| op == "Softmax");
@@ -515,4 +557,5 @@ const USUAL_SIDES: usize = 32;
 const STRIDES: [usize; 4] = [8, 16, 32, 64];
 
 /// Successors of DETR without a "no object" class.
-const DETR_HEIRS: [&str; 9] = ["rt_detr", "rtdetr", "rf_detr", "rfdetr", "deformable", "conditional", "dab", "lw_detr", "dino"];
+const DETR_HEIRS: [&str; 9] =
+    ["rt_detr", "rtdetr", "rf_detr", "rfdetr", "deformable", "conditional", "dab", "lw_detr", "dino"];

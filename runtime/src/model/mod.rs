@@ -113,7 +113,8 @@ pub fn work_out_outputs(info: &mut ModelInfo, path: &Path, bytes: &[u8]) {
     }
     let Some((name, shape, size)) = draft::likely_picture(info) else { return };
     let options = PlanOptions { input_shapes: vec![(name, shape)], ..PlanOptions::default() };
-    let planned = backend(BackendKind::Tract, None).and_then(|engine| engine.plan(&ModelFile { path, bytes }, &options));
+    let planned = backend(BackendKind::Tract, None)
+        .and_then(|engine| engine.plan(&ModelFile { path, bytes }, &options));
     if let Ok(plan) = planned
         && plan.outputs().len() == info.outputs.len()
     {
@@ -125,7 +126,9 @@ pub fn work_out_outputs(info: &mut ModelInfo, path: &Path, bytes: &[u8]) {
 impl ModelInfo {
     /// Whether a family's outputs could not be told from these: a rank or size is missing.
     pub fn open_outputs(&self) -> bool {
-        self.outputs.iter().any(|output| output.shape.is_empty() || output.shape.iter().skip(1).any(Option::is_none))
+        self.outputs
+            .iter()
+            .any(|output| output.shape.is_empty() || output.shape.iter().skip(1).any(Option::is_none))
     }
 
     /// The input that takes the picture: the first with four axes, else with three.

@@ -43,8 +43,14 @@ fn spec(value: &pb::ValueInfoProto) -> TensorSpec {
 fn maker(graph: &pb::GraphProto, name: &str) -> String {
     let mut name = name;
     for _ in 0..8 {
-        let Some(node) = graph.node.iter().find(|node| node.output.iter().any(|output| output == name)) else { break };
-        let moves = matches!(node.op_type.as_str(), "Transpose" | "Reshape" | "Squeeze" | "Unsqueeze" | "Identity" | "Flatten" | "Cast");
+        let Some(node) = graph.node.iter().find(|node| node.output.iter().any(|output| output == name))
+        else {
+            break;
+        };
+        let moves = matches!(
+            node.op_type.as_str(),
+            "Transpose" | "Reshape" | "Squeeze" | "Unsqueeze" | "Identity" | "Flatten" | "Cast"
+        );
         match node.input.first() {
             Some(input) if moves => name = input,
             _ => return node.op_type.clone(),
@@ -54,9 +60,14 @@ fn maker(graph: &pb::GraphProto, name: &str) -> String {
 }
 
 fn count(graph: &pb::GraphProto, info: &mut ModelInfo) {
-    let inner = |node: &pb::NodeProto| node.attribute.iter().filter_map(|attribute| attribute.t.clone()).collect::<Vec<_>>();
+    let inner = |node: &pb::NodeProto| {
+        node.attribute.iter().filter_map(|attribute| attribute.t.clone()).collect::<Vec<_>>()
+    };
     for weights in graph.initializer.iter().cloned().chain(graph.node.iter().flat_map(inner)) {
-        let values = weights.dims.iter().try_fold(1u64, |product, size| product.checked_mul(u64::try_from(*size).ok()?));
+        let values = weights
+            .dims
+            .iter()
+            .try_fold(1u64, |product, size| product.checked_mul(u64::try_from(*size).ok()?));
         info.parameters = info.parameters.saturating_add(values.unwrap_or(0));
         for entry in weights.external_data.iter().filter(|entry| entry.key == "location") {
             if !info.external.contains(&entry.value) {

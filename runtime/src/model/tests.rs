@@ -1,5 +1,6 @@
 use stopline_depot::manifest::{
-    Anchor, BoxFormat, ColourOrder, Dtype, ExtraValue, Family, Head, Layout, Manifest, ResizeMode, Rounding, Task, ValueRange,
+    Anchor, BoxFormat, ColourOrder, Dtype, ExtraValue, Family, Head, Layout, Manifest, ResizeMode, Rounding,
+    Task, ValueRange,
 };
 
 use super::*;
@@ -27,7 +28,11 @@ impl Export {
             inputs: self
                 .inputs
                 .iter()
-                .map(|(name, element, axes)| TensorSpec { name: (*name).into(), element: *element, shape: shape(axes) })
+                .map(|(name, element, axes)| TensorSpec {
+                    name: (*name).into(),
+                    element: *element,
+                    shape: shape(axes),
+                })
                 .collect(),
             outputs: self
                 .outputs
@@ -47,7 +52,8 @@ impl Export {
         let info = self.info();
         let draft = draft(&info).unwrap_or_else(|error| panic!("{}: {error}", self.stem));
         let text = draft.to_toml(&info).unwrap();
-        let read = Manifest::from_toml(&text).unwrap_or_else(|error| panic!("{}: {error}\n{text}", self.stem));
+        let read =
+            Manifest::from_toml(&text).unwrap_or_else(|error| panic!("{}: {error}\n{text}", self.stem));
         assert_eq!(read, draft.manifest);
         check(&read, &info).unwrap_or_else(|error| panic!("{}: {error}", self.stem));
         read
@@ -58,13 +64,29 @@ const NAMES_2: &str = "{0: 'stop sign', 1: 'person'}";
 
 #[test]
 fn yolox_is_fed_blue_first_raw_and_top_left() {
-    for (stem, side, cells) in [("yolox_s", 640, 8400), ("yolox_tiny", 416, 3549)] {
-        let inputs: &'static [_] = if side == 640 { &[("images", F32, &[1, 3, 640, 640])] } else { &[("images", F32, &[1, 3, 416, 416])] };
-        let outputs: &'static [_] = if cells == 8400 { &[("output", &[1, 8400, 85])] } else { &[("output", &[1, 3549, 85])] };
-        let manifest = Export { stem, inputs, outputs, ..PLAIN }.manifest();
-        assert_eq!((manifest.decoder, manifest.labels.len(), manifest.input.width), (Family::Yolox, 80, side));
+    let small = Export {
+        stem: "yolox_s",
+        inputs: &[("images", F32, &[1, 3, 640, 640])],
+        outputs: &[("output", &[1, 8400, 85])],
+        ..PLAIN
+    };
+    let tiny = Export {
+        stem: "yolox_tiny",
+        inputs: &[("images", F32, &[1, 3, 416, 416])],
+        outputs: &[("output", &[1, 3549, 85])],
+        ..PLAIN
+    };
+    for (export, side) in [(small, 640), (tiny, 416)] {
+        let manifest = export.manifest();
+        assert_eq!(
+            (manifest.decoder, manifest.labels.len(), manifest.input.width),
+            (Family::Yolox, 80, side)
+        );
         assert_eq!((manifest.input.colour, manifest.input.scale), (ColourOrder::Bgr, 1.0));
-        assert_eq!((manifest.input.resize.anchor, manifest.input.resize.rounding), (Anchor::TopLeft, Rounding::Floor));
+        assert_eq!(
+            (manifest.input.resize.anchor, manifest.input.resize.rounding),
+            (Anchor::TopLeft, Rounding::Floor)
+        );
         assert_eq!(manifest.decode.box_range, None);
         assert_eq!(manifest.roles["stop_sign"], ["stop sign"]);
     }
@@ -118,7 +140,10 @@ fn yolov8_is_told_with_and_without_metadata() {
         ..PLAIN
     };
     let manifest = export.manifest();
-    assert_eq!((manifest.decoder, &manifest.labels[..]), (Family::Yolov8, &["stop sign".to_owned(), "person".to_owned()][..]));
+    assert_eq!(
+        (manifest.decoder, &manifest.labels[..]),
+        (Family::Yolov8, &["stop sign".to_owned(), "person".to_owned()][..])
+    );
     assert_eq!((manifest.input.width, manifest.input.height), (640, 480));
     assert_eq!(manifest.input.resize.mode, ResizeMode::Letterbox);
     let bare = Export {
@@ -163,7 +188,10 @@ fn pose_models_get_their_keypoints() {
         ..PLAIN
     };
     let manifest = pose.manifest();
-    assert_eq!((manifest.task, manifest.decoder, manifest.keypoints.len()), (Task::Pose, Family::YoloPose, 17));
+    assert_eq!(
+        (manifest.task, manifest.decoder, manifest.keypoints.len()),
+        (Task::Pose, Family::YoloPose, 17)
+    );
     assert_eq!((manifest.keypoints[0].as_str(), manifest.keypoints[16].as_str()), ("nose", "right_ankle"));
     let bare = Export { metadata: &[], ..pose };
     assert_eq!((bare.manifest().decoder, bare.manifest().keypoints.len()), (Family::YoloPose, 17));
@@ -179,7 +207,10 @@ fn movenet_is_fed_whole_numbers_in_a_black_letterbox() {
     }
     .manifest();
     assert_eq!((manifest.task, manifest.decoder), (Task::Keypoints, Family::Movenet));
-    assert_eq!((manifest.input.layout, manifest.input.dtype, manifest.input.scale), (Layout::Nhwc, Dtype::I32, 1.0));
+    assert_eq!(
+        (manifest.input.layout, manifest.input.dtype, manifest.input.scale),
+        (Layout::Nhwc, Dtype::I32, 1.0)
+    );
     assert_eq!(manifest.input.resize.mode, ResizeMode::Letterbox);
     assert!(manifest.input.crop.is_none());
 }
@@ -202,10 +233,18 @@ fn heat_maps_are_cropped_around_a_box() {
         ..PLAIN
     }
     .manifest();
-    assert_eq!((hrnet.decoder, hrnet.keypoints.len(), hrnet.input.colour), (Family::Heatmap, 17, ColourOrder::Rgb));
+    assert_eq!(
+        (hrnet.decoder, hrnet.keypoints.len(), hrnet.input.colour),
+        (Family::Heatmap, 17, ColourOrder::Rgb)
+    );
     assert_eq!((hrnet.input.width, hrnet.input.height), (192, 256));
     assert!(hrnet.input.crop.is_some_and(|crop| !crop.square));
-    let openpose = Export { stem: "openpose", inputs: &[("input", F32, &[1, 3, 368, 368])], outputs: &[("heat", &[1, 19, 46, 46])], ..PLAIN };
+    let openpose = Export {
+        stem: "openpose",
+        inputs: &[("input", F32, &[1, 3, 368, 368])],
+        outputs: &[("heat", &[1, 19, 46, 46])],
+        ..PLAIN
+    };
     assert_eq!(openpose.manifest().keypoints.len(), 18);
 }
 
@@ -244,13 +283,20 @@ fn nanodet_plus_and_picodet_differ_in_centres_and_colours() {
 fn paddle_exports_with_suppression_take_the_scale_and_give_source_pixels() {
     let manifest = Export {
         stem: "picodet_l_416",
-        inputs: &[("image", F32, &[0, 3, 416, 416]), ("scale_factor", F32, &[0, 2]), ("im_shape", F32, &[0, 2])],
+        inputs: &[
+            ("image", F32, &[0, 3, 416, 416]),
+            ("scale_factor", F32, &[0, 2]),
+            ("im_shape", F32, &[0, 2]),
+        ],
         outputs: &[("multiclass_nms3_0.tmp_0", &[0, 6]), ("multiclass_nms3_0.tmp_2", &[0])],
         ..PLAIN
     }
     .manifest();
     assert_eq!((manifest.decoder, manifest.labels.len()), (Family::Nanodet, 80));
-    assert_eq!((manifest.decode.box_range, manifest.input.resize.mode), (Some(ValueRange::Source), ResizeMode::Stretch));
+    assert_eq!(
+        (manifest.decode.box_range, manifest.input.resize.mode),
+        (Some(ValueRange::Source), ResizeMode::Stretch)
+    );
     let values: Vec<&ExtraValue> = manifest.input.extra.iter().map(|extra| &extra.value).collect();
     assert_eq!(values, [&ExtraValue::ScaleHw, &ExtraValue::InputHw]);
     assert_eq!(manifest.input.name.as_deref(), Some("image"));
@@ -274,13 +320,24 @@ fn the_kinds_of_ssd_are_told_apart() {
     let tensorflow = Export {
         stem: "ssd_mobilenet_v1_10",
         inputs: &[("image_tensor:0", Element::U8, &[0, 0, 0, 3])],
-        outputs: &[("detection_boxes:0", &[0, 0, 0]), ("detection_classes:0", &[0, 0]), ("detection_scores:0", &[0, 0]), ("num_detections:0", &[0])],
+        outputs: &[
+            ("detection_boxes:0", &[0, 0, 0]),
+            ("detection_classes:0", &[0, 0]),
+            ("detection_scores:0", &[0, 0]),
+            ("num_detections:0", &[0]),
+        ],
         ..PLAIN
     }
     .manifest();
     assert_eq!((tensorflow.decoder, tensorflow.labels.len()), (Family::Ssd, 90));
-    assert_eq!((tensorflow.input.dtype, tensorflow.input.layout, tensorflow.input.width), (Dtype::U8, Layout::Nhwc, 300));
-    assert_eq!((tensorflow.decode.box_format, tensorflow.decode.first_class), (Some(BoxFormat::Yxyx), Some(1)));
+    assert_eq!(
+        (tensorflow.input.dtype, tensorflow.input.layout, tensorflow.input.width),
+        (Dtype::U8, Layout::Nhwc, 300)
+    );
+    assert_eq!(
+        (tensorflow.decode.box_format, tensorflow.decode.first_class),
+        (Some(BoxFormat::Yxyx), Some(1))
+    );
     assert_eq!((tensorflow.labels[0].as_str(), tensorflow.labels[12].as_str()), ("person", "stop sign"));
     let pytorch = Export {
         stem: "mb1-ssd",
@@ -290,7 +347,10 @@ fn the_kinds_of_ssd_are_told_apart() {
         ..PLAIN
     }
     .manifest();
-    assert_eq!((pytorch.decoder, pytorch.labels.len(), pytorch.labels[14].as_str()), (Family::Ssd, 20, "person"));
+    assert_eq!(
+        (pytorch.decoder, pytorch.labels.len(), pytorch.labels[14].as_str()),
+        (Family::Ssd, 20, "person")
+    );
     assert_eq!((pytorch.input.mean, pytorch.input.std), ([127.0; 3], [128.0; 3]));
     assert_eq!((pytorch.decode.scores, pytorch.decode.first_class), (Some(Head::Probability), Some(1)));
     let torchvision = Export {
@@ -320,7 +380,10 @@ fn the_kinds_of_detr_are_told_apart() {
         ..PLAIN
     }
     .manifest();
-    assert_eq!((rtdetr.decoder, rtdetr.labels.len(), rtdetr.input.resize.mode), (Family::Detr, 80, ResizeMode::Stretch));
+    assert_eq!(
+        (rtdetr.decoder, rtdetr.labels.len(), rtdetr.input.resize.mode),
+        (Family::Detr, 80, ResizeMode::Stretch)
+    );
     assert_eq!(rtdetr.input.extra[0].value, ExtraValue::SourceWh);
     let facebook = Export {
         stem: "detr-resnet-50",
@@ -329,7 +392,10 @@ fn the_kinds_of_detr_are_told_apart() {
         ..PLAIN
     }
     .manifest();
-    assert_eq!((facebook.decoder, facebook.decode.scores, facebook.labels.len()), (Family::Detr, Some(Head::Softmax), 91));
+    assert_eq!(
+        (facebook.decoder, facebook.decode.scores, facebook.labels.len()),
+        (Family::Detr, Some(Head::Softmax), 91)
+    );
     assert_eq!((facebook.labels[1].as_str(), facebook.labels[13].as_str()), ("person", "stop sign"));
     assert_eq!(facebook.input.mean, [0.485, 0.456, 0.406]);
     assert_eq!(facebook.input.extra[0].value, ExtraValue::Constant(vec![1.0]));
@@ -340,7 +406,10 @@ fn the_kinds_of_detr_are_told_apart() {
         ..PLAIN
     }
     .manifest();
-    assert_eq!((hugging.decode.scores, hugging.labels.len(), hugging.input.mean), (Some(Head::Sigmoid), 80, [0.0; 3]));
+    assert_eq!(
+        (hugging.decode.scores, hugging.labels.len(), hugging.input.mean),
+        (Some(Head::Sigmoid), 80, [0.0; 3])
+    );
     let ultralytics = Export {
         stem: "rtdetr-l",
         inputs: &[("images", F32, &[1, 3, 640, 640])],
@@ -354,10 +423,25 @@ fn the_kinds_of_detr_are_told_apart() {
 
 #[test]
 fn classifiers_of_either_layout_are_told() {
-    let torch = Export { stem: "mobilenetv2-12", inputs: &[("input", F32, &[0, 3, 224, 224])], outputs: &[("output", &[0, 1000])], ..PLAIN }.manifest();
-    assert_eq!((torch.decoder, torch.labels.len(), torch.decode.scores), (Family::Classifier, 1000, Some(Head::Softmax)));
+    let torch = Export {
+        stem: "mobilenetv2-12",
+        inputs: &[("input", F32, &[0, 3, 224, 224])],
+        outputs: &[("output", &[0, 1000])],
+        ..PLAIN
+    }
+    .manifest();
+    assert_eq!(
+        (torch.decoder, torch.labels.len(), torch.decode.scores),
+        (Family::Classifier, 1000, Some(Head::Softmax))
+    );
     assert_eq!(torch.input.resize.mode, ResizeMode::CentreCrop);
-    let keras = Export { stem: "mobilenet", inputs: &[("input_1", F32, &[0, 224, 224, 3])], outputs: &[("probs", &[0, 7])], ..PLAIN }.manifest();
+    let keras = Export {
+        stem: "mobilenet",
+        inputs: &[("input_1", F32, &[0, 224, 224, 3])],
+        outputs: &[("probs", &[0, 7])],
+        ..PLAIN
+    }
+    .manifest();
     assert_eq!((keras.input.layout, keras.input.mean, keras.labels.len()), (Layout::Nhwc, [127.5; 3], 7));
 }
 
@@ -372,7 +456,12 @@ fn what_nobody_reads_is_refused_with_its_outputs() {
     };
     let told = draft(&segmentation.info()).err().unwrap().to_string();
     assert!(told.contains("segment") && told.contains("output0"), "{told}");
-    let text = Export { stem: "bert", inputs: &[("ids", Element::I64, &[1, 128])], outputs: &[("x", &[1, 128, 768])], ..PLAIN };
+    let text = Export {
+        stem: "bert",
+        inputs: &[("ids", Element::I64, &[1, 128])],
+        outputs: &[("x", &[1, 128, 768])],
+        ..PLAIN
+    };
     assert!(draft(&text.info()).is_err());
 }
 

@@ -57,7 +57,10 @@ fn parse_pair(text: &str) -> Option<[u32; 2]> {
 }
 
 fn parse_numbers(text: &str) -> Vec<u32> {
-    text.split(|c: char| !c.is_ascii_digit()).filter(|part| !part.is_empty()).filter_map(|part| part.parse().ok()).collect()
+    text.split(|c: char| !c.is_ascii_digit())
+        .filter(|part| !part.is_empty())
+        .filter_map(|part| part.parse().ok())
+        .collect()
 }
 
 /// `{0: 'person', 1: 'stop sign'}` or `['person', 'stop sign']` as names in class order. `None` for anything else,
@@ -65,7 +68,8 @@ fn parse_numbers(text: &str) -> Vec<u32> {
 fn parse_names(text: &str) -> Option<Vec<String>> {
     let text = text.trim();
     let keyed = text.starts_with('{');
-    let inner = text.strip_prefix(if keyed { '{' } else { '[' })?.strip_suffix(if keyed { '}' } else { ']' })?;
+    let inner =
+        text.strip_prefix(if keyed { '{' } else { '[' })?.strip_suffix(if keyed { '}' } else { ']' })?;
     let mut names = BTreeMap::new();
     let mut rest = inner.trim_start();
     while !rest.is_empty() && names.len() <= MOST_NAMES {
@@ -146,7 +150,9 @@ mod tests {
 
     #[test]
     fn nms_in_the_export_arguments_means_end_to_end() {
-        let told = Ultralytics::read(&metadata(&[("names", "{0: 'a'}"), ("args", "{'batch': 1, 'nms': True}")])).unwrap();
+        let told =
+            Ultralytics::read(&metadata(&[("names", "{0: 'a'}"), ("args", "{'batch': 1, 'nms': True}")]))
+                .unwrap();
         assert!(told.end2end);
     }
 

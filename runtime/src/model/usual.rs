@@ -30,9 +30,15 @@ pub(super) fn usual(style: Style) -> Usual {
     let plain = |colour, scale, resize| fed(colour, (scale, [0.0; 3], [1.0; 3]), resize);
     let imagenet = |resize| fed(Rgb, (UNIT, MEAN, STD), resize);
     match style {
-        Style::Yolox => plain(Bgr, 1.0, letterbox(Anchor::TopLeft, 114, Rounding::Floor)).limits(0.3, 0.45).sized(640),
-        Style::Yolov5 => plain(Rgb, UNIT, letterbox(Anchor::Centre, 114, Rounding::Nearest)).limits(0.25, 0.45).sized(640),
-        Style::Yolov8 => plain(Rgb, UNIT, letterbox(Anchor::Centre, 114, Rounding::Nearest)).limits(0.25, 0.7).sized(640),
+        Style::Yolox => {
+            plain(Bgr, 1.0, letterbox(Anchor::TopLeft, 114, Rounding::Floor)).limits(0.3, 0.45).sized(640)
+        }
+        Style::Yolov5 => {
+            plain(Rgb, UNIT, letterbox(Anchor::Centre, 114, Rounding::Nearest)).limits(0.25, 0.45).sized(640)
+        }
+        Style::Yolov8 => {
+            plain(Rgb, UNIT, letterbox(Anchor::Centre, 114, Rounding::Nearest)).limits(0.25, 0.7).sized(640)
+        }
         Style::Nanodet => nanodet(letterbox(Anchor::Centre, 0, Rounding::Floor)),
         Style::NanodetPlus => nanodet(stretch()).sized(416),
         Style::Paddle => imagenet(stretch()).limits(0.4, 0.6).sized(416),
@@ -42,14 +48,18 @@ pub(super) fn usual(style: Style) -> Usual {
         Style::SsdCentred => fed(Rgb, (1.0, [127.0; 3], [128.0; 3]), stretch()).limits(0.5, 0.45).sized(300),
         Style::SsdTorchvision => plain(Rgb, UNIT, stretch()).limits(0.5, 0.5).sized(320),
         Style::SsdImagenet => imagenet(stretch()).limits(0.5, 0.5).sized(1200),
-        Style::SsdMmdetection => {
-            fed(Bgr, (1.0, [103.53, 116.28, 123.675], [57.375, 57.12, 58.395]), letterbox(Anchor::TopLeft, 114, Rounding::Nearest))
-                .limits(0.3, 0.6)
-                .sized(640)
-        }
+        Style::SsdMmdetection => fed(
+            Bgr,
+            (1.0, [103.53, 116.28, 123.675], [57.375, 57.12, 58.395]),
+            letterbox(Anchor::TopLeft, 114, Rounding::Nearest),
+        )
+        .limits(0.3, 0.6)
+        .sized(640),
         Style::Rtdetr => plain(Rgb, UNIT, stretch()).limits(0.5, 0.7).sized(640),
         Style::Detr => imagenet(stretch()).limits(0.7, 0.7).sized(800),
-        Style::Movenet => plain(Rgb, 1.0, letterbox(Anchor::Centre, 0, Rounding::Nearest)).limits(0.0, 0.45).sized(192),
+        Style::Movenet => {
+            plain(Rgb, 1.0, letterbox(Anchor::Centre, 0, Rounding::Nearest)).limits(0.0, 0.45).sized(192)
+        }
         Style::HeatmapTensorflow => plain(Bgr, 1.0, stretch()).cropped(true).limits(0.0, 0.45).sized(192),
         Style::HeatmapImagenet => {
             let mut usual = imagenet(stretch()).cropped(false).limits(0.0, 0.45);
@@ -70,7 +80,9 @@ fn fed(colour: ColourOrder, (scale, mean, std): (f32, [f32; 3], [f32; 3]), resiz
 
 /// NanoDet's own numbers: ImageNet's in 0 to 255, blue first.
 fn nanodet(resize: Resize) -> Usual {
-    fed(ColourOrder::Bgr, (1.0, [103.53, 116.28, 123.675], [57.375, 57.12, 58.395]), resize).limits(0.4, 0.5).sized(320)
+    fed(ColourOrder::Bgr, (1.0, [103.53, 116.28, 123.675], [57.375, 57.12, 58.395]), resize)
+        .limits(0.4, 0.5)
+        .sized(320)
 }
 
 impl Usual {
@@ -97,7 +109,14 @@ impl Usual {
 }
 
 fn letterbox(anchor: Anchor, pad: u8, rounding: Rounding) -> Resize {
-    Resize { mode: ResizeMode::Letterbox, anchor, pad: Fill::All(pad), filter: Filter::Bilinear, rounding, enlarge: true }
+    Resize {
+        mode: ResizeMode::Letterbox,
+        anchor,
+        pad: Fill::All(pad),
+        filter: Filter::Bilinear,
+        rounding,
+        enlarge: true,
+    }
 }
 
 fn stretch() -> Resize {

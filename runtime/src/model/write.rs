@@ -31,7 +31,9 @@ impl Draft {
 
 /// A long array of names over several lines.
 fn wrapped(line: &str) -> String {
-    let Some((key, names)) = line.split_once(" = [\"").filter(|_| line.len() > WIDTH) else { return line.to_owned() };
+    let Some((key, names)) = line.split_once(" = [\"").filter(|_| line.len() > WIDTH) else {
+        return line.to_owned();
+    };
     let Some(names) = names.strip_suffix("\"]") else { return line.to_owned() };
     let mut text = format!("{key} = [\n");
     let mut row = String::new();

@@ -16,7 +16,12 @@ fn value(name: &str, shape: &[Option<i64>]) -> pb::ValueInfoProto {
 }
 
 fn proto(input: &[Option<i64>]) -> pb::ModelProto {
-    let node = pb::NodeProto { op_type: "Relu".into(), input: vec!["x".into()], output: vec!["y".into()], ..Default::default() };
+    let node = pb::NodeProto {
+        op_type: "Relu".into(),
+        input: vec!["x".into()],
+        output: vec!["y".into()],
+        ..Default::default()
+    };
     let weights = pb::TensorProto { name: "w".into(), ..Default::default() };
     let graph = pb::GraphProto {
         node: vec![node],

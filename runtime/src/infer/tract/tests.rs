@@ -21,7 +21,8 @@ fn each_rung_is_measured_on_the_field_models() {
                 let proto = graph::read(&model).unwrap();
                 let shaped = graph::shaped(&model, &proto, &PlanOptions::default()).unwrap();
                 let ladder = Ladder { model: &model, proto: &proto, inputs: &shaped.inputs };
-                let runnable = optimise(ladder.typed(false).unwrap(), *effort).unwrap().into_runnable().unwrap();
+                let runnable =
+                    optimise(ladder.typed(false).unwrap(), *effort).unwrap().into_runnable().unwrap();
                 loads.push(SystemClock.monotonic().since(start).as_secs_f64() * 1e3);
                 let shape: Vec<usize> = shaped.inputs[0].shape.iter().map(|size| size.unwrap()).collect();
                 let input = TractTensor::zero::<f32>(&shape).unwrap().into_arc_tensor();
@@ -35,7 +36,11 @@ fn each_rung_is_measured_on_the_field_models() {
         }
         for (effort, loads, runs) in &times {
             let least = |times: &[f64]| times.iter().copied().fold(f64::INFINITY, f64::min);
-            println!("{name:16} {effort:18?} load {:6.1} ms, run {:6.1} ms (least)", least(loads), least(runs));
+            println!(
+                "{name:16} {effort:18?} load {:6.1} ms, run {:6.1} ms (least)",
+                least(loads),
+                least(runs)
+            );
         }
     }
 }
