@@ -87,13 +87,13 @@ fn manifest(args: &ManifestArgs) -> Result<(), Failure> {
 
 fn json(path: &Path, info: &ModelInfo) -> serde_json::Value {
     let tensors = |specs: &[TensorSpec]| -> Vec<serde_json::Value> {
-        let one = |spec: &TensorSpec| serde_json::json!({ "name": spec.name, "type": spec.element.to_string(), "shape": spec.shape });
+        let one = |spec: &TensorSpec| {
+            serde_json::json!({ "name": spec.name, "type": spec.element.to_string(), "shape": spec.shape })
+        };
         specs.iter().map(one).collect()
     };
     let guess = match model::draft(info) {
-        Ok(draft) => {
-            serde_json::json!({ "decoder": draft.manifest.decoder, "labels": draft.manifest.labels.len() })
-        }
+        Ok(draft) => serde_json::json!({ "decoder": draft.manifest.decoder, "labels": draft.manifest.labels.len() }),
         Err(error) => serde_json::json!({ "problem": error.to_string() }),
     };
     serde_json::json!({
@@ -140,15 +140,9 @@ fn table(path: &Path, info: &ModelInfo) -> String {
     }
     let mut operators: Vec<_> = info.operators.iter().collect();
     operators.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), *name));
-    row(
-        "operators",
-        operators.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", "),
-    );
+    row("operators", operators.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", "));
     match model::draft(info) {
-        Ok(draft) => row(
-            "decoder",
-            format!("{:?}, {} labels (guessed)", draft.manifest.decoder, draft.manifest.labels.len()),
-        ),
+        Ok(draft) => row("decoder", format!("{:?}, {} labels (guessed)", draft.manifest.decoder, draft.manifest.labels.len())),
         Err(error) => row("decoder", error.to_string()),
     }
     text
