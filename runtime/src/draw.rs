@@ -36,9 +36,12 @@ pub fn annotate(picture: &mut RgbImage, found: &[Detection], manifest: &Manifest
     }
 }
 
+/// Least width of the lines of [`mark`]: they are told apart by dashes and colour, on small cut-outs too.
+const MARK_LINE: u32 = 3;
+
 /// Draws one box onto `picture` in a colour of the caller's choice, dashed or not, with `caption` at it where given.
 pub fn mark(picture: &mut RgbImage, bbox: [f32; 4], colour: Colour, dashed: bool, caption: Option<&str>) {
-    let mut canvas = Canvas::new(picture);
+    let mut canvas = Canvas::new(picture).with_lines_from(MARK_LINE);
     if dashed {
         canvas.dashed_outline(bbox, colour);
     } else {

@@ -5,7 +5,7 @@
 //! - [`frame`]: one picture, its geometry checked, its copies counted.
 //! - [`source`]: the trait behind which every camera, stream, recording and image stands.
 //! - [`open`]: the one door to every source, by a path or an address.
-//! - [`v4l2`]: cameras.
+//! - [`v4l2`]: cameras of this machine.
 //! - [`rtsp`]: network cameras.
 //! - [`clip`]: recorded video, paced or as fast as it decodes.
 //! - [`images`]: still images: a file, a folder, a glob.

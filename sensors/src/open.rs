@@ -13,7 +13,6 @@ use crate::frame::PixelFormat;
 use crate::images::{self, ImageOptions, ImageSource};
 use crate::pattern::{PatternOptions, PatternSource};
 use crate::source::{FrameSource, SourceError};
-use crate::v4l2::{V4l2Config, V4l2Source};
 
 /// How a source is opened. What does not concern the kind of source is refused, not ignored.
 #[derive(Clone, Debug, Default)]
@@ -160,8 +159,11 @@ fn stream(
     Err(unknown_scheme(scheme))
 }
 
-/// A camera of this machine with everything by default; format and controls need a configuration file.
+/// A camera of this machine with everything by default; format and controls need a configuration file. Its stamps are
+/// the kernel's, so the clock is the system's.
 fn camera(spec: &str, options: &OpenOptions) -> Result<Box<dyn FrameSource>, SourceError> {
+    use crate::v4l2::{V4l2Config, V4l2Source};
+
     let name = options.name.as_deref().unwrap_or(spec);
     Ok(Box::new(V4l2Source::open(name, V4l2Config::device(spec))?))
 }

@@ -166,7 +166,7 @@ fn check(options: &PatternOptions) -> Result<(), SourceError> {
         advice,
     };
     let (width, height) = options.size;
-    let side = |side: u32| (64..=MAX_SIDE).contains(&side) && side % 2 == 0;
+    let side = |side: u32| (64..=MAX_SIDE).contains(&side) && side.is_multiple_of(2);
     if !side(width) || !side(height) || u64::from(width) * u64::from(height) > crate::jpeg::MAX_PIXELS {
         let advice = format!("each side must be even and 64 to {MAX_SIDE}");
         return Err(refused(format!("a test pattern of {width}x{height} pixels"), advice));

@@ -33,7 +33,14 @@ fn eval(labels: &str, detections: &str, rest: &[&str]) -> Output {
     let (dataset, found) = (folder.path().join("labels.json"), folder.path().join("found.json"));
     std::fs::write(&dataset, labels).unwrap();
     std::fs::write(&found, detections).unwrap();
-    Command::new(stopline()).arg("eval").arg(dataset).arg("--detections").arg(found).args(rest).output().unwrap()
+    Command::new(stopline())
+        .arg("eval")
+        .arg(dataset)
+        .arg("--detections")
+        .arg(found)
+        .args(rest)
+        .output()
+        .unwrap()
 }
 
 #[track_caller]
@@ -48,7 +55,11 @@ fn refused(done: &Output, exit: i32, says: &[&str]) {
 
 #[test]
 fn annotations_that_are_no_json_are_refused_with_line_and_column() {
-    refused(&eval("{\"images\": [", "[]", &[]), INPUT, &["labels.json", "line 1 column", "COCO instances file"]);
+    refused(
+        &eval("{\"images\": [", "[]", &[]),
+        INPUT,
+        &["labels.json", "line 1 column", "COCO instances file"],
+    );
     refused(&eval("", "[]", &[]), INPUT, &["labels.json", "COCO instances file"]);
     refused(&eval("\u{0}\u{1}", "[]", &[]), INPUT, &["labels.json"]);
 }
@@ -57,7 +68,11 @@ fn annotations_that_are_no_json_are_refused_with_line_and_column() {
 fn a_malformed_annotation_is_named_with_its_place_and_what_was_found() {
     let mut labels = labels();
     labels["annotations"][1]["bbox"] = json!([1, 2, "x", 4]);
-    refused(&eval(&labels.to_string(), "[]", &[]), INPUT, &["labels.json", "element 1", "string \"x\"", "line 1"]);
+    refused(
+        &eval(&labels.to_string(), "[]", &[]),
+        INPUT,
+        &["labels.json", "element 1", "string \"x\"", "line 1"],
+    );
     labels["annotations"][1].as_object_mut().unwrap().remove("bbox");
     refused(&eval(&labels.to_string(), "[]", &[]), INPUT, &["element 1", "missing field `bbox`"]);
 }
@@ -73,12 +88,19 @@ fn deeply_nested_annotations_end_with_an_error_and_not_a_crash() {
 fn an_annotation_id_twice_is_refused() {
     let mut labels = labels();
     labels["annotations"][1]["id"] = json!(1);
-    refused(&eval(&labels.to_string(), "[]", &[]), INPUT, &["annotations: element 1", "id 1, which element 0 has"]);
+    refused(
+        &eval(&labels.to_string(), "[]", &[]),
+        INPUT,
+        &["annotations: element 1", "id 1, which element 0 has"],
+    );
 }
 
 #[test]
 fn a_dataset_that_is_not_there_is_told_with_its_name() {
-    let done = Command::new(stopline()).args(["eval", "/nowhere/labels.json", "--detections", "x.json"]).output().unwrap();
+    let done = Command::new(stopline())
+        .args(["eval", "/nowhere/labels.json", "--detections", "x.json"])
+        .output()
+        .unwrap();
     refused(&done, INPUT, &["/nowhere/labels.json", "No such file"]);
     let done = Command::new(stopline()).args(["eval", "/", "--detections", "x.json"]).output().unwrap();
     refused(&done, INPUT, &["is a directory"]);
@@ -99,7 +121,8 @@ fn labels_and_categories_without_any_in_common_are_told_with_both_lists() {
     let found = json!({"model": "m.onnx", "images": {"a.jpg": [{"label": "giraffe", "class": 0, "score": 0.5, "box": [1, 2, 3, 4]}]}});
     let says = ["no label of the model is a category", "\"giraffe\"", "\"person\"", "--map label=category"];
     refused(&eval(&labels().to_string(), &found.to_string(), &[]), INPUT, &says);
-    let done = eval(&labels().to_string(), &found.to_string(), &["--map", "giraffe=person", "--skip-missing"]);
+    let done =
+        eval(&labels().to_string(), &found.to_string(), &["--map", "giraffe=person", "--skip-missing"]);
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
@@ -107,7 +130,11 @@ fn labels_and_categories_without_any_in_common_are_told_with_both_lists() {
 fn detections_of_another_dataset_are_refused() {
     let mut found = results();
     found[0]["image_id"] = json!(77);
-    refused(&eval(&labels().to_string(), &found.to_string(), &[]), INPUT, &["found.json", "all in other pictures", "a.jpg"]);
+    refused(
+        &eval(&labels().to_string(), &found.to_string(), &[]),
+        INPUT,
+        &["found.json", "all in other pictures", "a.jpg"],
+    );
 }
 
 #[test]
@@ -142,7 +169,11 @@ fn a_result_that_cannot_be_written_is_told() {
     let labels = labels().to_string();
     refused(&eval(&labels, &results().to_string(), &["--html", taken.to_str().unwrap()]), OUTPUT, &["taken"]);
     let nowhere = folder.path().join("none/report.json");
-    refused(&eval(&labels, &results().to_string(), &["--json", nowhere.to_str().unwrap()]), OUTPUT, &["report.json"]);
+    refused(
+        &eval(&labels, &results().to_string(), &["--json", nowhere.to_str().unwrap()]),
+        OUTPUT,
+        &["report.json"],
+    );
     assert!(!Path::new(&nowhere).exists());
 }
 

@@ -35,7 +35,10 @@ fn every_figure_of_random_cases_equals_pycocotools() {
         measurable += usize::from(precision > 0.0);
     }
     println!("eval beside pycocotools: {compared} figures in {cases} cases, largest difference {largest:e}");
-    assert!(measurable > cases / 2, "only {measurable} of {cases} cases have a precision above 0: they show too little");
+    assert!(
+        measurable > cases / 2,
+        "only {measurable} of {cases} cases have a precision above 0: they show too little"
+    );
 }
 
 /// How many figures were compared, the largest difference, and the case's mAP.
@@ -51,17 +54,23 @@ fn compare(folder: &Path, number: usize) -> (usize, f64, f64) {
     let mut ours: Vec<f64> = summary.iter().map(|(_, value)| *value).collect();
     let whole = Part { max_found: 2, ..Part::default() };
     let categories = 0..dataset.categories.len();
-    ours.extend(categories.map(|category| curves.average_precision(Part { category: Some(category), ..whole })));
+    ours.extend(
+        categories.map(|category| curves.average_precision(Part { category: Some(category), ..whole })),
+    );
     ours.extend(curves.precision.iter().chain(&curves.scores).chain(&curves.recall));
 
     let bytes = std::fs::read(folder.join(format!("{number:03}.bin"))).unwrap();
-    let theirs: Vec<f64> = bytes.chunks_exact(8).map(|eight| f64::from_le_bytes(eight.try_into().unwrap())).collect();
+    let theirs: Vec<f64> =
+        bytes.chunks_exact(8).map(|eight| f64::from_le_bytes(eight.try_into().unwrap())).collect();
     assert_eq!(ours.len(), theirs.len(), "case {number} ({name}): number of figures");
     let mut largest = 0.0_f64;
     for (index, (our, their)) in ours.iter().zip(&theirs).enumerate() {
         let difference = (our - their).abs();
         // Written so that NaN fails.
-        assert!(difference <= TOLERANCE, "case {number} ({name}), figure {index}: ours {our}, pycocotools {their}");
+        assert!(
+            difference <= TOLERANCE,
+            "case {number} ({name}), figure {index}: ours {our}, pycocotools {their}"
+        );
         largest = largest.max(difference);
     }
     if number % PROGRAM_EVERY == 0 {
@@ -71,16 +80,29 @@ fn compare(folder: &Path, number: usize) -> (usize, f64, f64) {
 }
 
 fn compare_program(truth_file: &Path, found_file: &Path, theirs: &[f64]) {
-    let done = Command::new(stopline()).arg("eval").arg(truth_file).arg("--detections").arg(found_file).arg("--json").output().unwrap();
+    let done = Command::new(stopline())
+        .arg("eval")
+        .arg(truth_file)
+        .arg("--detections")
+        .arg(found_file)
+        .arg("--json")
+        .output()
+        .unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let report: Value = serde_json::from_slice(&done.stdout).unwrap();
     let summary = report["summary"].as_object().unwrap();
     assert_eq!(summary.len(), 12);
     for ((name, value), their) in summary.iter().zip(theirs) {
-        assert!((value.as_f64().unwrap() - their).abs() <= TOLERANCE, "{name}: ours {value}, pycocotools {their}");
+        assert!(
+            (value.as_f64().unwrap() - their).abs() <= TOLERANCE,
+            "{name}: ours {value}, pycocotools {their}"
+        );
     }
     for (category, their) in report["categories"].as_array().unwrap().iter().zip(&theirs[12..]) {
-        assert!((category["ap"].as_f64().unwrap() - their).abs() <= TOLERANCE, "{category}: pycocotools {their}");
+        assert!(
+            (category["ap"].as_f64().unwrap() - their).abs() <= TOLERANCE,
+            "{category}: pycocotools {their}"
+        );
     }
 }
 
@@ -147,7 +169,8 @@ fn write_case(folder: &Path, number: usize) {
     let first_id = if is("ids from 0") { 0 } else { 1 };
     for &image in &images {
         let crowded = is("more than 100 detections") && random.chance(0.4);
-        let labelled = if kind == "no ground truth" { 0 } else { random.below(if crowded { 130 } else { 12 }) };
+        let labelled =
+            if kind == "no ground truth" { 0 } else { random.below(if crowded { 130 } else { 12 }) };
         let mut boxes = Vec::new();
         for _ in 0..labelled {
             let category = categories[random.below(used)];
@@ -163,10 +186,16 @@ fn write_case(folder: &Path, number: usize) {
         // A picture and a category that nobody lists; pycocotools passes over them.
         truths.push(json!({"id": 90_001, "image_id": 424_242, "category_id": categories[0], "bbox": [1, 2, 30, 40], "area": 1200, "iscrowd": 0}));
         truths.push(json!({"id": 90_002, "image_id": images[0], "category_id": 424_242, "bbox": [1, 2, 30, 40], "area": 1200, "iscrowd": 0}));
-        found.push(json!({"image_id": images[0], "category_id": 424_242, "bbox": [1, 2, 30, 40], "score": 0.9}));
+        found.push(
+            json!({"image_id": images[0], "category_id": 424_242, "bbox": [1, 2, 30, 40], "score": 0.9}),
+        );
     }
-    let images: Vec<Value> = images.iter().map(|id| json!({"id": id, "file_name": format!("{id}.jpg"), "width": 640, "height": 480})).collect();
-    let categories: Vec<Value> = categories.iter().map(|id| json!({"id": id, "name": format!("category {id}")})).collect();
+    let images: Vec<Value> = images
+        .iter()
+        .map(|id| json!({"id": id, "file_name": format!("{id}.jpg"), "width": 640, "height": 480}))
+        .collect();
+    let categories: Vec<Value> =
+        categories.iter().map(|id| json!({"id": id, "name": format!("category {id}")})).collect();
     let truth_file = json!({"images": images, "annotations": truths, "categories": categories});
     std::fs::write(folder.join(format!("{number:03}.gt.json")), truth_file.to_string()).unwrap();
     std::fs::write(folder.join(format!("{number:03}.dt.json")), Value::Array(found).to_string()).unwrap();
@@ -191,10 +220,18 @@ fn a_box(random: &mut Random, kind: &str) -> [f64; 4] {
     }
 }
 
-fn truth(random: &mut Random, id: usize, image: i64, category: i64, bbox: [f64; 4], is: &dyn Fn(&str) -> bool) -> Value {
+fn truth(
+    random: &mut Random,
+    id: usize,
+    image: i64,
+    category: i64,
+    bbox: [f64; 4],
+    is: &dyn Fn(&str) -> bool,
+) -> Value {
     let crowd = is("crowds") && random.chance(0.25);
     // The area of an outline is smaller than its box's.
-    let area = if random.chance(0.5) { bbox[2] * bbox[3] } else { bbox[2] * bbox[3] * random.between(0.3, 1.0) };
+    let area =
+        if random.chance(0.5) { bbox[2] * bbox[3] } else { bbox[2] * bbox[3] * random.between(0.3, 1.0) };
     let mut truth = json!({"id": id, "image_id": image, "category_id": category, "bbox": bbox, "area": area, "iscrowd": i32::from(crowd)});
     if is("ignored") && random.chance(0.3) {
         truth["ignore"] = json!(1);
@@ -223,7 +260,8 @@ fn add_found(
                 .enumerate()
                 .map(|(i, value)| value + random.between(-shake, shake) * bbox[2 + i % 2])
                 .collect();
-            let category = if random.chance(0.1) { categories[random.below(categories.len())] } else { category };
+            let category =
+                if random.chance(0.1) { categories[random.below(categories.len())] } else { category };
             let score = score(random);
             let exact = random.chance(0.15);
             let near = if exact { bbox.to_vec() } else { near };

@@ -37,8 +37,17 @@ struct Oracle {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Expected {
-    Object { class: usize, label: String, score: f32, #[serde(rename = "box")] bbox: [f32; 4] },
-    Pose { crop: [i32; 4], keypoints: Vec<Point> },
+    Object {
+        class: usize,
+        label: String,
+        score: f32,
+        #[serde(rename = "box")]
+        bbox: [f32; 4],
+    },
+    Pose {
+        crop: [i32; 4],
+        keypoints: Vec<Point>,
+    },
 }
 
 #[derive(Deserialize)]
@@ -79,7 +88,8 @@ impl Tally {
 #[test]
 fn every_model_finds_what_the_oracle_found_with_both_engines() {
     let Some(data) = field_data() else { return };
-    let oracles: BTreeMap<&str, Oracle> = MODELS.into_iter().map(|model| (model, read_oracle(&data, model))).collect();
+    let oracles: BTreeMap<&str, Oracle> =
+        MODELS.into_iter().map(|model| (model, read_oracle(&data, model))).collect();
     let mut cases = load(&data, &oracles);
     for (path, frames) in media(&oracles) {
         each_frame(&data.join("media").join(&path), &frames, |at, frame| {
@@ -120,7 +130,8 @@ fn load(data: &Path, oracles: &BTreeMap<&str, Oracle>) -> Vec<Case> {
                 providers: Vec::new(),
             };
             let oracle = &oracles[model];
-            let detector = Detector::load_with(&options, |limits| {
+            let detector = Detector::load_with(&options, |manifest| {
+                let limits = &mut manifest.thresholds;
                 limits.score = oracle.score_threshold.unwrap_or(limits.score);
                 limits.nms_iou = oracle.iou_threshold.unwrap_or(limits.nms_iou);
             })
@@ -138,7 +149,8 @@ fn load(data: &Path, oracles: &BTreeMap<&str, Oracle>) -> Vec<Case> {
 fn media(oracles: &BTreeMap<&str, Oracle>) -> BTreeMap<String, BTreeSet<usize>> {
     let mut media = BTreeMap::<String, BTreeSet<usize>>::new();
     for key in oracles.values().flat_map(|oracle| oracle.images.keys()) {
-        let (path, frame) = key.split_once("#frame=").map_or((key.as_str(), None), |(path, at)| (path, Some(at)));
+        let (path, frame) =
+            key.split_once("#frame=").map_or((key.as_str(), None), |(path, at)| (path, Some(at)));
         media.entry(path.to_owned()).or_default().extend(frame.map(|at| at.parse::<usize>().unwrap()));
     }
     media
@@ -193,12 +205,15 @@ impl Case {
         let labels = &self.detector.manifest().labels;
         let mut taken = vec![false; found.len()];
         for one in expected {
-            let Expected::Object { class, label, score, bbox } = one else { panic!("{key}: a pose among objects") };
+            let Expected::Object { class, label, score, bbox } = one else {
+                panic!("{key}: a pose among objects")
+            };
             let fits = |own: &Detection| {
                 own.class == *class && labels[own.class] == *label && iou(own.bbox, *bbox) >= LEAST_IOU
             };
             let near = (0..found.len()).filter(|&at| !taken[at] && fits(&found[at]));
-            let best = near.min_by(|a, b| difference(&found[*a], *score).total_cmp(&difference(&found[*b], *score)));
+            let best =
+                near.min_by(|a, b| difference(&found[*a], *score).total_cmp(&difference(&found[*b], *score)));
             if let Some(at) = best {
                 taken[at] = true;
             }
@@ -211,10 +226,14 @@ impl Case {
                     self.tally.found += 1;
                     self.tally.worst = self.tally.worst.max(off);
                 }
-                other => self.tally.tell(format!("{key}: {label} {score} {bbox:?} missed, score off by {other:?}")),
+                other => {
+                    self.tally.tell(format!("{key}: {label} {score} {bbox:?} missed, score off by {other:?}"))
+                }
             }
         }
-        for (own, _) in found.iter().zip(&taken).filter(|(own, taken)| !**taken && own.score >= self.threshold + MARGIN) {
+        for (own, _) in
+            found.iter().zip(&taken).filter(|(own, taken)| !**taken && own.score >= self.threshold + MARGIN)
+        {
             self.tally.extra += 1;
             self.tally.tell(format!("{key}: extra {own:?}"));
         }
@@ -222,10 +241,14 @@ impl Case {
 
     /// A keypoint is found where it lies within two pixels of one cell of the heat map, with the oracle's score.
     fn pose(&mut self, key: &str, frame: &Frame, pose: &Expected) {
-        let Expected::Pose { crop: [x1, y1, x2, y2], keypoints } = pose else { panic!("{key}: an object among poses") };
+        let Expected::Pose { crop: [x1, y1, x2, y2], keypoints } = pose else {
+            panic!("{key}: an object among poses")
+        };
         let mut found = Vec::new();
         let region = [*x1, *y1, x2 - x1, y2 - y1];
-        self.detector.detect_region(frame, region, &mut found).unwrap_or_else(|error| panic!("{key}: {error}"));
+        self.detector
+            .detect_region(frame, region, &mut found)
+            .unwrap_or_else(|error| panic!("{key}: {error}"));
         let [own] = &found[..] else { panic!("{key}: {} poses for one crop", found.len()) };
         let names = &self.detector.manifest().keypoints;
         assert_eq!(own.keypoints.len(), keypoints.len());
@@ -243,7 +266,10 @@ impl Case {
                 self.tally.found += 1;
                 self.tally.worst = self.tally.worst.max(off);
             } else {
-                self.tally.tell(format!("{key}: {name} {} off by {far:.1} px (cell {cell:.1}), score by {off}", theirs.score));
+                self.tally.tell(format!(
+                    "{key}: {name} {} off by {far:.1} px (cell {cell:.1}), score by {off}",
+                    theirs.score
+                ));
             }
         }
     }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use rustix::thread::{CpuSet, sched_getaffinity};
 use serde_json::Value;
-use stopline_tests::{count, field_data, ort_library, python, stopline};
+use stopline_tests::{count, field_data, fixtures, ort_library, python, stopline};
 
 const CLIP: &str = "drive/udacity_solidWhiteRight.mp4";
 const WARM_UP: usize = 20;
@@ -27,7 +27,10 @@ fn stopline_and_the_peer_find_the_same() {
             compared += theirs.len();
         }
     }
-    println!("stopline and the peer: the same {compared} detections in {} frames, by tract and ort", LOOKED_AT.len());
+    println!(
+        "stopline and the peer: the same {compared} detections in {} frames, by tract and ort",
+        LOOKED_AT.len()
+    );
     assert!(compared >= 12, "only {compared} detections: the frames show too little");
 }
 
@@ -66,7 +69,7 @@ impl Bench {
             library: ort_library()?,
             model: data.join("models/yolox_nano_416.onnx"),
             clip: data.join("media").join(CLIP),
-            manifest: folder().join("yolox_nano.toml"),
+            manifest: fixtures().join("manifests/yolox_nano_416.toml"),
             core: std::env::var("STOPLINE_CORE").unwrap_or_else(|_| last.to_string()),
         })
     }
@@ -75,7 +78,14 @@ impl Bench {
     fn peer(&self, frames: usize, look: bool) -> Value {
         let mut command = Command::new(&self.python);
         command.arg(folder().join("peer.py")).args([&self.model, &self.manifest, &self.clip]);
-        command.args(["--core", &self.core, "--frames", &frames.to_string(), "--warm-up", &WARM_UP.to_string()]);
+        command.args([
+            "--core",
+            &self.core,
+            "--frames",
+            &frames.to_string(),
+            "--warm-up",
+            &WARM_UP.to_string(),
+        ]);
         if look {
             command.args(["--detections", &LOOKED_AT.map(|number| number.to_string()).join(",")]);
         }

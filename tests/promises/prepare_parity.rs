@@ -49,7 +49,8 @@ fn photographs_are_prepared_as_opencv_does() {
     let (Some(python), Some(data)) = (python(), field_data()) else { return };
     let folder = tempfile::tempdir().unwrap();
     let mut cases = Vec::new();
-    let pictures = ["stop-sign/coco_000000000724.jpg", "pedestrian/peds_0.jpg", "drive/bdd_0ace96c3-48481887.jpg"];
+    let pictures =
+        ["stop-sign/coco_000000000724.jpg", "pedestrian/peds_0.jpg", "drive/bdd_0ace96c3-48481887.jpg"];
     for (at, picture) in pictures.iter().enumerate() {
         let picture = image::open(data.join("media").join(picture)).unwrap().to_rgb8();
         for number in 0..count("prepare beside OpenCV, cases of a photograph", 300, 35) {
@@ -89,10 +90,17 @@ fn judge(python: &Path, folder: &Path, cases: Vec<Value>) {
         }
         #[allow(clippy::cast_precision_loss)]
         let share = 100.0 * off as f64 / values.max(1) as f64;
-        println!("{format:?}: {seen} cases, {values} values, largest difference {largest}/255, {share:.2} % off at all");
+        println!(
+            "{format:?}: {seen} cases, {values} values, largest difference {largest}/255, {share:.2} % off at all"
+        );
         assert!(seen > 0, "{format:?}: no case, so nothing is shown");
     }
-    assert!(failures.is_empty(), "{} of {total} cases differ too much:\n{}", failures.len(), failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{} of {total} cases differ too much:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
 }
 
 struct Case {
@@ -111,37 +119,37 @@ enum Pixels<'a> {
 
 impl Case {
     fn random(random: &mut Random) -> Self {
-        let (format, name, _) = FORMATS[random.below(7) as usize];
+        let (format, name, _) = random.pick(&FORMATS);
         let usual = random.below(10) == 0;
         let side = |random: &mut Random| match random.below(4) {
             0 => 1 + random.below(12),
             1 => 300 + random.below(500),
             _ => 1 + random.below(260),
         };
-        let size = if usual { USUAL[random.below(6) as usize] } else { (side(random), side(random)) };
+        let size = if usual { random.pick(&USUAL) } else { (side(random), side(random)) };
         let (width, height) = match random.below(5) {
             0 => (416, 416),
             1 => (416, 256),
             2 => (1 + random.below(20), 1 + random.below(20)),
             _ => (1 + random.below(300), 1 + random.below(300)),
         };
-        let mode = ["letterbox", "letterbox", "stretch", "centre_crop"][random.below(4) as usize];
-        let colour = ["rgb", "bgr", "bgr", "grey"][random.below(4) as usize];
+        let mode = random.pick(&["letterbox", "letterbox", "stretch", "centre_crop"]);
+        let colour = random.pick(&["rgb", "bgr", "bgr", "grey"]);
         let whole = random.below(2) == 0;
         let channels = |random: &mut Random, least: f64, span: f64| {
             [0; 3].map(|_| least + span * f64::from(random.below(1000)) / 1000.0)
         };
         let pad = if random.below(2) == 0 { json!(random.below(256)) } else { json!([3, 114, 250]) };
+        let layout = random.pick(&["nchw", "nhwc"]);
+        let dtype = random.pick(&["f32", "f32", "f32", "f16", "u8", "i32"]);
+        let anchor = random.pick(&["centre", "top_left"]);
+        let filter = random.pick(&["bilinear", "bilinear", "bilinear", "nearest"]);
+        let rounding = random.pick(&["floor", "nearest"]);
+        let enlarge = random.below(4) > 0;
         let mut input = json!({
-            "width": width, "height": height, "colour": colour,
-            "layout": ["nchw", "nhwc"][random.below(2) as usize],
-            "dtype": ["f32", "f32", "f32", "f16", "u8", "i32"][random.below(6) as usize],
+            "width": width, "height": height, "colour": colour, "layout": layout, "dtype": dtype,
             "resize": {
-                "mode": mode, "pad": pad,
-                "anchor": ["centre", "top_left"][random.below(2) as usize],
-                "filter": ["bilinear", "bilinear", "bilinear", "nearest"][random.below(4) as usize],
-                "rounding": ["floor", "nearest"][random.below(2) as usize],
-                "enlarge": random.below(4) > 0,
+                "mode": mode, "pad": pad, "anchor": anchor, "filter": filter, "rounding": rounding, "enlarge": enlarge,
             },
         });
         // Types of whole numbers hold pixels as they are.
@@ -152,7 +160,9 @@ impl Case {
         }
         let region = (random.below(4) == 0).then(|| {
             input["crop"] = json!({ "grow": 1.25, "outside": [0, 128, 255] });
-            let at = |random: &mut Random, side: u32| random.below(2 * side).cast_signed() - side.cast_signed() / 2;
+            let at = |random: &mut Random, side: u32| {
+                random.below(2 * side).cast_signed() - side.cast_signed() / 2
+            };
             let (x, y) = (at(random, size.0), at(random, size.1));
             [x, y, 1 + random.below(size.0 * 2).cast_signed(), 1 + random.below(size.1 * 2).cast_signed()]
         });
@@ -237,8 +247,9 @@ fn photograph(picture: &image::RgbImage, format: PixelFormat, (width, height): (
         let [r, g, b] = picture.get_pixel(x.min(width - 1), y.min(height - 1)).0.map(f32::from);
         let luma = 16.0 + 0.257 * r + 0.504 * g + 0.098 * b;
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let bytes = [luma, 128.0 - 0.148 * r - 0.291 * g + 0.439 * b, 128.0 + 0.439 * r - 0.368 * g - 0.071 * b]
-            .map(|value| value.round() as u8);
+        let bytes =
+            [luma, 128.0 - 0.148 * r - 0.291 * g + 0.439 * b, 128.0 + 0.439 * r - 0.368 * g - 0.071 * b]
+                .map(|value| value.round() as u8);
         bytes
     };
     let (halves, rows) = (width.div_ceil(2), height.div_ceil(2));
@@ -273,6 +284,10 @@ impl Random {
 
     fn below(&mut self, limit: u32) -> u32 {
         u32::try_from((self.next() >> 33) % u64::from(limit)).unwrap()
+    }
+
+    fn pick<T: Copy>(&mut self, among: &[T]) -> T {
+        among[self.below(u32::try_from(among.len()).unwrap()) as usize]
     }
 
     fn byte(&mut self) -> u8 {

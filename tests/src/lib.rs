@@ -5,6 +5,7 @@
 
 #[cfg(feature = "h264")]
 pub mod media;
+pub mod onnx;
 pub mod source_suite;
 
 use std::io::Write;

@@ -4,7 +4,7 @@
 //! test sees which frame it got and which side is up.
 
 use openh264::OpenH264API;
-use openh264::encoder::{Encoder, EncoderConfig, FrameRate, IntraFramePeriod};
+use openh264::encoder::{Encoder, EncoderConfig, FrameRate, IntraFramePeriod, RateControlMode};
 use openh264::formats::YUVBuffer;
 
 /// Luma of the left half of frame `number`.
@@ -24,7 +24,7 @@ fn planes(number: usize, (width, height): (usize, usize)) -> Vec<u8> {
 pub fn h264(frames: usize, size: (usize, usize)) -> Vec<Vec<u8>> {
     let config = EncoderConfig::new()
         .max_frame_rate(FrameRate::from_hz(30.0))
-        .skip_frames(false)
+        .rate_control_mode(RateControlMode::Off)
         .scene_change_detect(false)
         .intra_frame_period(IntraFramePeriod::from_num_frames(10));
     let mut encoder =

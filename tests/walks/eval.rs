@@ -41,9 +41,11 @@ impl Field {
                 if !categories.iter().any(|known| known["id"] == id) {
                     categories.push(json!({"id": id, "name": one["label"]}));
                 }
-                let corners: Vec<f64> = one["box"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
+                let corners: Vec<f64> =
+                    one["box"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
                 let (width, height) = (corners[2] - corners[0], corners[3] - corners[1]);
-                annotations.push(json!({"id": annotations.len() + 1, "image_id": images.len(), "category_id": id,
+                annotations
+                    .push(json!({"id": annotations.len() + 1, "image_id": images.len(), "category_id": id,
                     "bbox": [corners[0], corners[1], width, height], "area": width * height, "iscrowd": 0}));
             }
         }
@@ -83,7 +85,18 @@ fn a_model_measured_against_its_own_boxes_comes_out_near_one() {
     let table = ok(&eval(
         &labels,
         &field.media(),
-        &["--model", &model, "--manifest", &manifest, "--json", &json, "--html", &page, "--results", &results],
+        &[
+            "--model",
+            &model,
+            "--manifest",
+            &manifest,
+            "--json",
+            &json,
+            "--html",
+            &page,
+            "--results",
+            &results,
+        ],
     ));
     println!("{table}");
     assert!(table.contains("mAP 50–95") && table.contains("person"), "{table}");
@@ -116,7 +129,16 @@ fn planted_mistakes_are_counted_by_kind_and_shown() {
     write(&at("labels.json"), &labels);
     write(&at("found.json"), found);
     let (found, json, page) = (at("found.json"), at("report.json"), at("page"));
-    let rest = ["--detections", found.to_str().unwrap(), "--at", "0.3", "--json", json.to_str().unwrap(), "--html", page.to_str().unwrap()];
+    let rest = [
+        "--detections",
+        found.to_str().unwrap(),
+        "--at",
+        "0.3",
+        "--json",
+        json.to_str().unwrap(),
+        "--html",
+        page.to_str().unwrap(),
+    ];
     ok(&eval(&at("labels.json"), &field.media(), &rest));
 
     let report = read(&at("report.json"));
@@ -162,10 +184,15 @@ fn plant(labels: &mut Value) {
 /// Looks through a page: nothing from the network, curves in it, and the pictures it links to are there and readable.
 fn check_page(folder: &Path, report: &Value) -> String {
     let page = std::fs::read_to_string(folder.join("index.html")).unwrap();
-    assert!(!page.contains("http://") && !page.contains("https://"), "the page asks for something from the network");
+    assert!(
+        !page.contains("http://") && !page.contains("https://"),
+        "the page asks for something from the network"
+    );
     assert!(page.contains("<svg") && page.contains("mAP 50–95"));
-    let links: Vec<&str> = page.split("href=\"pictures/").skip(1).filter_map(|rest| rest.split('"').next()).collect();
-    let mistakes = report["mistakes"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum::<u64>();
+    let links: Vec<&str> =
+        page.split("href=\"pictures/").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let mistakes =
+        report["mistakes"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum::<u64>();
     assert_eq!(links.is_empty(), mistakes == 0, "{mistakes} mistakes, {} pictures of them", links.len());
     for link in links {
         image::open(folder.join("pictures").join(link)).unwrap();

@@ -1,5 +1,6 @@
 //! See tests/README.md.
 
+mod backends;
 mod decoders;
 #[cfg(feature = "h264")]
 mod detect;

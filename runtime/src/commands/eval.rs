@@ -25,8 +25,10 @@ const USUAL_THRESHOLD: f64 = 0.5;
 
 /// Arguments of `stopline eval`.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Exit code 3 also when pictures could not be measured (missing, unreadable, of another size than the \
-                        dataset says): the figures then hold for the others; --skip-missing makes that 0.")]
+#[command(
+    after_help = "Exit code 3 also when pictures could not be measured (missing, unreadable, of another size than the \
+                        dataset says): the figures then hold for the others; --skip-missing makes that 0."
+)]
 pub struct Args {
     /// COCO annotations (an instances file: images, annotations, categories).
     dataset: PathBuf,
@@ -108,19 +110,34 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let mut seen = match (&args.detections, args.model_args()) {
         (Some(file), _) => read_detections(args, file, &whole)?,
         (None, Some(model)) => look::with_model(args, &model, &whole)?,
-        (None, None) => return Err(Failure::new(Exit::Usage, anyhow!("give --model ONNX, or --detections JSON"))),
+        (None, None) => {
+            return Err(Failure::new(Exit::Usage, anyhow!("give --model ONNX, or --detections JSON")));
+        }
     };
     for note in oddities(&whole.oddities) {
         seen.notes.push(note);
     }
     if !seen.images.contains(&true) {
-        return Err(Failure::new(Exit::Input, anyhow!("none of {} pictures could be measured{}", whole.images.len(), first_problem(&seen.pictures))));
+        return Err(Failure::new(
+            Exit::Input,
+            anyhow!(
+                "none of {} pictures could be measured{}",
+                whole.images.len(),
+                first_problem(&seen.pictures)
+            ),
+        ));
     }
     let (dataset, found) = whole.reduced(&seen.images, &seen.categories, &seen.found);
     let verdicts = Verdicts::judge(&dataset, &found);
     let (thresholds, from) = thresholds(args, &seen, &verdicts, &dataset, &found);
     let mistakes = Mistakes::find(&dataset, &found, &verdicts, &thresholds);
-    let measured = Measured { dataset: &dataset, found: &found, verdicts: &verdicts, thresholds: &thresholds, mistakes: &mistakes };
+    let measured = Measured {
+        dataset: &dataset,
+        found: &found,
+        verdicts: &verdicts,
+        thresholds: &thresholds,
+        mistakes: &mistakes,
+    };
     let subject = Subject { thresholds_from: from, ..seen.subject };
     let report = Report::new(&measured, subject, seen.pictures, seen.notes);
     write_out(args, &measured, &report)?;
@@ -153,10 +170,16 @@ fn read_detections(args: &Args, file: &Path, dataset: &Dataset) -> Result<Seen, 
     let results = Results::read(file, dataset, &args.map).or_exit(Exit::Input)?;
     let mut notes = results.labels.map_or_else(Vec::new, |labels| labels.told);
     if results.unknown_images > 0 {
-        notes.push(format!("{} detections in pictures the dataset does not list were passed over", results.unknown_images));
+        notes.push(format!(
+            "{} detections in pictures the dataset does not list were passed over",
+            results.unknown_images
+        ));
     }
     if results.unknown_categories > 0 {
-        notes.push(format!("{} detections of categories the dataset does not have were passed over", results.unknown_categories));
+        notes.push(format!(
+            "{} detections of categories the dataset does not have were passed over",
+            results.unknown_categories
+        ));
     }
     let mut pictures = PictureCounts::default();
     for (image, _) in dataset.images.iter().zip(&results.looked_at).filter(|(_, looked_at)| !**looked_at) {
@@ -169,18 +192,29 @@ fn read_detections(args: &Args, file: &Path, dataset: &Dataset) -> Result<Seen, 
         categories: vec![true; dataset.categories.len()],
         thresholds: None,
         pictures,
-        subject: Subject { model: results.model, detections_file: Some(file.display().to_string()), ..Subject::default() },
+        subject: Subject {
+            model: results.model,
+            detections_file: Some(file.display().to_string()),
+            ..Subject::default()
+        },
         notes,
     })
 }
 
 /// The threshold of each category of the reduced dataset, and where it comes from.
-fn thresholds(args: &Args, seen: &Seen, verdicts: &Verdicts, dataset: &Dataset, found: &[Found]) -> (Vec<f64>, &'static str) {
+fn thresholds(
+    args: &Args,
+    seen: &Seen,
+    verdicts: &Verdicts,
+    dataset: &Dataset,
+    found: &[Found],
+) -> (Vec<f64>, &'static str) {
     if let Some(score) = args.at {
         return (vec![f64::from(score); dataset.categories.len()], "--at");
     }
     if let Some(all) = &seen.thresholds {
-        let kept = all.iter().zip(&seen.categories).filter(|(_, kept)| **kept).map(|(threshold, _)| *threshold);
+        let kept =
+            all.iter().zip(&seen.categories).filter(|(_, kept)| **kept).map(|(threshold, _)| *threshold);
         return (kept.collect(), "manifest");
     }
     let best = verdicts.best_f1(dataset, found);
@@ -205,7 +239,11 @@ fn write_out(args: &Args, measured: &Measured, report: &Report) -> Result<(), Fa
         file.commit().or_exit(Exit::Output)?;
     }
     let mut out = std::io::stdout().lock();
-    let done = if to_stdout { write_json(&mut out, report) } else { out.write_all(table::render(report).as_bytes()) };
+    let done = if to_stdout {
+        write_json(&mut out, report)
+    } else {
+        out.write_all(table::render(report).as_bytes())
+    };
     done.and_then(|()| out.flush()).context("stdout").or_exit(Exit::Output)?;
     for note in &report.notes {
         eprintln!("note: {}", table::plain(note));
@@ -233,13 +271,19 @@ fn write_page(args: &Args, folder: &Path, measured: &Measured, report: &Report) 
 }
 
 fn first_problem(pictures: &PictureCounts) -> String {
-    pictures.problems.first().map_or_else(String::new, |problem| format!(", the first: {}", table::plain(problem)))
+    pictures
+        .problems
+        .first()
+        .map_or_else(String::new, |problem| format!(", the first: {}", table::plain(problem)))
 }
 
 fn oddities(oddities: &Oddities) -> Vec<String> {
     let told = [
         (oddities.unknown_images, "annotations of pictures that `images` does not list were passed over"),
-        (oddities.unknown_categories, "annotations of categories that `categories` does not list were passed over"),
+        (
+            oddities.unknown_categories,
+            "annotations of categories that `categories` does not list were passed over",
+        ),
         (oddities.without_area, "annotations have no `area`: width × height of the box was taken"),
         (oddities.empty_boxes, "labelled boxes have no width or height: nothing can match them"),
         (

@@ -6,6 +6,9 @@ use super::outputs::{Part, Setup};
 use crate::prepare::geometry::Geometry;
 use stopline_depot::manifest::{BoxFormat, Decode, ResizeMode, ValueRange};
 
+/// No box that spans 0 to 1 has a value beyond this, however far it reaches over the edges.
+const MOST_UNIT: f32 = 16.0;
+
 /// How four values make a box.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Boxes {
@@ -31,18 +34,23 @@ impl Boxes {
         Err(part.misfit("a stretched picture, for boxes in source pixels".into(), found, advice.into()))
     }
 
-    /// Corners in pixels of the input or of the source.
-    pub fn place(&self, values: [f32; 4], geometry: &Geometry) -> Place {
+    /// Corners in pixels of the input or of the source; refuses pixels where 0 to 1 is expected.
+    pub fn place(&self, part: &Part, values: [f32; 4], geometry: &Geometry) -> Result<Place, DecodeError> {
         let corners = corners(self.format, values);
-        match self.range {
+        Ok(match self.range {
             ValueRange::Input => Place::Input(corners),
             ValueRange::Source => Place::Source(corners),
             ValueRange::Unit => {
+                if let Some(value) = values.iter().find(|value| value.abs() > MOST_UNIT) {
+                    let advice =
+                        "set decode.box_range to \"input\", or to \"source\" where the graph knows its size";
+                    return Err(part.misfit("boxes from 0 to 1".into(), value, advice.into()));
+                }
                 let [w, h] = sides(geometry);
                 let [x1, y1, x2, y2] = corners;
                 Place::Input([x1 * w, y1 * h, x2 * w, y2 * h])
             }
-        }
+        })
     }
 }
 

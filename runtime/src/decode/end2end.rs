@@ -105,7 +105,7 @@ pub(super) fn collect(
         };
         if candidates.counts(class, score) {
             let origin = Origin { tensor: &part.name, at: matrix.index(row, columns.score), row };
-            let place = reading.boxes.place(matrix.four(row, columns.bbox), geometry);
+            let place = reading.boxes.place(part, matrix.four(row, columns.bbox), geometry)?;
             candidates.push(origin, class, score, place, geometry)?;
         }
     }

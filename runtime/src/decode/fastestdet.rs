@@ -50,12 +50,13 @@ impl Decoder for Fastestdet {
         }
         self.candidates.clear();
         self.best.scan(&matrix, 5..columns);
-        for (row, (class, value)) in self.best.rows().enumerate() {
+        for (row, &value) in self.best.values().iter().enumerate() {
             let [objectness, value] = [matrix.at(row, 0), value].map(|v| single(self.head, v).max(0.0));
-            if objectness == 0.0 || value == 0.0 {
+            let score = objectness.powf(0.6) * value.powf(0.4);
+            if score < self.candidates.floor() {
                 continue;
             }
-            let score = objectness.powf(0.6) * value.powf(0.4);
+            let class = self.best.class(&matrix, row);
             if self.candidates.counts(class, score) {
                 let place = place(matrix.four(row, 1), [row % width, row / width], [width, height], geometry);
                 let origin = Origin { tensor: &self.part.name, at: row, row };

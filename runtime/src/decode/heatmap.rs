@@ -5,7 +5,7 @@ use super::boxes::sides;
 use super::candidates::keypoint;
 use super::outputs::{Dims, Matrix, Order, Part, Setup};
 use super::posed::Limit;
-use super::scores::{largest, single};
+use super::scores::{peak, single};
 use super::{DecodeError, Decoder};
 use crate::detection::Detection;
 use crate::infer::Output;
@@ -44,7 +44,7 @@ impl Heatmap {
         match matrix.order {
             Order::Columns => {
                 let maps = matrix.data.chunks_exact(matrix.rows.max(1));
-                self.places.extend(maps.take(self.keypoints).map(largest));
+                self.places.extend(maps.take(self.keypoints).map(peak));
             }
             Order::Rows => {
                 self.places.resize(self.keypoints, (0, f32::NEG_INFINITY));

@@ -23,11 +23,15 @@ use stopline_depot::manifest::{Decode, Head, Nms};
 const STRIDES: [u32; 4] = [8, 16, 32, 64];
 
 pub(super) fn decoder(setup: &Setup<'_>) -> Result<Box<dyn Decoder>, DecodeError> {
-    if let Some(tables) = pairs(setup).or_else(|| joined(setup)) {
+    setup.named("output")?;
+    if let Some(tables) = pairs(setup) {
         return Ok(Box::new(Nanodet::new(setup, tables)?));
     }
     if ssd::is_paddle(setup) {
         return Ok(Box::new(ssd::paddle(setup)?));
+    }
+    if let Some(tables) = joined(setup) {
+        return Ok(Box::new(Nanodet::new(setup, tables)?));
     }
     if ssd::has_boxes(setup) {
         return Ok(Box::new(ssd::raw(setup)?));
@@ -135,8 +139,11 @@ impl Nanodet {
         let [scores, sides] = [&self.tables.scores[tables[0]], &self.tables.sides[tables[1]]];
         for cell in 0..view.level.cells() {
             let at = view.start + cell;
-            let (class, value) = self.best.row(at);
-            let score = single(self.head, value);
+            let score = single(self.head, self.best.values()[at]);
+            if score < self.candidates.floor() {
+                continue;
+            }
+            let class = self.best.class(&view.scores, at);
             if !self.candidates.counts(class, score) {
                 continue;
             }
@@ -283,17 +290,18 @@ fn pairs_in(setup: &Setup<'_>, flipped: bool) -> Option<Tables> {
         let width = dims.table(order)?[1]?;
         Some(Table { part, order, width, first: 0 })
     };
-    let fits =
-        |table: &Table| table.width == classes || (table.width % 4 == 0 && table.width / 4 >= LEAST_BINS);
+    let fits = |table: &Table| {
+        table.width == classes || (table.width.is_multiple_of(4) && table.width / 4 >= LEAST_BINS)
+    };
     let tables: Vec<Table> = (0..setup.outputs.len()).filter_map(table).filter(fits).collect();
     let widths: BTreeSet<usize> = tables.iter().map(|table| table.width).collect();
-    let (scores, sides) = if widths.len() == 1 {
+    let (scores, sides) = if widths.len() == 1 && widths.contains(&classes) {
         by_name(tables)
     } else {
         tables.into_iter().partition(|table| table.width == classes)
     };
     let width = sides.first()?.width;
-    let even = width % 4 == 0 && sides.iter().all(|table| table.width == width);
+    let even = width.is_multiple_of(4) && sides.iter().all(|table| table.width == width);
     (even && scores.len() == sides.len()).then_some(Tables { scores, sides, bins: width / 4 })
 }
 
@@ -314,14 +322,17 @@ fn by_name(tables: Vec<Table>) -> (Vec<Table>, Vec<Table>) {
 /// One output with the scores first.
 fn joined(setup: &Setup<'_>) -> Option<Tables> {
     let classes = setup.classes();
-    let bins = |width: usize| width.checked_sub(classes).filter(|rest| rest % 4 == 0).map(|rest| rest / 4);
+    let bins =
+        |width: usize| width.checked_sub(classes).filter(|rest| rest.is_multiple_of(4)).map(|rest| rest / 4);
     let wide = |width: usize| bins(width).is_some_and(|bins| bins >= LEAST_BINS);
     let order = |index: usize| {
         let dims = setup.dims(&setup.part(index));
         let order = dims.order(Order::Rows, wide)?;
         Some((index, order, dims.table(order)?[1].filter(|&width| wide(width))?))
     };
-    let mut fitting = (0..setup.outputs.len()).filter_map(order);
+    let named = setup.named("output").ok().flatten().map(|part| part.index);
+    let mut fitting =
+        (0..setup.outputs.len()).filter(|&at| named.is_none_or(|named| named == at)).filter_map(order);
     let (Some((index, order, width)), None) = (fitting.next(), fitting.next()) else { return None };
     let table = |first| Table { part: setup.part(index), order, width, first };
     Some(Tables { scores: vec![table(0)], sides: vec![table(classes)], bins: bins(width)? })

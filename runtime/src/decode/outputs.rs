@@ -57,7 +57,7 @@ impl Setup<'_> {
     }
 
     /// The output for a part: the one the manifest names, else the only one that `fits`; of several that fit, the only
-    /// one whose name has one of the hints in it.
+    /// one whose name has the first hint in it, else the second, and so on.
     pub fn search(
         &self,
         search: &Search<'_>,
@@ -69,11 +69,14 @@ impl Setup<'_> {
         }
         let free = |at: &usize| !search.except.contains(at) && fits(&self.outputs[*at]);
         let fitting: Vec<usize> = (0..self.outputs.len()).filter(free).collect();
-        let hinted: Vec<usize> =
-            fitting.iter().copied().filter(|&at| search.hints(&self.outputs[at].name)).collect();
-        match (fitting.as_slice(), hinted.as_slice()) {
-            (&[at], _) | (_, &[at]) => Ok(self.part(at)),
-            _ => Err(self.unclear(search.part, expected, !fitting.is_empty())),
+        let sounding = |hint: &&str| {
+            let mut sounding = fitting.iter().filter(|&&at| sounds(&self.outputs[at].name, &[*hint]));
+            sounding.next().copied().filter(|_| sounding.next().is_none())
+        };
+        let alone = fitting.first().copied().filter(|_| fitting.len() == 1);
+        match alone.or_else(|| search.hints.iter().find_map(sounding)) {
+            Some(at) => Ok(self.part(at)),
+            None => Err(self.unclear(search.part, expected, !fitting.is_empty())),
         }
     }
 
@@ -123,12 +126,16 @@ pub(super) struct Search<'a> {
 
 impl Search<'_> {
     /// Whether `name` sounds like this part.
-    pub fn hints(&self, name: &str) -> bool {
-        let name = name.to_ascii_lowercase();
-        self.hints.iter().any(|hint| name.contains(hint))
-            && !name.contains("raw_")
-            && !name.contains("multiclass")
+    pub fn sounds(&self, name: &str) -> bool {
+        sounds(name, self.hints)
     }
+}
+
+/// Whether one of `hints` is in `name`. TensorFlow's `raw_detection_boxes` and the like, which stand beside the results,
+/// never count.
+fn sounds(name: &str, hints: &[&str]) -> bool {
+    let name = name.to_ascii_lowercase();
+    hints.iter().any(|hint| name.contains(hint)) && !name.contains("raw_") && !name.contains("multiclass")
 }
 
 impl Part {

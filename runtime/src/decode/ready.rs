@@ -41,8 +41,8 @@ pub(super) fn has_class_numbers(setup: &Setup<'_>) -> bool {
 
 fn is_class_numbers(spec: &TensorSpec) -> bool {
     is_vector(&Dims::of_spec(spec))
-        && !COUNT.hints(&spec.name)
-        && (CLASSES.hints(&spec.name) || is_whole(spec))
+        && !COUNT.sounds(&spec.name)
+        && (CLASSES.sounds(&spec.name) || is_whole(spec))
 }
 
 fn is_whole(spec: &TensorSpec) -> bool {
@@ -59,14 +59,15 @@ impl Ready {
         let vector = |spec: &TensorSpec| is_vector(&Dims::of_spec(spec));
         let classes_part = setup.search(&CLASSES, "[1, n] (class numbers)", is_class_numbers)?;
         let taken = [classes_part.index];
-        let count = |spec: &TensorSpec| Dims::of_spec(spec).axes().len() <= 2 && COUNT.hints(&spec.name);
-        let count_part = setup.search(&Search { except: &taken, ..COUNT }, "[1]", count).ok();
+        let count_part = count_part(setup, &taken, |spec| {
+            Dims::of_spec(spec).axes().len() <= 2 && COUNT.sounds(&spec.name)
+        })?;
         let taken = [classes_part.index, count_part.as_ref().map_or(classes_part.index, |part| part.index)];
         let scores = Search { except: &taken, ..SCORES };
         let scores_part =
             match setup.search(&scores, "[1, n] (scores)", |spec| vector(spec) && !is_whole(spec)) {
                 Ok(part) => Some(part),
-                Err(_) if setup.outputs.iter().any(|spec| columns(&Dims::of_spec(spec)) == Some(5)) => None,
+                Err(_) if !decode.outputs.contains_key("scores") && Table::fits(setup, 5) => None,
                 Err(error) => return Err(error),
             };
         let wide = if scores_part.is_some() { 4 } else { 5 };
@@ -108,7 +109,7 @@ impl Ready {
             let class =
                 class_number(&self.classes_part, classes.data[row], self.reading.first_class, labels)?;
             let Some(class) = class.filter(|&class| self.candidates.counts(class, score)) else { continue };
-            let place = self.reading.boxes.place(boxes.four(row, 0), geometry);
+            let place = self.reading.boxes.place(&self.boxes_part, boxes.four(row, 0), geometry)?;
             let origin = Origin { tensor: &scores.name, at, row };
             self.candidates.push(origin, class, score, place, geometry)?;
         }
@@ -154,6 +155,19 @@ impl Decoder for Ready {
     }
 }
 
+/// The output with the number of detections, which not every graph has.
+fn count_part(
+    setup: &Setup<'_>,
+    taken: &[usize],
+    fits: impl Fn(&TensorSpec) -> bool,
+) -> Result<Option<Part>, DecodeError> {
+    let search = Search { except: taken, ..COUNT };
+    match setup.search(&search, "[1]", fits) {
+        Err(error) if setup.manifest.decode.outputs.contains_key(search.part) => Err(error),
+        found => Ok(found.ok()),
+    }
+}
+
 /// How many of `rows` rows count: what lies beyond is padding.
 fn counted(part: Option<&Part>, outputs: &[Output], rows: usize) -> Result<usize, DecodeError> {
     let Some(part) = part else { return Ok(rows) };
@@ -184,8 +198,7 @@ impl Table {
         let expected = format!("[n, {width}]");
         let part = setup.only("output", &expected, |spec| columns(&Dims::of_spec(spec)) == Some(width))?;
         let taken = [part.index];
-        let count = |spec: &TensorSpec| Dims::of_spec(spec).axes().len() <= 2;
-        let count_part = setup.search(&Search { except: &taken, ..COUNT }, "[1]", count).ok();
+        let count_part = count_part(setup, &taken, |spec| Dims::of_spec(spec).axes().len() <= 2)?;
         let reading = Reading::new(decode, usual.format, usual.range, usual.first_class);
         reading.boxes.check(setup, &part)?;
         Ok(Self {
@@ -201,6 +214,13 @@ impl Table {
     /// Whether an output has rows of `width` values.
     pub fn fits(setup: &Setup<'_>, width: usize) -> bool {
         setup.outputs.iter().any(|spec| columns(&Dims::of_spec(spec)) == Some(width))
+    }
+
+    /// Whether the manifest names an output with rows of a number of values that only the data tells.
+    pub fn named(setup: &Setup<'_>) -> bool {
+        let named = setup.manifest.decode.outputs.get("output");
+        let fits = |spec: &TensorSpec| Some(&spec.name) == named && columns(&Dims::of_spec(spec)).is_none();
+        setup.outputs.iter().any(fits)
     }
 }
 

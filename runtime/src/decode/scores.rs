@@ -18,63 +18,65 @@ pub(super) fn single(head: Head, value: f32) -> f32 {
     }
 }
 
-/// Place and value of the largest of `values`; of equals the first. `(0, -inf)` for none.
-pub(super) fn largest(values: &[f32]) -> (usize, f32) {
-    let mut best = (0, f32::NEG_INFINITY);
-    for (at, &value) in values.iter().enumerate() {
-        if value > best.1 {
-            best = (at, value);
+/// Values looked at side by side, so that the compiler can use vector registers.
+const LANES: usize = 8;
+
+/// The largest of `values`; −∞ for none.
+pub(super) fn largest(values: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let mut chunks = values.chunks_exact(LANES);
+    for chunk in &mut chunks {
+        for (best, &value) in lanes.iter_mut().zip(chunk) {
+            *best = if value > *best { value } else { *best };
         }
     }
-    best
+    lanes.iter().chain(chunks.remainder()).copied().fold(f32::NEG_INFINITY, f32::max)
 }
 
-/// The best class of each row of a matrix. Its buffers are kept from frame to frame.
+/// Place and value of the largest of `values`, of equals the first; `(0, -inf)` for none.
+pub(super) fn peak(values: &[f32]) -> (usize, f32) {
+    let top = largest(values);
+    (values.iter().position(|&value| value == top).unwrap_or_default(), top)
+}
+
+/// The best class score of each row of a matrix. Its buffer is kept from frame to frame.
 #[derive(Default)]
 pub(super) struct Best {
-    value: Vec<f32>,
-    class: Vec<u32>,
+    values: Vec<f32>,
+    columns: Range<usize>,
 }
 
 impl Best {
     /// Looks at `columns` of every row.
     pub fn scan(&mut self, matrix: &Matrix<'_>, columns: Range<usize>) {
-        self.value.clear();
-        self.class.clear();
+        self.values.clear();
         match matrix.order {
             Order::Rows => {
-                for row in matrix.data.chunks_exact(matrix.columns.max(1)) {
-                    let (class, value) = largest(&row[columns.clone()]);
-                    self.value.push(value);
-                    self.class.push(u32::try_from(class).unwrap_or(u32::MAX));
+                let rows = matrix.data.chunks_exact(matrix.columns.max(1));
+                self.values.extend(rows.take(matrix.rows).map(|row| largest(&row[columns.clone()])));
+            }
+            // Column by column, as they lie in memory.
+            Order::Columns => {
+                self.values.resize(matrix.rows, f32::NEG_INFINITY);
+                for column in columns.clone() {
+                    let values = &matrix.data[column * matrix.rows..][..matrix.rows];
+                    for (best, &value) in self.values.iter_mut().zip(values) {
+                        *best = if value > *best { value } else { *best };
+                    }
                 }
             }
-            Order::Columns => self.scan_columns(matrix, columns),
         }
+        self.columns = columns;
     }
 
-    /// Column by column, as they lie in memory; branchless, so that it is vectorised.
-    fn scan_columns(&mut self, matrix: &Matrix<'_>, columns: Range<usize>) {
-        self.value.resize(matrix.rows, f32::NEG_INFINITY);
-        self.class.resize(matrix.rows, 0);
-        for (class, column) in (0u32..).zip(columns) {
-            let values = &matrix.data[column * matrix.rows..][..matrix.rows];
-            for ((best, known), &value) in self.value.iter_mut().zip(&mut self.class).zip(values) {
-                let better = value > *best;
-                *best = if better { value } else { *best };
-                *known = if better { class } else { *known };
-            }
-        }
+    /// The best value of each row in turn.
+    pub fn values(&self) -> &[f32] {
+        &self.values
     }
 
-    /// Class, counted from the first column scanned, and value of a row.
-    pub fn row(&self, row: usize) -> (usize, f32) {
-        (self.class[row] as usize, self.value[row])
-    }
-
-    /// As [`Self::row`], of each row in turn.
-    pub fn rows(&self) -> impl Iterator<Item = (usize, f32)> + '_ {
-        self.class.iter().map(|&class| class as usize).zip(self.value.iter().copied())
+    /// Which of the columns, counted from the first scanned, has a row's best value; of equals the first.
+    pub fn class(&self, matrix: &Matrix<'_>, row: usize) -> usize {
+        self.columns.clone().position(|column| matrix.at(row, column) == self.values[row]).unwrap_or_default()
     }
 }
 

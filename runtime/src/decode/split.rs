@@ -92,15 +92,19 @@ impl Decoder for Split {
         self.candidates.clear();
         self.best.scan(&scores, first..first + classes);
         let floor = self.candidates.floor();
-        for (row, (class, value)) in self.best.rows().enumerate() {
+        for (row, &value) in self.best.values().iter().enumerate() {
             let score = match head {
                 Head::Softmax => softmax(&scores, row, 0..scores.columns, value, floor),
                 Head::Sigmoid | Head::Probability => single(head, value),
             };
+            if score < floor {
+                continue;
+            }
+            let class = self.best.class(&scores, row);
             if self.candidates.counts(class, score) {
                 let origin =
                     Origin { tensor: &self.scores_part.name, at: scores.index(row, first + class), row };
-                let place = self.boxes.place(boxes.four(row, 0), geometry);
+                let place = self.boxes.place(&self.boxes_part, boxes.four(row, 0), geometry)?;
                 self.candidates.push(origin, class, score, place, geometry)?;
             }
         }

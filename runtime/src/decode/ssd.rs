@@ -2,8 +2,8 @@
 //!
 //! - Ready-made (TensorFlow's Object Detection API: `detection_boxes`, `detection_scores`, `detection_classes`,
 //!   `num_detections`; the ONNX model zoo: `bboxes`, `labels`, `scores`; Torchvision; MMDetection: `dets`, `labels`).
-//!   TensorFlow's boxes are top, left, bottom, right; all but MMDetection's are 0 to 1. Class 0 is the background, except
-//!   with MMDetection.
+//!   TensorFlow's boxes are top, left, bottom, right. Torchvision's (no batch axis) and MMDetection's are in input pixels,
+//!   the others 0 to 1. Class 0 is the background, except with MMDetection.
 //! - One row for each: `[1, 1, n, 7]` image class score x1 y1 x2 y2, 0 to 1 (Caffe's DetectionOutput); `[n, 6]` class
 //!   score x1 y1 x2 y2 in source pixels (PaddleDetection).
 //! - Boxes `[1, n, 4]` with the anchors applied in the graph, and scores `[1, n, classes]`, with a first column for the
@@ -43,7 +43,7 @@ pub(super) fn decoder(setup: &Setup<'_>) -> Result<Box<dyn Decoder>, DecodeError
 
 /// Whether there is one row of six values for each detection and no output with boxes.
 pub(super) fn is_paddle(setup: &Setup<'_>) -> bool {
-    Table::fits(setup, 6) && setup.outputs.len() <= 2 && !has_boxes(setup)
+    (Table::fits(setup, 6) || Table::named(setup)) && setup.outputs.len() <= 2 && !has_boxes(setup)
 }
 
 /// PaddleDetection's post-processed output; beside it the number of rows.
@@ -65,10 +65,12 @@ pub(super) fn has_boxes(setup: &Setup<'_>) -> bool {
 fn usual(setup: &Setup<'_>) -> ready::Usual {
     let has = |name: &str| setup.outputs.iter().any(|spec| spec.name.to_ascii_lowercase().contains(name));
     let tensorflow = has("detection_boxes") || has("postprocess");
+    // Torchvision gives them without a batch axis.
+    let torchvision = setup.outputs.iter().all(|spec| spec.shape.len() <= 2);
     let mmdetection = Table::fits(setup, 5) && !Table::fits(setup, 4);
     ready::Usual {
         format: if tensorflow { BoxFormat::Yxyx } else { BoxFormat::Xyxy },
-        range: if mmdetection { ValueRange::Input } else { ValueRange::Unit },
+        range: if mmdetection || torchvision { ValueRange::Input } else { ValueRange::Unit },
         first_class: u32::from(!mmdetection),
     }
 }

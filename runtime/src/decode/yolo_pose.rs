@@ -80,7 +80,7 @@ impl Decoder for YoloPose {
 }
 
 fn points(matrix: &Matrix<'_>, row: usize, first: usize, count: usize, geometry: &Geometry) -> Vec<Keypoint> {
-    let each = if count == 0 { 0 } else { (matrix.columns - first) / count };
+    let each = (matrix.columns - first).checked_div(count).unwrap_or_default();
     let point = |number| {
         let at = first + number * each;
         let score = if each == 3 { matrix.at(row, at + 2) } else { 1.0 };

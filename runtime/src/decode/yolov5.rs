@@ -166,10 +166,10 @@ impl Decoder for Heads {
             let count = self.scales[0].anchors.len();
             let (data, columns) = (output.data.as_slice(), self.columns);
             let dims = Dims::of_output(output);
-            let raw = match output.shape.as_slice() {
+            let raw = match *output.shape.as_slice() {
                 _ if !fits(&dims, count, columns) => return Err(misfit(part, &dims, count, columns)),
-                &[_, _, height, width, _] => Raw { data, height, width, columns, planes: false },
-                &[_, _, height, width] => Raw { data, height, width, columns, planes: true },
+                [_, _, height, width, _] => Raw { data, height, width, columns, planes: false },
+                [_, _, height, width] => Raw { data, height, width, columns, planes: true },
                 _ => return Err(misfit(part, &dims, count, columns)),
             };
             let scale = self.scale(part, &raw, geometry)?;

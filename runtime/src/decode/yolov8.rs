@@ -89,11 +89,15 @@ impl Dense {
             .ok_or_else(|| misfit(&self.part, &Dims::of_output(output), least, &self.extras))?;
         self.candidates.clear();
         self.best.scan(&matrix, 4..least);
-        for (row, (class, value)) in self.best.rows().enumerate() {
+        for (row, &value) in self.best.values().iter().enumerate() {
             let score = single(self.head, value);
+            if score < self.candidates.floor() {
+                continue;
+            }
+            let class = self.best.class(&matrix, row);
             if self.candidates.counts(class, score) {
                 let origin = Origin { tensor: &self.part.name, at: matrix.index(row, 4 + class), row };
-                let place = self.boxes.place(matrix.four(row, 0), geometry);
+                let place = self.boxes.place(&self.part, matrix.four(row, 0), geometry)?;
                 self.candidates.push(origin, class, score, place, geometry)?;
             }
         }
@@ -115,9 +119,9 @@ fn misfit(part: &Part, dims: &Dims, least: usize, extras: &[usize]) -> DecodeErr
     let shorter = dims.last(2).and_then(|axes| axes.iter().flatten().min().copied());
     let besides = 4 + extras.first().copied().unwrap_or_default();
     let labels = least - 4;
-    part.misfit(
-        format!("{}: a box and {labels} labels", expected(least, extras)),
-        dims,
-        label_advice(labels, shorter, besides),
-    )
+    let advice = match besides {
+        4 => label_advice(labels, shorter, 4),
+        _ => format!("check labels ({labels} now) and keypoints ({} now)", (besides - 4) / 3),
+    };
+    part.misfit(format!("{}: a box and {labels} labels", expected(least, extras)), dims, advice)
 }

@@ -6,7 +6,7 @@
 use super::boxes::Boxes;
 use super::candidates::{Candidates, Origin, Place};
 use super::outputs::{Dims, Matrix, Order, Part, Setup, label_advice};
-use super::scores::{largest, single};
+use super::scores::{peak, single};
 use super::{DecodeError, Decoder, grid};
 use crate::detection::Detection;
 use crate::infer::Output;
@@ -63,14 +63,14 @@ impl Yolox {
         if objectness < self.candidates.floor() {
             return Ok(());
         }
-        let (class, best) = largest(&values[5..]);
+        let (class, best) = peak(&values[5..]);
         let score = objectness * single(self.head, best);
         if !self.candidates.counts(class, score) {
             return Ok(());
         }
         let four = [values[0], values[1], values[2], values[3]];
         let place = match self.ready {
-            Some(boxes) => boxes.place(four, geometry),
+            Some(boxes) => boxes.place(&self.part, four, geometry)?,
             None => Place::Input(decode(four, cell)),
         };
         let origin = Origin { tensor: &self.part.name, at: row * values.len(), row };

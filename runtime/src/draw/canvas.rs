@@ -37,6 +37,12 @@ impl<'a> Canvas<'a> {
         Self { pixels: Pixels { picture, zoom: 1, origin: Point::zero() }, line, font, zoom }
     }
 
+    /// The same with lines of at least `least` pixels.
+    pub fn with_lines_from(mut self, least: u32) -> Self {
+        self.line = self.line.max(least);
+        self
+    }
+
     /// The outline of a box, drawn inwards, with a thin dark line around so that it stands out from any ground.
     pub fn outline(&mut self, [x1, y1, x2, y2]: [f32; 4], colour: Colour) {
         // Corners are pixel edges: the last pixel inside ends at x2, y2.
@@ -58,17 +64,14 @@ impl<'a> Canvas<'a> {
         );
     }
 
-    /// The outline of a box in dashes on a thin dark line.
+    /// The outline of a box in dashes with thin dark edges; what is drawn in the same place shows between them.
     pub fn dashed_outline(&mut self, bbox: [f32; 4], colour: Colour) {
         // The longest side of any picture bounds how many dashes can be seen; a box far beyond it is cut off first.
         let (width, height) = self.pixels.picture.dimensions();
         let held = |value: f32, side: u32| value.clamp(-SMALL_PART, side as f32 + SMALL_PART);
         let [x1, y1] = [held(bbox[0], width), held(bbox[1], height)];
         let [x2, y2] = [held(bbox[2] - 1.0, width).max(x1), held(bbox[3] - 1.0, height).max(y1)];
-        let area = Rectangle::with_corners(point([x1, y1]), point([x2, y2]));
-        let dark = PrimitiveStyle::with_stroke(Rgb888::BLACK, self.line.div_ceil(3));
-        draw(&area.into_styled(dark), &mut self.pixels);
-        let dash = (self.line * 4).max(5) as f32;
+        let dash = (self.line * 4).max(6) as f32;
         let corners = [[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]];
         for side in corners.windows(2) {
             let ([ax, ay], [bx, by]) = (side[0], side[1]);
@@ -82,8 +85,11 @@ impl<'a> Canvas<'a> {
             };
             let mut way = 0.0;
             while way <= length {
-                self.line(at(way), at((way + dash).min(length)), colour);
-                way += dash * 1.8;
+                let ends = [at(way), at((way + dash).min(length))];
+                let under = PrimitiveStyle::with_stroke(Rgb888::BLACK, self.line + 2 * self.line.div_ceil(3));
+                draw(&Line::new(point(ends[0]), point(ends[1])).into_styled(under), &mut self.pixels);
+                self.line(ends[0], ends[1], colour);
+                way += dash * 2.0;
             }
         }
     }

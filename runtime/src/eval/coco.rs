@@ -131,7 +131,13 @@ impl Dataset {
         let raw: RawDataset = json::read(path, EXPECTED)?;
         let images = images(path, raw.images.0)?;
         let categories = categories(path, raw.categories.0)?;
-        let mut dataset = Self { path: path.to_owned(), images, categories, truths: Vec::new(), oddities: Oddities::default() };
+        let mut dataset = Self {
+            path: path.to_owned(),
+            images,
+            categories,
+            truths: Vec::new(),
+            oddities: Oddities::default(),
+        };
         dataset.add_truths(raw.annotations.0)?;
         Ok(dataset)
     }
@@ -148,7 +154,12 @@ impl Dataset {
 
     /// The dataset reduced to the images and categories for which `keep_image` and `keep_category` hold (by index), and
     /// `found` brought along. What is left out counts in no figure.
-    pub fn reduced(&self, keep_image: &[bool], keep_category: &[bool], found: &[super::Found]) -> (Self, Vec<super::Found>) {
+    pub fn reduced(
+        &self,
+        keep_image: &[bool],
+        keep_category: &[bool],
+        found: &[super::Found],
+    ) -> (Self, Vec<super::Found>) {
         let image = renumbering(keep_image);
         let category = renumbering(keep_category);
         let place = |i: usize, c: usize| Some((image[i]?, category[c]?));
@@ -191,7 +202,14 @@ impl Dataset {
             self.oddities.empty_boxes += usize::from(width <= 0.0 || height <= 0.0);
             self.oddities.id_zero += usize::from(truth.id == 0);
             let area = truth.area.unwrap_or(width * height);
-            self.truths.push(Truth { id: truth.id, image, category, bbox: truth.bbox, area, crowd: truth.iscrowd });
+            self.truths.push(Truth {
+                id: truth.id,
+                image,
+                category,
+                bbox: truth.bbox,
+                area,
+                crowd: truth.iscrowd,
+            });
         }
         Ok(())
     }

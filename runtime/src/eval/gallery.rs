@@ -102,7 +102,8 @@ impl Gallery {
     pub fn choose(measured: &Measured, limit: usize) -> Self {
         let Mistakes { misses, false_positives } = measured.mistakes;
         let describer = Describer { dataset: measured.dataset, found: measured.found };
-        let mut confused: Vec<&Miss> = misses.iter().filter(|miss| miss.kind == MissKind::TakenForOther).collect();
+        let mut confused: Vec<&Miss> =
+            misses.iter().filter(|miss| miss.kind == MissKind::TakenForOther).collect();
         let score = |miss: &Miss| miss.found.map_or(0.0, |one| measured.found[one].score);
         confused.sort_by(|a, b| super::matching::stronger(score(a), score(b)));
         let rest: Vec<&Miss> = misses.iter().filter(|miss| miss.kind != MissKind::TakenForOther).collect();
@@ -175,14 +176,17 @@ impl Describer<'_> {
     }
 
     fn seen(&self, one: Option<usize>) -> (String, f64) {
-        one.map_or_else(Default::default, |one| (self.name(self.found[one].category).to_owned(), self.found[one].score))
+        one.map_or_else(Default::default, |one| {
+            (self.name(self.found[one].category).to_owned(), self.found[one].score)
+        })
     }
 
     fn miss(&self, miss: &Miss) -> Item {
         let truth = &self.dataset.truths[miss.truth];
         let name = self.name(truth.category);
         let (other, score) = self.seen(miss.found);
-        let overlap = miss.found.map_or(0.0, |one| super::matching::iou(&self.found[one].bbox, &truth.bbox, false));
+        let overlap =
+            miss.found.map_or(0.0, |one| super::matching::iou(&self.found[one].bbox, &truth.bbox, false));
         let what = match miss.kind {
             MissKind::TooWeak => format!("{name}: score {score:.2} is below the threshold"),
             MissKind::TakenForOther => format!("{name} taken for {other} ({score:.2})"),
@@ -190,7 +194,13 @@ impl Describer<'_> {
             MissKind::Unseen => format!("{name} not seen"),
         };
         let subject = Subject::Truth(miss.truth, miss.found);
-        self.item(what, size(&truth.bbox), truth.image, subject, union(&truth.bbox, miss.found.map(|one| &self.found[one].bbox)))
+        self.item(
+            what,
+            size(&truth.bbox),
+            truth.image,
+            subject,
+            union(&truth.bbox, miss.found.map(|one| &self.found[one].bbox)),
+        )
     }
 
     fn false_positive(&self, mistake: &FalsePositive) -> Item {
@@ -201,7 +211,9 @@ impl Describer<'_> {
         let what = match mistake.kind {
             FalseKind::Double => format!("{name}: second box on one object"),
             FalseKind::Misplaced => format!("{name}: overlaps the labelled box by {overlap:.2} only"),
-            FalseKind::Confused => format!("{name}, labelled {}", truth.map_or("", |truth| self.name(truth.category))),
+            FalseKind::Confused => {
+                format!("{name}, labelled {}", truth.map_or("", |truth| self.name(truth.category)))
+            }
             FalseKind::Background => format!("{name}: nothing labelled here"),
         };
         let details = format!("score {:.2}, {}", found.score, size(&found.bbox));
@@ -269,7 +281,8 @@ impl<'a> Painter<'a> {
         let part = image::imageops::crop_imm(picture, left, top, width, height).to_image();
         let factor = (f64::from(CUT.0) / f64::from(width)).min(f64::from(2 * CUT.1) / f64::from(height));
         let side = |length: u32| ((f64::from(length) * factor).round() as u32).max(1);
-        let mut cut = image::imageops::resize(&part, side(width), side(height), image::imageops::FilterType::Triangle);
+        let mut cut =
+            image::imageops::resize(&part, side(width), side(height), image::imageops::FilterType::Triangle);
         let origin = [f64::from(left), f64::from(top)];
         for &mark in self.marks_in[item.image].iter().filter(|mark| !item.is_about(**mark)) {
             self.mark(&mut cut, mark, origin, factor, false);
@@ -339,7 +352,9 @@ fn view(bbox: &BoxXywh, (width, height): (u32, u32)) -> [u32; 4] {
     let wanted = (bbox[2] * 1.8).max(bbox[3] * 1.8 * proportion).max(LEAST_VIEW);
     let wide = wanted.min(f64::from(width)).max(1.0);
     let tall = (wanted / proportion).min(f64::from(height)).max(1.0);
-    let start = |centre: f64, length: f64, side: u32| (centre - length / 2.0).clamp(0.0, (f64::from(side) - length).max(0.0));
+    let start = |centre: f64, length: f64, side: u32| {
+        (centre - length / 2.0).clamp(0.0, (f64::from(side) - length).max(0.0))
+    };
     let left = start(bbox[0] + bbox[2] / 2.0, wide, width);
     let top = start(bbox[1] + bbox[3] / 2.0, tall, height);
     let whole = |value: f64| value as u32;

@@ -4,8 +4,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::path::Path;
 
-use serde::de::{DeserializeOwned, Deserializer, Error, SeqAccess, Visitor};
 use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer, Error, SeqAccess, Visitor};
 
 use super::EvalError;
 
@@ -68,7 +68,9 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for NumberedVisitor<T> {
             match list.next_element() {
                 Ok(Some(element)) => elements.push(element),
                 Ok(None) => return Ok(Numbered(elements)),
-                Err(cause) => return Err(A::Error::custom(format_args!("element {}: {cause}", elements.len()))),
+                Err(cause) => {
+                    return Err(A::Error::custom(format_args!("element {}: {cause}", elements.len())));
+                }
             }
         }
     }

@@ -20,7 +20,11 @@ impl Labels {
     ///
     /// # Errors
     /// [`EvalError::Labels`] if a pair of `maps` names what does not exist, or nothing fits.
-    pub fn assign(labels: &[String], categories: &[Category], maps: &[(String, String)]) -> Result<Self, EvalError> {
+    pub fn assign(
+        labels: &[String],
+        categories: &[Category],
+        maps: &[(String, String)],
+    ) -> Result<Self, EvalError> {
         let assigned = Self::assign_seen(labels, categories, maps)?;
         if let Some((label, _)) = maps.iter().find(|(label, _)| !labels.contains(label)) {
             return Err(EvalError::Labels(format!(
@@ -33,7 +37,11 @@ impl Labels {
 
     /// As [`Labels::assign`] for the labels that happen to occur in a file: a pair of `maps` may name another. Every
     /// category counts as known, since the file does not say what the model could have found.
-    pub fn assign_seen(labels: &[String], categories: &[Category], maps: &[(String, String)]) -> Result<Self, EvalError> {
+    pub fn assign_seen(
+        labels: &[String],
+        categories: &[Category],
+        maps: &[(String, String)],
+    ) -> Result<Self, EvalError> {
         let mut assigned = Self { known: vec![false; categories.len()], ..Self::default() };
         for label in labels {
             let category = assigned.category(label, categories, maps)?;
@@ -42,7 +50,9 @@ impl Labels {
                 assigned.known[category] = true;
             }
         }
-        if let Some((_, name)) = maps.iter().find(|(_, name)| !categories.iter().any(|category| category.name == *name)) {
+        if let Some((_, name)) =
+            maps.iter().find(|(_, name)| !categories.iter().any(|category| category.name == *name))
+        {
             return Err(no_such_category(name, categories));
         }
         if !labels.is_empty() && !assigned.known.contains(&true) {
@@ -70,7 +80,8 @@ impl Labels {
             return Ok(Some(exact));
         }
         let loose = loosened(label);
-        let mut alike = categories.iter().enumerate().filter(|(_, category)| loosened(&category.name) == loose);
+        let mut alike =
+            categories.iter().enumerate().filter(|(_, category)| loosened(&category.name) == loose);
         let (Some((index, category)), None) = (alike.next(), alike.next()) else { return Ok(None) };
         if loose.is_empty() {
             return Ok(None);
@@ -86,7 +97,9 @@ impl Labels {
 /// What is wrong with it.
 pub fn parse_map(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
-        Some((label, category)) if !label.is_empty() && !category.is_empty() => Ok((label.into(), category.into())),
+        Some((label, category)) if !label.is_empty() && !category.is_empty() => {
+            Ok((label.into(), category.into()))
+        }
         _ => Err(format!("expected label=category, found {text:?}")),
     }
 }

@@ -11,12 +11,8 @@ pub const IOU_COUNT: usize = 10;
 pub const MAX_FOUND: usize = 100;
 
 /// Box areas in square pixels: all, small, medium, large. Both ends belong to a range, as COCOeval has it.
-pub const AREAS: [(&str, f64, f64); 4] = [
-    ("all", 0.0, 1e10),
-    ("small", 0.0, 1024.0),
-    ("medium", 1024.0, 9216.0),
-    ("large", 9216.0, 1e10),
-];
+pub const AREAS: [(&str, f64, f64); 4] =
+    [("all", 0.0, 1e10), ("small", 0.0, 1024.0), ("medium", 1024.0, 9216.0), ("large", 9216.0, 1e10)];
 
 /// The overlap thresholds, to the last bit as numpy's `linspace(.5, .95, 10)` makes them.
 pub fn iou_thresholds() -> [f64; IOU_COUNT] {
@@ -79,7 +75,13 @@ impl Cell {
     /// Strongest detection first, each takes the free truth it overlaps most; a truth that does not count is taken only
     /// if no other fits, and a crowd by any number. A detection that matched nothing and is itself outside `area` is
     /// ignored.
-    pub fn matched(&self, all_truths: &[Truth], all_found: &[Found], area: (f64, f64), thresholds: &[f64]) -> Matched {
+    pub fn matched(
+        &self,
+        all_truths: &[Truth],
+        all_found: &[Found],
+        area: (f64, f64),
+        thresholds: &[f64],
+    ) -> Matched {
         let outside = |size: f64| size < area.0 || size > area.1;
         let truth = |g: usize| &all_truths[self.truths[g]];
         let truth_ignored: Vec<bool> =
@@ -102,7 +104,8 @@ impl Cell {
                 // COCOeval keeps the id of the matched truth and reads 0 as "none", whatever was matched.
                 let none = best.is_none_or(|g| truth(g).id == 0);
                 let [_, _, width, height] = all_found[self.found[d]].bbox;
-                found_ignored[place] = best.is_some_and(|g| truth_ignored[g]) || none && outside(width * height);
+                found_ignored[place] =
+                    best.is_some_and(|g| truth_ignored[g]) || none && outside(width * height);
             }
         }
         Matched { truth_ignored, truth_of, found_ignored }

@@ -1,8 +1,8 @@
 //! Precision and recall, and what is averaged from them: COCOeval's `accumulate` and `summarize`, for boxes.
 
+use super::Found;
 use super::coco::{Dataset, Truth};
 use super::matching::{self, AREAS, Cell, IOU_COUNT, Matched};
-use super::Found;
 
 /// Recall values at which precision is read: 0, 0.01 … 1.
 pub const RECALL_COUNT: usize = 101;
@@ -83,7 +83,12 @@ impl Curves {
     /// Precision at each of the 101 recall values for `part`, averaged over what `part` leaves open.
     pub fn precision_curve(&self, part: Part) -> Vec<f64> {
         (0..RECALL_COUNT)
-            .map(|r| mean(self.places(part).map(|(iou, category)| self.precision[self.precision_at(iou, r, category, part)])))
+            .map(|r| {
+                mean(
+                    self.places(part)
+                        .map(|(iou, category)| self.precision[self.precision_at(iou, r, category, part)]),
+                )
+            })
             .collect()
     }
 
@@ -118,7 +123,8 @@ impl Curves {
         truths: &[Truth],
         found: &[Found],
     ) {
-        let labelled: usize = matched.iter().map(|m| m.truth_ignored.iter().filter(|&&ignored| !ignored).count()).sum();
+        let labelled: usize =
+            matched.iter().map(|m| m.truth_ignored.iter().filter(|&&ignored| !ignored).count()).sum();
         if labelled == 0 {
             return;
         }
@@ -134,7 +140,8 @@ impl Curves {
         for iou in 0..IOU_COUNT {
             let outcomes = ranked.iter().map(|&(cell, d)| {
                 let place = iou * cells[cell].found.len() + d;
-                let right = matched[cell].truth_of[place].is_some_and(|g| truths[cells[cell].truths[g]].id != 0);
+                let right =
+                    matched[cell].truth_of[place].is_some_and(|g| truths[cells[cell].truths[g]].id != 0);
                 (!matched[cell].found_ignored[place]).then_some(right)
             });
             let (recall, precision) = running(outcomes, labelled);
@@ -160,7 +167,8 @@ impl Curves {
     }
 
     fn precision_at(&self, iou: usize, recall: usize, category: usize, part: Part) -> usize {
-        (((iou * RECALL_COUNT + recall) * self.categories + category) * AREAS.len() + part.area) * MAX_FOUND.len()
+        (((iou * RECALL_COUNT + recall) * self.categories + category) * AREAS.len() + part.area)
+            * MAX_FOUND.len()
             + part.max_found
     }
 }

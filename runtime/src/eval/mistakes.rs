@@ -5,10 +5,10 @@
 
 use serde::Serialize;
 
+use super::Found;
 use super::coco::Dataset;
 use super::matching;
 use super::operating::{Verdict, Verdicts};
-use super::Found;
 
 /// Overlap from which two boxes are the same object.
 const SAME: f64 = 0.5;
@@ -34,7 +34,7 @@ pub enum MissKind {
     TooWeak,
     /// Something else was seen in its place.
     TakenForOther,
-    /// Seen, but the box does not fit (overlap 0.1 to 0.5).
+    /// Seen, but the box does not fit (overlap 0.1 to 0.5), and is right about no other object.
     Misplaced,
     /// Nothing near it.
     Unseen,
@@ -77,7 +77,7 @@ pub struct Mistakes {
 impl Mistakes {
     /// The mistakes of `found` with a score at or above the threshold of their category.
     pub fn find(dataset: &Dataset, found: &[Found], verdicts: &Verdicts, thresholds: &[f64]) -> Self {
-        let scene = Scene::new(dataset, found, thresholds);
+        let scene = Scene::new(dataset, found, verdicts, thresholds);
         let mut mistakes = Self::default();
         for truth in (0..dataset.truths.len()).filter(|&truth| verdicts.counts[truth]) {
             match verdicts.finder[truth] {
@@ -86,10 +86,15 @@ impl Mistakes {
                 None => mistakes.misses.push(scene.miss(truth)),
             }
         }
-        let wrong = (0..found.len()).filter(|&one| verdicts.found[one] == Verdict::Wrong && scene.strong(one));
+        let wrong =
+            (0..found.len()).filter(|&one| verdicts.found[one] == Verdict::Wrong && scene.strong(one));
         mistakes.false_positives = wrong.map(|one| scene.false_positive(one)).collect();
-        mistakes.misses.sort_by(|a, b| matching::stronger(dataset.truths[a.truth].area, dataset.truths[b.truth].area));
-        mistakes.false_positives.sort_by(|a, b| matching::stronger(found[a.found].score, found[b.found].score));
+        mistakes
+            .misses
+            .sort_by(|a, b| matching::stronger(dataset.truths[a.truth].area, dataset.truths[b.truth].area));
+        mistakes
+            .false_positives
+            .sort_by(|a, b| matching::stronger(found[a.found].score, found[b.found].score));
         mistakes
     }
 }
@@ -98,16 +103,18 @@ impl Mistakes {
 struct Scene<'a> {
     dataset: &'a Dataset,
     found: &'a [Found],
+    verdicts: &'a Verdicts,
     thresholds: &'a [f64],
     truths_in: Vec<Vec<usize>>,
     found_in: Vec<Vec<usize>>,
 }
 
 impl<'a> Scene<'a> {
-    fn new(dataset: &'a Dataset, found: &'a [Found], thresholds: &'a [f64]) -> Self {
+    fn new(dataset: &'a Dataset, found: &'a [Found], verdicts: &'a Verdicts, thresholds: &'a [f64]) -> Self {
         let mut scene = Self {
             dataset,
             found,
+            verdicts,
             thresholds,
             truths_in: vec![Vec::new(); dataset.images.len()],
             found_in: vec![Vec::new(); dataset.images.len()],
@@ -145,7 +152,11 @@ impl<'a> Scene<'a> {
         let near = self.found_in[self.dataset.truths[truth].image]
             .iter()
             .copied()
-            .filter(|&one| self.found[one].category == category && self.strong(one) && self.overlap(one, truth) >= NEAR)
+            .filter(|&one| {
+                self.found[one].category == category && self.strong(one) && self.overlap(one, truth) >= NEAR
+            })
+            // A box that is right about a neighbour does not misplace this object.
+            .filter(|&one| self.verdicts.found[one] == Verdict::Wrong)
             .max_by(|&a, &b| self.overlap(a, truth).total_cmp(&self.overlap(b, truth)));
         let kind = if near.is_some() { MissKind::Misplaced } else { MissKind::Unseen };
         Miss { truth, kind, found: near }
@@ -165,9 +176,9 @@ impl<'a> Scene<'a> {
 
     fn fits_own_category(&self, one: usize) -> bool {
         let found = &self.found[one];
-        self.truths_in[found.image]
-            .iter()
-            .any(|&truth| self.dataset.truths[truth].category == found.category && self.overlap(one, truth) >= SAME)
+        self.truths_in[found.image].iter().any(|&truth| {
+            self.dataset.truths[truth].category == found.category && self.overlap(one, truth) >= SAME
+        })
     }
 
     fn false_positive(&self, one: usize) -> FalsePositive {
@@ -182,9 +193,15 @@ impl<'a> Scene<'a> {
         };
         let (own, other) = (nearest(true), nearest(false));
         match (own, other) {
-            (Some((truth, overlap)), _) if overlap >= SAME => FalsePositive { found: one, kind: FalseKind::Double, truth: Some(truth) },
-            (_, Some((truth, overlap))) if overlap >= SAME => FalsePositive { found: one, kind: FalseKind::Confused, truth: Some(truth) },
-            (Some((truth, overlap)), _) if overlap >= NEAR => FalsePositive { found: one, kind: FalseKind::Misplaced, truth: Some(truth) },
+            (Some((truth, overlap)), _) if overlap >= SAME => {
+                FalsePositive { found: one, kind: FalseKind::Double, truth: Some(truth) }
+            }
+            (_, Some((truth, overlap))) if overlap >= SAME => {
+                FalsePositive { found: one, kind: FalseKind::Confused, truth: Some(truth) }
+            }
+            (Some((truth, overlap)), _) if overlap >= NEAR => {
+                FalsePositive { found: one, kind: FalseKind::Misplaced, truth: Some(truth) }
+            }
             _ => FalsePositive { found: one, kind: FalseKind::Background, truth: None },
         }
     }

@@ -3,9 +3,10 @@
 
 use serde::Serialize;
 
+use super::Found;
 use super::coco::Dataset;
 use super::matching::{self, AREAS};
-use super::Found;
+use super::metrics::NONE;
 
 /// Edges of the height bins in pixels; the last bin has no upper edge.
 pub const HEIGHT_EDGES: [f64; 11] = [0.0, 8.0, 16.0, 24.0, 32.0, 48.0, 64.0, 96.0, 128.0, 192.0, 256.0];
@@ -38,11 +39,11 @@ pub struct Verdicts {
 pub struct OperatingPoint {
     /// Detections of this score or more count.
     pub score: f64,
-    /// Right detections / detections; 1 where there is none.
+    /// Right detections / detections; −1 where there are none.
     pub precision: f64,
-    /// Found truths / truths.
+    /// Found truths / truths; −1 where there are none.
     pub recall: f64,
-    /// 2 · precision · recall / (precision + recall).
+    /// 2 · precision · recall / (precision + recall); −1 where there are neither truths nor detections.
     pub f1: f64,
     /// Right detections.
     pub found: usize,
@@ -97,10 +98,22 @@ impl Verdicts {
     }
 
     /// Precision and recall of `category` (`None`: of all) with the detections `counted` says yes to.
-    fn point(&self, dataset: &Dataset, found: &[Found], category: Option<usize>, score: f64, thresholds: &[f64]) -> OperatingPoint {
+    fn point(
+        &self,
+        dataset: &Dataset,
+        found: &[Found],
+        category: Option<usize>,
+        score: f64,
+        thresholds: &[f64],
+    ) -> OperatingPoint {
         let meant = |c: usize| category.is_none_or(|only| only == c);
         let strong = |one: &Found| one.score >= thresholds[one.category];
-        let labelled = dataset.truths.iter().zip(&self.counts).filter(|(t, counts)| **counts && meant(t.category)).count();
+        let labelled = dataset
+            .truths
+            .iter()
+            .zip(&self.counts)
+            .filter(|(t, counts)| **counts && meant(t.category))
+            .count();
         let outcomes = || found.iter().zip(&self.found).filter(|(one, _)| meant(one.category) && strong(one));
         let right = outcomes().filter(|(_, verdict)| matches!(verdict, Verdict::Right(_))).count();
         let wrong = outcomes().filter(|(_, verdict)| matches!(verdict, Verdict::Wrong)).count();
@@ -113,14 +126,20 @@ impl Verdicts {
         for (truth, _) in dataset.truths.iter().zip(&self.counts).filter(|(_, counts)| **counts) {
             counts[truth.category].2 += 1;
         }
-        for (one, verdict) in found.iter().zip(&self.found).filter(|(one, _)| one.score >= thresholds[one.category]) {
+        for (one, verdict) in
+            found.iter().zip(&self.found).filter(|(one, _)| one.score >= thresholds[one.category])
+        {
             match verdict {
                 Verdict::Right(_) => counts[one.category].0 += 1,
                 Verdict::Wrong => counts[one.category].1 += 1,
                 Verdict::Ignored => {}
             }
         }
-        counts.iter().zip(thresholds).map(|(&(right, wrong, labelled), &score)| point(score, right, wrong, labelled)).collect()
+        counts
+            .iter()
+            .zip(thresholds)
+            .map(|(&(right, wrong, labelled), &score)| point(score, right, wrong, labelled))
+            .collect()
     }
 
     /// The threshold of the highest F1 for each category; the higher threshold where two are equal. `None` where the
@@ -131,18 +150,32 @@ impl Verdicts {
             labelled[truth.category] += 1;
         }
         let mut ranked: Vec<Vec<(f64, bool)>> = vec![Vec::new(); dataset.categories.len()];
-        for (one, verdict) in found.iter().zip(&self.found).filter(|(_, verdict)| **verdict != Verdict::Ignored) {
+        for (one, verdict) in
+            found.iter().zip(&self.found).filter(|(_, verdict)| **verdict != Verdict::Ignored)
+        {
             ranked[one.category].push((one.score, matches!(verdict, Verdict::Right(_))));
         }
         ranked.into_iter().zip(labelled).map(|(list, labelled)| best(list, labelled)).collect()
     }
 
     /// Recall by height of the labelled box; of all categories, or of one.
-    pub fn by_height(&self, dataset: &Dataset, found: &[Found], thresholds: &[f64], category: Option<usize>) -> Vec<HeightBin> {
+    pub fn by_height(
+        &self,
+        dataset: &Dataset,
+        found: &[Found],
+        thresholds: &[f64],
+        category: Option<usize>,
+    ) -> Vec<HeightBin> {
         let mut bins: Vec<HeightBin> = HEIGHT_EDGES
             .iter()
             .enumerate()
-            .map(|(i, &from)| HeightBin { from, to: HEIGHT_EDGES.get(i + 1).copied(), truths: 0, found: 0, found_at_threshold: 0 })
+            .map(|(i, &from)| HeightBin {
+                from,
+                to: HEIGHT_EDGES.get(i + 1).copied(),
+                truths: 0,
+                found: 0,
+                found_at_threshold: 0,
+            })
             .collect();
         for (index, truth) in dataset.truths.iter().enumerate() {
             if !self.counts[index] || category.is_some_and(|only| only != truth.category) {
@@ -152,7 +185,8 @@ impl Verdicts {
             bins[bin].truths += 1;
             if let Some(finder) = self.finder[index] {
                 bins[bin].found += 1;
-                bins[bin].found_at_threshold += usize::from(found[finder].score >= thresholds[truth.category]);
+                bins[bin].found_at_threshold +=
+                    usize::from(found[finder].score >= thresholds[truth.category]);
             }
         }
         bins
@@ -170,7 +204,11 @@ fn best(mut ranked: Vec<(f64, bool)>, labelled: usize) -> Option<OperatingPoint>
     let (mut right, mut wrong) = (0, 0);
     let mut best: Option<OperatingPoint> = None;
     for (i, &(score, is_right)) in ranked.iter().enumerate() {
-        if is_right { right += 1 } else { wrong += 1 }
+        if is_right {
+            right += 1
+        } else {
+            wrong += 1
+        }
         // Equal scores stand or fall together.
         if ranked.get(i + 1).is_some_and(|next| next.0 == score) {
             continue;
@@ -184,12 +222,14 @@ fn best(mut ranked: Vec<(f64, bool)>, labelled: usize) -> Option<OperatingPoint>
 }
 
 fn point(score: f64, right: usize, wrong: usize, labelled: usize) -> OperatingPoint {
-    let share = |part: usize, whole: usize, of_none: f64| if whole == 0 { of_none } else { part as f64 / whole as f64 };
-    let precision = share(right, right + wrong, 1.0);
-    let recall = share(right, labelled, 0.0);
-    // 2PR / (P + R), written so that no detections and no truths need no special case.
+    let share = |part: usize, whole: usize, of_none: f64| {
+        if whole == 0 { of_none } else { part as f64 / whole as f64 }
+    };
+    let precision = share(right, right + wrong, NONE);
+    let recall = share(right, labelled, NONE);
+    // 2PR / (P + R) in counts, which holds also where precision or recall is undefined.
     let missed = labelled.saturating_sub(right);
-    let f1 = share(2 * right, 2 * right + wrong + missed, 0.0);
+    let f1 = share(2 * right, 2 * right + wrong + missed, NONE);
     OperatingPoint { score, precision, recall, f1, found: right, wrong, missed }
 }
 

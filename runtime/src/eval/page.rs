@@ -140,12 +140,20 @@ fn notes(html: &mut String, report: &Report) -> fmt::Result {
 
 fn kinds(html: &mut String, report: &Report) -> fmt::Result {
     let (at, counts) = (&report.operating, &report.mistakes);
-    write!(html, "<h2>Where it fails<small>thresholds: {}; overlap 0.5</small></h2><div class=\"pair\">", escape(report.subject.thresholds_from))?;
+    write!(
+        html,
+        "<h2>Where it fails<small>thresholds: {}; overlap 0.5</small></h2><div class=\"pair\">",
+        escape(report.subject.thresholds_from)
+    )?;
     let table = |html: &mut String, title: &str, total: usize, rows: [(&str, usize); 4]| -> fmt::Result {
         write!(html, "<table><tr><th>{title}</th><th>{total}</th><th></th></tr>")?;
         for (kind, count) in rows {
             let share = if total == 0 { 0.0 } else { count as f64 / total as f64 };
-            write!(html, "<tr><td>{kind}</td><td>{count}</td>{}</tr>", bar(share, format!("{:.0} %", share * 100.0)))?;
+            write!(
+                html,
+                "<tr><td>{kind}</td><td>{count}</td>{}</tr>",
+                bar(share, format!("{:.0} %", share * 100.0))
+            )?;
         }
         html.push_str("</table>");
         Ok(())
@@ -180,7 +188,9 @@ fn curves_and_sizes(html: &mut String, report: &Report) -> fmt::Result {
     html.push_str("<h2 id=\"sizes\">Precision, recall and size</h2><div class=\"pair\"><div>");
     html.push_str(&plot::precision_recall(&lines(&report.curves), None, (540.0, 340.0), true));
     curve_key(html);
-    html.push_str("</div><div class=\"scroll\"><table><tr><th>size of the object</th><th>mAP</th><th>AR100</th></tr>");
+    html.push_str(
+        "</div><div class=\"scroll\"><table><tr><th>size of the object</th><th>mAP</th><th>AR100</th></tr>",
+    );
     let value = |name: &str| report.summary.value(name);
     for (size, ap, ar) in [
         ("small: up to 32² px", "mAP_small", "AR_small"),
@@ -228,20 +238,55 @@ fn told(report: &Report) -> Vec<&CategoryReport> {
 
 fn categories(html: &mut String, report: &Report) -> fmt::Result {
     let told = told(report);
-    write!(html, "<h2 id=\"categories\">Categories<small>most labelled boxes first</small></h2><div class=\"scroll\"><table><tr>")?;
+    write!(
+        html,
+        "<h2 id=\"categories\">Categories<small>most labelled boxes first</small></h2><div class=\"scroll\"><table><tr>"
+    )?;
     for column in [
-        "category", "boxes", "found", "AP 50–95", "AP50", "AP75", "small", "medium", "large", "AR100", "threshold", "precision",
-        "recall", "best F1", "at score",
+        "category",
+        "boxes",
+        "found",
+        "AP 50–95",
+        "AP50",
+        "AP75",
+        "small",
+        "medium",
+        "large",
+        "AR100",
+        "threshold",
+        "precision",
+        "recall",
+        "best F1",
+        "at score",
     ] {
         write!(html, "<th>{column}</th>")?;
     }
     html.push_str("</tr>");
     for one in &told {
-        write!(html, "<tr><td>{}</td><td>{}</td><td>{}</td>{}", escape(&one.name), one.truths, one.detections, share(one.ap))?;
+        write!(
+            html,
+            "<tr><td>{}</td><td>{}</td><td>{}</td>{}",
+            escape(&one.name),
+            one.truths,
+            one.detections,
+            share(one.ap)
+        )?;
         let [small, medium, large] = one.ap_by_size;
         let at = &one.operating;
         let best = one.best_f1.map_or([NONE; 2], |best| [best.f1, best.score]);
-        for value in [one.ap50, one.ap75, small, medium, large, one.ar[2], at.score, at.precision, at.recall, best[0], best[1]] {
+        for value in [
+            one.ap50,
+            one.ap75,
+            small,
+            medium,
+            large,
+            one.ar[2],
+            at.score,
+            at.precision,
+            at.recall,
+            best[0],
+            best[1],
+        ] {
             write!(html, "<td>{}</td>", figure(value))?;
         }
         html.push_str("</tr>");
@@ -259,14 +304,19 @@ fn share(value: f64) -> String {
 }
 
 fn bar(share: f64, text: String) -> String {
-    format!("<td class=\"bar\">{text}<i style=\"width:calc({:.3} * (100% - 16px))\"></i></td>", share.clamp(0.0, 1.0))
+    format!(
+        "<td class=\"bar\">{text}<i style=\"width:calc({:.3} * (100% - 16px))\"></i></td>",
+        share.clamp(0.0, 1.0)
+    )
 }
 
 fn mistakes(html: &mut String, index: usize, section: &Section) -> fmt::Result {
     write!(html, "<h2 id=\"mistakes-{index}\">{}<small>", section.title)?;
     match (section.total, section.items.len()) {
         (0, _) => html.push_str("none</small></h2>"),
-        (total, shown) if shown < total => write!(html, "{}; {shown} of {total}</small></h2>", section.order)?,
+        (total, shown) if shown < total => {
+            write!(html, "{}; {shown} of {total}</small></h2>", section.order)?
+        }
         (total, _) => write!(html, "{}; {total}</small></h2>", section.order)?,
     }
     if section.items.is_empty() {
@@ -301,7 +351,11 @@ fn mistake(html: &mut String, item: &Item) -> fmt::Result {
             escape(whole),
             base64(cut)
         )?,
-        _ => write!(html, "<div class=\"none\">{}</div>", escape(item.problem.as_deref().unwrap_or("no picture")))?,
+        _ => write!(
+            html,
+            "<div class=\"none\">{}</div>",
+            escape(item.problem.as_deref().unwrap_or("no picture"))
+        )?,
     }
     write!(
         html,
@@ -322,8 +376,18 @@ fn category_curves(html: &mut String, report: &Report) -> fmt::Result {
     html.push_str("<div class=\"curves\">");
     for one in labelled.into_iter().take(MOST_CURVES) {
         let at = &one.operating;
-        let plot = plot::precision_recall(&lines(&one.curves), Some((at.recall, at.precision)), (240.0, 180.0), false);
-        write!(html, "<figure>{plot}<figcaption>{} · AP {}</figcaption></figure>", escape(&one.name), figure(one.ap))?;
+        let plot = plot::precision_recall(
+            &lines(&one.curves),
+            Some((at.recall, at.precision)),
+            (240.0, 180.0),
+            false,
+        );
+        write!(
+            html,
+            "<figure>{plot}<figcaption>{} · AP {}</figcaption></figure>",
+            escape(&one.name),
+            figure(one.ap)
+        )?;
     }
     html.push_str("</div>");
     Ok(())

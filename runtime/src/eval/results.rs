@@ -65,7 +65,8 @@ impl Results {
     /// [`EvalError`] names the file, the element, what was expected and what was found.
     pub fn read(path: &Path, dataset: &Dataset, maps: &[(String, String)]) -> Result<Self, EvalError> {
         let bytes = json::read_bounded(path)?;
-        let malformed = |cause| EvalError::Json { path: path.display().to_string(), cause, expected: EXPECTED };
+        let malformed =
+            |cause| EvalError::Json { path: path.display().to_string(), cause, expected: EXPECTED };
         let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
         if first == Some(&b'{') {
             let output: DetectOutput = serde_json::from_slice(&bytes).map_err(malformed)?;
@@ -130,7 +131,12 @@ impl Results {
                     continue;
                 };
                 let [x1, y1, x2, y2] = one.corners;
-                results.found.push(Found { image, category, score: one.score, bbox: [x1, y1, x2 - x1, y2 - y1] });
+                results.found.push(Found {
+                    image,
+                    category,
+                    score: one.score,
+                    bbox: [x1, y1, x2 - x1, y2 - y1],
+                });
             }
         }
         if strangers == total {
@@ -158,7 +164,10 @@ impl Results {
 }
 
 fn other_pictures(path: &Path, dataset: &Dataset, found: &str) -> EvalError {
-    let example = dataset.images.first().map_or_else(String::new, |image| format!(" (such as {:?}, id {})", image.file_name, image.id));
+    let example = dataset
+        .images
+        .first()
+        .map_or_else(String::new, |image| format!(" (such as {:?}, id {})", image.file_name, image.id));
     EvalError::Value {
         path: path.display().to_string(),
         place: "pictures".into(),
@@ -177,7 +186,10 @@ impl<'a> Places<'a> {
     fn new(dataset: &'a Dataset) -> Self {
         let mut by_tail = HashMap::new();
         for (index, image) in dataset.images.iter().enumerate() {
-            by_tail.entry(last_part(&image.file_name)).and_modify(|known| *known = None).or_insert(Some(index));
+            by_tail
+                .entry(last_part(&image.file_name))
+                .and_modify(|known| *known = None)
+                .or_insert(Some(index));
         }
         for (index, image) in dataset.images.iter().enumerate() {
             by_tail.insert(image.file_name.as_str(), Some(index));

@@ -78,7 +78,13 @@ fn heights(text: &mut String, bins: &[HeightBin]) -> std::fmt::Result {
     for bin in bins.iter().filter(|bin| bin.truths > 0) {
         let share = |count: usize| figure(count as f64 / bin.truths as f64);
         let range = height_range(bin);
-        writeln!(text, "{range:<20}{:>8}{:>18}{:>18}", bin.truths, share(bin.found), share(bin.found_at_threshold))?;
+        writeln!(
+            text,
+            "{range:<20}{:>8}{:>18}{:>18}",
+            bin.truths,
+            share(bin.found),
+            share(bin.found_at_threshold)
+        )?;
     }
     writeln!(text)
 }
@@ -89,7 +95,9 @@ pub fn height_range(bin: &HeightBin) -> String {
 }
 
 fn categories(text: &mut String, report: &Report) -> std::fmt::Result {
-    let columns = ["boxes", "found", "AP", "AP50", "AP75", "AR100", "at score", "prec.", "recall", "best F1", "at score"];
+    let columns = [
+        "boxes", "found", "AP", "AP50", "AP75", "AR100", "at score", "prec.", "recall", "best F1", "at score",
+    ];
     write!(text, "{:<18}", "category")?;
     for column in columns {
         write!(text, "{column:>9}")?;
@@ -97,7 +105,15 @@ fn categories(text: &mut String, report: &Report) -> std::fmt::Result {
     writeln!(text)?;
     for one in report.categories.iter().filter(|one| one.truths + one.crowds + one.detections > 0) {
         write!(text, "{:<18}{:>9}{:>9}", name(&one.name, 17), one.truths, one.detections)?;
-        for value in [one.ap, one.ap50, one.ap75, one.ar[2], one.operating.score, one.operating.precision, one.operating.recall] {
+        for value in [
+            one.ap,
+            one.ap50,
+            one.ap75,
+            one.ar[2],
+            one.operating.score,
+            one.operating.precision,
+            one.operating.recall,
+        ] {
             write!(text, "{:>9}", figure(value))?;
         }
         let best = one.best_f1.map_or((NONE, NONE), |best| (best.f1, best.score));
@@ -122,7 +138,11 @@ fn mistakes(text: &mut String, report: &Report) -> std::fmt::Result {
     writeln!(
         text,
         "missed {}: {} unseen, {} below the threshold, {} misplaced, {} taken for something else",
-        at.missed, counts.missed_unseen, counts.missed_too_weak, counts.missed_misplaced, counts.missed_taken_for_other
+        at.missed,
+        counts.missed_unseen,
+        counts.missed_too_weak,
+        counts.missed_misplaced,
+        counts.missed_taken_for_other
     )?;
     writeln!(
         text,

@@ -84,13 +84,21 @@ impl Backend for OnnxRuntime {
         drop(proto);
         let folder = model.path.parent().map(Path::to_path_buf).unwrap_or_default();
         let recipe = Recipe { environment: self.0.clone(), bytes, folder, options: options.clone() };
-        let first = recipe.open().map_err(|error| match error {
-            InferError::Engine { problem, .. } => {
-                InferError::Refused { path: model.path.display().to_string(), backend: NAME, problem, advice }
-            }
+        let refuse = |error| match error {
+            InferError::Engine { problem, .. } => InferError::Refused {
+                path: model.path.display().to_string(),
+                backend: NAME,
+                problem,
+                advice: advice.clone(),
+            },
             other => other,
-        })?;
+        };
+        let mut first = recipe.open().map_err(refuse)?;
         let inputs = in_order(first.inputs(), shaped.inputs)?;
+        if shaped.changed {
+            // The library finds a size that is baked into the graph only when it runs.
+            try_out(&mut first, &inputs).map_err(refuse)?;
+        }
         let outputs = output_specs(&first, names)?;
         let warnings = recipe.warnings();
         Ok(Arc::new(OrtPlan { recipe, spare: Mutex::new(Some(first)), inputs, outputs, warnings }))
@@ -104,6 +112,26 @@ fn in_order(found: &[ort::value::Outlet], mut shaped: Vec<TensorSpec>) -> Result
         at.map(|at| shaped.swap_remove(at)).ok_or_else(|| engine(format!("unknown input {:?}", outlet.name())))
     };
     found.iter().map(take).collect()
+}
+
+/// One run on zeros; not for inputs of types that nothing here fills.
+fn try_out(session: &mut OrtSession, specs: &[TensorSpec]) -> Result<(), InferError> {
+    let zeros = |spec: &TensorSpec| {
+        let shape: Vec<usize> = spec.shape.iter().map(|size| size.unwrap_or(1)).collect();
+        let count = shape.iter().product();
+        let data = match spec.element {
+            Element::F32 => TensorData::F32(vec![0.0; count]),
+            Element::F16 => TensorData::F16(vec![half::f16::ZERO; count]),
+            Element::U8 => TensorData::U8(vec![0; count]),
+            Element::I32 => TensorData::I32(vec![0; count]),
+            Element::I64 => TensorData::I64(vec![0; count]),
+            Element::I8 | Element::Bool | Element::F64 => return None,
+        };
+        Some(Tensor { shape, data })
+    };
+    let Some(inputs) = specs.iter().map(zeros).collect::<Option<Vec<_>>>() else { return Ok(()) };
+    let values: Vec<SessionInputValue<'_>> = inputs.iter().map(lend).collect::<Result<_, _>>()?;
+    session.run(&values[..]).map(drop).map_err(|error| said(&error))
 }
 
 fn output_specs(session: &OrtSession, names: Vec<String>) -> Result<Vec<TensorSpec>, InferError> {

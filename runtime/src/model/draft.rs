@@ -40,12 +40,12 @@ pub fn draft(info: &ModelInfo) -> Result<Draft, ModelError> {
     })?;
     let layout = layout(picture);
     let stated = stated_size(info, picture, layout);
+    let task = info.ultralytics.as_ref().and_then(|told| told.task.as_deref()).unwrap_or_default();
+    if matches!(task, "segment" | "obb" | "semantic") {
+        return Err(unknown(info, format!("models of task {task:?} are not read"), "export a detector of the same classes"));
+    }
     let told = View { info, size: stated.or(info.tried).or_else(|| size_in_name(&info.stem)) }.tell().ok_or_else(|| {
-        let task = info.ultralytics.as_ref().and_then(|told| told.task.as_deref()).unwrap_or_default();
-        let problem = match task {
-            "segment" | "obb" | "semantic" => format!("models of task {task:?} are not read"),
-            _ => "no decoder family has these outputs".to_owned(),
-        };
+        let problem = "no decoder family has these outputs".to_owned();
         unknown(info, problem, WRITE_BY_HAND)
     })?;
     Drafter { info, picture, layout, usual: usual(told.style), told, notes: Vec::new() }.draft()
@@ -128,7 +128,11 @@ impl Drafter<'_> {
             Family::Classifier => Task::Classify,
             _ => Task::Detect,
         };
-        self.note("score", "the family's usual thresholds; `stopline eval` finds better ones for your data");
+        if matches!(task, Task::Keypoints) {
+            self.note("score", "0 keeps every picture's keypoints, each with its own score; the limit is on their mean");
+        } else {
+            self.note("score", "the family's usual thresholds; `stopline eval` finds better ones for your data");
+        }
         let manifest = Manifest {
             schema: SCHEMA,
             name: plain_name(&self.info.stem),

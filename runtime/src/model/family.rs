@@ -20,6 +20,7 @@ pub(super) enum Style {
     SsdCentred,
     SsdTorchvision,
     SsdImagenet,
+    SsdMmdetection,
     Rtdetr,
     Detr,
     Movenet,
@@ -142,7 +143,6 @@ impl<'a> View<'a> {
                 Some(pose)
             }
             Some("classify") => Some(Told::new(Family::Classifier, Style::ClassifierUltralytics, classes)),
-            Some("segment" | "obb" | "semantic") => None,
             _ => self.ultralytics_detector(told.end2end, classes),
         }
     }
@@ -235,6 +235,9 @@ impl<'a> View<'a> {
 
     /// Boxes, scores and class numbers apart from each other: torchvision, the model zoo's SSD, TensorRT-style ends.
     fn ready_boxes(&self) -> Option<Told> {
+        if let Some(told) = self.mmdetection() {
+            return Some(told);
+        }
         let boxes = self.called(&["boxes", "bboxes", "det_boxes"])?;
         let scores = self.called(&["scores", "det_scores"])?;
         let classes = self.called(&["labels", "classes", "det_classes"])?;
@@ -256,6 +259,21 @@ impl<'a> View<'a> {
         told.decode.box_range = Some(if style == Style::SsdImagenet { ValueRange::Unit } else { ValueRange::Input });
         told.decode.first_class = Some(u32::from(!trt));
         Some(told.note("first_class", "1 where class 0 is the background"))
+    }
+
+    /// MMDeploy's `dets` `[1, n, 5]`, corners and score in input pixels, and `labels`.
+    fn mmdetection(&self) -> Option<Told> {
+        let (boxes, classes) = (self.called(&["dets"])?, self.called(&["labels"])?);
+        if self.shape(boxes).last() != Some(&Some(5)) {
+            return None;
+        }
+        let mut told = Told::new(Family::Ssd, Style::SsdMmdetection, None)
+            .output("boxes", self.name(boxes))
+            .output("classes", self.name(classes));
+        told.decode.box_format = Some(BoxFormat::Xyxy);
+        told.decode.box_range = Some(ValueRange::Input);
+        told.decode.first_class = Some(0);
+        Some(told.note("labels", "the outputs do not say how many classes there are"))
     }
 
     /// PaddleDetection with its suppression: rows of class, score and corners, and a count.
@@ -293,14 +311,15 @@ impl<'a> View<'a> {
         let (_, first) = split(0);
         let bins = [columns[0], columns[first]];
         let distances = |width: usize| width >= 16 && width % 4 == 0;
-        let classes = match bins {
-            [classes, sides] if distances(sides) && (classes != sides || paired) => classes,
-            [sides, classes] if distances(sides) => classes,
-            _ => return None,
-        };
         if !paired {
             return None;
         }
+        let classes = match bins {
+            [classes, USUAL_SIDES] | [USUAL_SIDES, classes] => classes,
+            [classes, sides] if distances(sides) => classes,
+            [sides, classes] if distances(sides) => classes,
+            _ => return None,
+        };
         Some(self.nanodet_told(pairs, Some(classes)))
     }
 
@@ -352,7 +371,7 @@ impl<'a> View<'a> {
     }
 
     fn movenet(&self) -> Option<Told> {
-        let (&[_, _, Some(points), Some(3)], 1) = (self.shape(0), self.count()) else { return None };
+        let (&[_, Some(1), Some(points), Some(3)], 1) = (self.shape(0), self.count()) else { return None };
         let mut told = Told::new(Family::Movenet, Style::Movenet, Some(1));
         told.keypoints = points;
         Some(told)
@@ -461,6 +480,7 @@ impl<'a> View<'a> {
             return None;
         }
         match *self.shape(0) {
+            [_, Some(7)] if !(self.file("yolo") || self.info.operators.contains_key("NonMaxSuppression")) => None,
             [_, _, Some(6)] | [_, Some(7)] => Some(Told::new(Family::YoloEnd2end, Style::Yolov8, None)),
             [_, Some(rows), Some(columns)] if rows <= 1000 && columns > 6 && self.file("pose") && columns % 3 == 0 => {
                 let mut told = Told::new(Family::YoloPose, Style::Yolov8, Some(1));
@@ -488,6 +508,9 @@ impl<'a> View<'a> {
         Some(told)
     }
 }
+
+/// Values of the four distributions of 8 bins that all published NanoDet and PicoDet models have.
+const USUAL_SIDES: usize = 32;
 
 const STRIDES: [usize; 4] = [8, 16, 32, 64];
 

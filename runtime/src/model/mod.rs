@@ -139,3 +139,6 @@ impl ModelInfo {
 pub(crate) fn listing(specs: &[TensorSpec]) -> String {
     specs.iter().map(|spec| format!("{:?} {spec}", spec.name)).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,12 +42,17 @@ pub(super) fn usual(style: Style) -> Usual {
         Style::SsdCentred => fed(Rgb, (1.0, [127.0; 3], [128.0; 3]), stretch()).limits(0.5, 0.45).sized(300),
         Style::SsdTorchvision => plain(Rgb, UNIT, stretch()).limits(0.5, 0.5).sized(320),
         Style::SsdImagenet => imagenet(stretch()).limits(0.5, 0.5).sized(1200),
+        Style::SsdMmdetection => {
+            fed(Bgr, (1.0, [103.53, 116.28, 123.675], [57.375, 57.12, 58.395]), letterbox(Anchor::TopLeft, 114, Rounding::Nearest))
+                .limits(0.3, 0.6)
+                .sized(640)
+        }
         Style::Rtdetr => plain(Rgb, UNIT, stretch()).limits(0.5, 0.7).sized(640),
         Style::Detr => imagenet(stretch()).limits(0.7, 0.7).sized(800),
-        Style::Movenet => plain(Rgb, 1.0, letterbox(Anchor::Centre, 0, Rounding::Nearest)).limits(0.2, 0.45).sized(192),
-        Style::HeatmapTensorflow => plain(Bgr, 1.0, stretch()).cropped(true).limits(0.1, 0.45).sized(192),
+        Style::Movenet => plain(Rgb, 1.0, letterbox(Anchor::Centre, 0, Rounding::Nearest)).limits(0.0, 0.45).sized(192),
+        Style::HeatmapTensorflow => plain(Bgr, 1.0, stretch()).cropped(true).limits(0.0, 0.45).sized(192),
         Style::HeatmapImagenet => {
-            let mut usual = imagenet(stretch()).cropped(false).limits(0.1, 0.45);
+            let mut usual = imagenet(stretch()).cropped(false).limits(0.0, 0.45);
             usual.size = [192, 256];
             usual
         }

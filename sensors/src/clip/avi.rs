@@ -129,6 +129,7 @@ impl<R: std::io::Read + Seek + Send> Reader for Avi<R> {
             };
             if chunk.size == 0 {
                 self.index += 1; // the picture before is shown for longer
+                self.riff.pass(&chunk)?;
                 continue;
             }
             let read = self.picture(&chunk, pool);

@@ -55,7 +55,8 @@ pub(crate) fn header(what: &str, bytes: &[u8]) -> Result<Header, SourceError> {
             continue; // stand-alone markers
         }
         let Some(body) = walk.segment() else {
-            return Err(malformed(format!("JPEG segment ff{marker:02x} at byte {at} is cut")));
+            let problem = format!("JPEG ends in mid-picture: its segment ff{marker:02x} at byte {at} is cut");
+            return Err(malformed(problem));
         };
         match marker {
             SOI => return Err(malformed(format!("second start of image at byte {at}"))),

@@ -186,14 +186,14 @@ impl Manifest {
     /// Refuses details that the family does not read or that cannot work.
     pub(super) fn check_decode(&self) -> Result<(), ManifestError> {
         let (decode, keys) = (&self.decode, Decode::keys(self.decoder));
-        for part in decode.outputs.keys().filter(|part| !Decode::PARTS.contains(&part.as_str())) {
+        if let Some(part) = decode.outputs.keys().find(|part| !Decode::PARTS.contains(&part.as_str())) {
             return refuse(
                 &format!("decode.outputs.{part}"),
                 format!("{part:?}"),
                 format!("one of {:?}", Decode::PARTS),
             );
         }
-        for key in decode.set().filter(|key| !keys.contains(key)) {
+        if let Some(key) = decode.set().find(|key| !keys.contains(key)) {
             let found = format!("a value, with decoder {:?}", self.decoder);
             return refuse(&format!("decode.{key}"), found, format!("none: this family reads only {keys:?}"));
         }
@@ -294,3 +294,6 @@ pub enum Nms {
     /// None: the graph has done it, or the family needs none.
     Off,
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,7 +43,11 @@ pub(super) fn with_model(args: &Args, model: &ModelArgs, dataset: &Dataset) -> R
     let mut seen = Seen {
         found: Vec::new(),
         images: Vec::with_capacity(dataset.images.len()),
-        categories: if args.all_categories { vec![true; dataset.categories.len()] } else { labels.known.clone() },
+        categories: if args.all_categories {
+            vec![true; dataset.categories.len()]
+        } else {
+            labels.known.clone()
+        },
         thresholds: Some(thresholds(&own, &manifest, &labels, dataset)),
         pictures: PictureCounts::default(),
         subject: subject(args, model, &detector),
@@ -63,7 +67,9 @@ pub(super) fn with_model(args: &Args, model: &ModelArgs, dataset: &Dataset) -> R
 
 /// The picture of `image`, for the gallery.
 pub(super) fn picture(pictures: &Pictures, image: &Image) -> Result<RgbImage, String> {
-    let path = pictures.path(image).ok_or_else(|| format!("{}: no such file", pictures.expected(image).display()))?;
+    let path = pictures
+        .path(image)
+        .ok_or_else(|| format!("{}: no such file", pictures.expected(image).display()))?;
     let frame = read(&path, &BufferPool::default()).map_err(|error| error.to_string())?;
     draw::rgb_image(&frame).map_err(|error| error.to_string())
 }
@@ -92,7 +98,12 @@ fn look_at(
     let size = (frame.width(), frame.height());
     if let Some((width, height)) = image.size.filter(|&told| told != size) {
         counts.other_size += 1;
-        counts.tell(format!("{}: {}x{} pixels, the dataset says {width}x{height}", path.display(), size.0, size.1));
+        counts.tell(format!(
+            "{}: {}x{} pixels, the dataset says {width}x{height}",
+            path.display(),
+            size.0,
+            size.1
+        ));
         return Ok(None);
     }
     let mut found = Vec::new();
@@ -118,7 +129,10 @@ fn check_task(manifest: &Manifest) -> Result<(), Failure> {
         Task::Detect | Task::Pose => Ok(()),
         task => Err(Failure::new(
             Exit::Model,
-            anyhow!("{}: task {task:?} gives no boxes; eval measures models that find boxes (detect, pose)", manifest.name),
+            anyhow!(
+                "{}: task {task:?} gives no boxes; eval measures models that find boxes (detect, pose)",
+                manifest.name
+            ),
         )),
     }
 }
@@ -128,7 +142,8 @@ fn thresholds(own: &Thresholds, manifest: &Manifest, labels: &Labels, dataset: &
     let of_label = |label: &String| f64::from(own.per_class.get(label).copied().unwrap_or(own.score));
     (0..dataset.categories.len())
         .map(|category| {
-            let here = manifest.labels.iter().zip(&labels.category_of).filter(|(_, of)| **of == Some(category));
+            let here =
+                manifest.labels.iter().zip(&labels.category_of).filter(|(_, of)| **of == Some(category));
             here.map(|(label, _)| of_label(label)).reduce(f64::min).unwrap_or(f64::from(own.score))
         })
         .collect()
@@ -148,17 +163,34 @@ fn subject(args: &Args, model: &ModelArgs, detector: &Detector) -> Subject {
 
 fn notes(labels: &Labels, manifest: &Manifest, dataset: &Dataset, all_categories: bool) -> Vec<String> {
     let mut notes = labels.told.clone();
-    let lacking: Vec<usize> = (0..dataset.categories.len()).filter(|&category| !labels.known[category]).collect();
+    let lacking: Vec<usize> =
+        (0..dataset.categories.len()).filter(|&category| !labels.known[category]).collect();
     if !lacking.is_empty() {
         let boxes = dataset.truths.iter().filter(|truth| !labels.known[truth.category]).count();
         let names = listed(lacking.iter().map(|&category| dataset.categories[category].name.as_str()));
-        let what = if all_categories { "counted as never found" } else { "left out of every figure (--all-categories counts them)" };
-        notes.push(format!("the model has no label for {} categories with {boxes} boxes, {what}: {names}", lacking.len()));
+        let what = if all_categories {
+            "counted as never found"
+        } else {
+            "left out of every figure (--all-categories counts them)"
+        };
+        notes.push(format!(
+            "the model has no label for {} categories with {boxes} boxes, {what}: {names}",
+            lacking.len()
+        ));
     }
-    let idle = manifest.labels.iter().zip(&labels.category_of).filter(|(_, of)| of.is_none()).map(|(label, _)| label.as_str());
+    let idle = manifest
+        .labels
+        .iter()
+        .zip(&labels.category_of)
+        .filter(|(_, of)| of.is_none())
+        .map(|(label, _)| label.as_str());
     let idle: Vec<&str> = idle.collect();
     if !idle.is_empty() {
-        notes.push(format!("{} labels of the model are no category here, their detections are passed over: {}", idle.len(), listed(idle.into_iter())));
+        notes.push(format!(
+            "{} labels of the model are no category here, their detections are passed over: {}",
+            idle.len(),
+            listed(idle.into_iter())
+        ));
     }
     notes
 }

@@ -15,7 +15,9 @@ const IMAGES: &str = r#"[{"id": 9, "file_name": "b.jpg", "width": 20, "height": 
 const CATEGORIES: &str = r#"[{"id": 2, "name": "dog"}, {"id": 1, "name": "cat", "supercategory": "animal"}]"#;
 
 fn with(annotations: &str) -> String {
-    format!(r#"{{"info": {{}}, "images": {IMAGES}, "annotations": {annotations}, "categories": {CATEGORIES}}}"#)
+    format!(
+        r#"{{"info": {{}}, "images": {IMAGES}, "annotations": {annotations}, "categories": {CATEGORIES}}}"#
+    )
 }
 
 #[test]
@@ -37,7 +39,8 @@ fn what_an_annotation_leaves_out_is_filled_in_and_counted() {
             {"id": 5, "image_id": 4, "category_id": 77, "bbox": [1, 2, 3, 1], "area": 5, "iscrowd": null}]"#,
     ))
     .unwrap();
-    let oddities = Oddities { unknown_images: 1, unknown_categories: 1, without_area: 1, empty_boxes: 1, id_zero: 0 };
+    let oddities =
+        Oddities { unknown_images: 1, unknown_categories: 1, without_area: 1, empty_boxes: 1, id_zero: 0 };
     assert_eq!(dataset.oddities, oddities);
     assert_eq!(dataset.truths.len(), 3);
     assert_eq!((dataset.truths[0].area, dataset.truths[0].crowd), (12.0, false));
@@ -46,8 +49,15 @@ fn what_an_annotation_leaves_out_is_filled_in_and_counted() {
 
 #[test]
 fn a_box_of_three_numbers_is_named_with_its_place() {
-    let told = told(&with(r#"[{"id": 1, "image_id": 9, "category_id": 1, "bbox": [1, 2, 3, 4]}, {"id": 2, "image_id": 9, "category_id": 1, "bbox": [1, 2, 3]}]"#));
-    assert!(told.contains("labels.json") && told.contains("element 1: invalid length 3") && told.contains("line 1"), "{told}");
+    let told = told(&with(
+        r#"[{"id": 1, "image_id": 9, "category_id": 1, "bbox": [1, 2, 3, 4]}, {"id": 2, "image_id": 9, "category_id": 1, "bbox": [1, 2, 3]}]"#,
+    ));
+    assert!(
+        told.contains("labels.json")
+            && told.contains("element 1: invalid length 3")
+            && told.contains("line 1"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -71,8 +81,13 @@ fn a_file_of_results_in_place_of_annotations_is_told_what_should_stand_there() {
 
 #[test]
 fn a_dataset_without_pictures_or_categories_is_refused() {
-    assert!(told(r#"{"images": [], "annotations": [], "categories": []}"#).contains("images: expected at least one"));
-    assert!(told(&format!(r#"{{"images": {IMAGES}, "annotations": []}}"#)).contains("missing field `categories`"));
+    assert!(
+        told(r#"{"images": [], "annotations": [], "categories": []}"#)
+            .contains("images: expected at least one")
+    );
+    assert!(
+        told(&format!(r#"{{"images": {IMAGES}, "annotations": []}}"#)).contains("missing field `categories`")
+    );
 }
 
 #[test]

@@ -14,7 +14,12 @@ fn pair(label: &str, category: &str) -> (String, String) {
 
 #[test]
 fn names_go_together_exactly_else_loosely_and_loosely_is_told() {
-    let assigned = Labels::assign(&labels(&["person", "stop_sign", "kite"]), &categories(&["Stop Sign", "person", "car"]), &[]).unwrap();
+    let assigned = Labels::assign(
+        &labels(&["person", "stop_sign", "kite"]),
+        &categories(&["Stop Sign", "person", "car"]),
+        &[],
+    )
+    .unwrap();
     assert_eq!(assigned.category_of, [Some(1), Some(0), None]);
     assert_eq!(assigned.known, [true, true, false]);
     assert_eq!(assigned.told.len(), 1);
@@ -22,14 +27,17 @@ fn names_go_together_exactly_else_loosely_and_loosely_is_told() {
 
 #[test]
 fn a_loose_name_that_fits_two_categories_fits_none() {
-    let assigned = Labels::assign(&labels(&["stop-sign", "car"]), &categories(&["stop sign", "stop_sign", "car"]), &[]).unwrap();
+    let assigned =
+        Labels::assign(&labels(&["stop-sign", "car"]), &categories(&["stop sign", "stop_sign", "car"]), &[])
+            .unwrap();
     assert_eq!(assigned.category_of, [None, Some(2)]);
 }
 
 #[test]
 fn a_map_goes_before_names_and_many_labels_may_be_one_category() {
     let maps = [pair("car", "vehicle"), pair("truck", "vehicle")];
-    let assigned = Labels::assign(&labels(&["car", "truck"]), &categories(&["vehicle", "car"]), &maps).unwrap();
+    let assigned =
+        Labels::assign(&labels(&["car", "truck"]), &categories(&["vehicle", "car"]), &maps).unwrap();
     assert_eq!(assigned.category_of, [Some(0), Some(0)]);
 }
 

@@ -2,7 +2,14 @@ use super::super::coco::{Category, Image, Truth};
 use super::*;
 
 fn dataset(truths: &[([f64; 4], bool)]) -> Dataset {
-    let truth = |(id, (bbox, crowd)): (i64, &([f64; 4], bool))| Truth { id, image: 0, category: 0, bbox: *bbox, area: bbox[2] * bbox[3], crowd: *crowd };
+    let truth = |(id, (bbox, crowd)): (i64, &([f64; 4], bool))| Truth {
+        id,
+        image: 0,
+        category: 0,
+        bbox: *bbox,
+        area: bbox[2] * bbox[3],
+        crowd: *crowd,
+    };
     Dataset {
         path: "labels.json".into(),
         images: vec![Image { id: 1, file_name: "a.jpg".into(), size: None }],
@@ -58,7 +65,11 @@ fn recall_by_height_tells_small_from_large_and_sure_from_unsure() {
     let list = [found(0.2, HERE)];
     let verdicts = Verdicts::judge(&dataset, &list);
     let bins = verdicts.by_height(&dataset, &list, &[0.3], None);
-    let told: Vec<_> = bins.iter().filter(|bin| bin.truths > 0).map(|bin| (bin.from, bin.to, bin.truths, bin.found, bin.found_at_threshold)).collect();
+    let told: Vec<_> = bins
+        .iter()
+        .filter(|bin| bin.truths > 0)
+        .map(|bin| (bin.from, bin.to, bin.truths, bin.found, bin.found_at_threshold))
+        .collect();
     assert_eq!(told, [(16.0, Some(24.0), 1, 1, 0), (256.0, None, 1, 0, 0)]);
     assert_eq!(verdicts.overall(&dataset, &list, &[0.2]).recall, 0.5);
     assert_eq!(verdicts.points(&dataset, &list, &[0.3])[0].missed, 2);

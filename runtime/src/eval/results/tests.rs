@@ -6,7 +6,10 @@ fn dataset() -> Dataset {
     Dataset {
         path: "labels.json".into(),
         images: vec![image(1, "a/one.jpg"), image(2, "b/one.jpg"), image(3, "b/two.jpg")],
-        categories: vec![Category { id: 10, name: "stop sign".into() }, Category { id: 20, name: "person".into() }],
+        categories: vec![
+            Category { id: 10, name: "stop sign".into() },
+            Category { id: 20, name: "person".into() },
+        ],
         truths: Vec::new(),
         oddities: Default::default(),
     }
@@ -55,24 +58,36 @@ fn two_pictures_of_one_name_are_not_mixed_up() {
 
 #[test]
 fn a_file_for_another_dataset_is_refused() {
-    let told = read(r#"[{"image_id": 77, "category_id": 10, "bbox": [1, 2, 3, 4], "score": 0.5}]"#, &[]).unwrap_err().to_string();
+    let told = read(r#"[{"image_id": 77, "category_id": 10, "bbox": [1, 2, 3, 4], "score": 0.5}]"#, &[])
+        .unwrap_err()
+        .to_string();
     assert!(told.contains("all in other pictures") && told.contains("a/one.jpg"), "{told}");
-    let told = read(r#"[{"image_id": 1, "category_id": 7, "bbox": [1, 2, 3, 4], "score": 0.5}]"#, &[]).unwrap_err().to_string();
+    let told = read(r#"[{"image_id": 1, "category_id": 7, "bbox": [1, 2, 3, 4], "score": 0.5}]"#, &[])
+        .unwrap_err()
+        .to_string();
     assert!(told.contains("category_id"), "{told}");
 }
 
 #[test]
 fn a_detection_without_score_is_named_with_its_place() {
-    let told = read(r#"[{"image_id": 1, "category_id": 10, "bbox": [1, 2, 3, 4]}]"#, &[]).unwrap_err().to_string();
+    let told =
+        read(r#"[{"image_id": 1, "category_id": 10, "bbox": [1, 2, 3, 4]}]"#, &[]).unwrap_err().to_string();
     assert!(told.contains("element 0: missing field `score`"), "{told}");
-    let told = read(r#"{"images": {"one.jpg": [{"label": "x", "score": 1, "box": [1, 2]}]}}"#, &[]).unwrap_err().to_string();
+    let told = read(r#"{"images": {"one.jpg": [{"label": "x", "score": 1, "box": [1, 2]}]}}"#, &[])
+        .unwrap_err()
+        .to_string();
     assert!(told.contains("\"one.jpg\": element 0"), "{told}");
 }
 
 #[test]
 fn what_is_written_is_read_back_the_same() {
     let found = vec![
-        Found { image: 2, category: 0, score: f64::from(0.1_f32), bbox: [1.5, 2.25, f64::from(3.3_f32), 4.0] },
+        Found {
+            image: 2,
+            category: 0,
+            score: f64::from(0.1_f32),
+            bbox: [1.5, 2.25, f64::from(3.3_f32), 4.0],
+        },
         Found { image: 0, category: 1, score: 1.0, bbox: [0.0; 4] },
     ];
     let mut bytes = Vec::new();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use stopline_sensors::clock::{Clock, SystemClock};
 use stopline_sensors::source::{Event, FrameSource, SourceError};
-use stopline_sensors::v4l2::{ControlValue, V4l2Config};
+use stopline_sensors::v4l2::{ControlPanel, ControlValue, V4l2Config};
 use stopline_tests::source_suite::{Expect, conforms};
 
 use crate::rig::{
@@ -94,7 +94,7 @@ fn dropped() -> Found {
 fn wraps() -> Found {
     set(CAMERA, "wrap_sequence_number", ControlValue::Switch(true))?;
     let config = V4l2Config { fps: Some(60.0), ..plain(CAMERA) };
-    let report = conforms(&mut || rig::boxed(&config), &Expect::live("v4l2", SIZE, 160));
+    let report = conforms(&mut || rig::boxed(&config), &Expect::live("v4l2", SIZE, 140));
     set(CAMERA, "wrap_sequence_number", ControlValue::Switch(false))?;
     let report = report?;
     let dropped = report.counters.dropped;
@@ -115,35 +115,42 @@ fn error_flag() -> Found {
 
 const ERROR_FLAG: &str = "inject_v4l2_buf_flag_error";
 
-/// The button is pressed again and again, so that no good buffer comes.
+/// The button is pressed again and again, so that hardly a good buffer comes: in time that is silence, said once.
 fn only_damaged() -> Found {
     let mut source = open(&plain(CAMERA))?;
     frames(&mut source, 3)?;
-    let panel =
-        stopline_sensors::v4l2::ControlPanel::open(CAMERA.as_ref()).map_err(|error| error.to_string())?;
+    let panel = ControlPanel::open(CAMERA.as_ref()).map_err(|error| error.to_string())?;
     let begun = SystemClock.monotonic();
-    let (mut skipped, mut said) = (0, 0);
-    while SystemClock.monotonic().since(begun) < Duration::from_millis(700) {
+    let mut skipped = 0;
+    loop {
         panel.set(ERROR_FLAG, &ControlValue::Switch(true)).map_err(|error| error.to_string())?;
         match next(&mut source, Duration::from_millis(5))? {
             Event::Skipped(_) => skipped += 1,
-            Event::Lost(SourceError::Silent { .. }) => said += 1,
-            Event::Nothing => {}
-            // A buffer may be filled between two presses; it then ends the silence.
-            Event::Frame(_) | Event::Restored if said == 0 => {}
+            Event::Lost(SourceError::Silent { .. }) => break,
+            // On a busy machine a good buffer may be filled between two presses.
+            Event::Frame(_) | Event::Nothing => {}
             other => return Err(format!("after {skipped} skipped: {other:?}")),
         }
+        ensure(SystemClock.monotonic().since(begun) < Duration::from_secs(8), || {
+            format!("{skipped} skipped and never Lost; {:?}", source.counters())
+        })?;
     }
-    ensure(said == 1 && skipped > 3, || format!("Lost said {said} times, {skipped} skipped"))?;
+    ensure(skipped > 0, || "silent, but no damaged buffer was seen".into())?;
     // Closed, or the driver could not be opened anew.
     drop(panel);
-    // Buffers flagged by the last presses may still lie ready.
-    while !matches!(next(&mut source, Duration::from_secs(3))?, Event::Restored) {
-        ensure(SystemClock.monotonic().since(begun) < Duration::from_secs(8), || {
+    let (mut good, mut back) = (0, false);
+    while good < 5 {
+        match next(&mut source, Duration::from_secs(3))? {
+            Event::Restored => back = true,
+            Event::Frame(_) if back => good += 1,
+            // Buffers flagged by the last presses.
+            Event::Skipped(_) | Event::Nothing => {}
+            other => return Err(format!("{other:?}, back: {back}")),
+        }
+        ensure(SystemClock.monotonic().since(begun) < Duration::from_secs(16), || {
             format!("{:?}", source.counters())
         })?;
     }
-    frames(&mut source, 5)?;
     Ok(format!("{skipped} skipped, then silent, then restored"))
 }
 

@@ -1,0 +1,3 @@
+//! Seeds, and what the targets share. See README.md.
+
+pub mod seeds;
