@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use stopline_tests::{field_data, fixtures, stopline};
+use stopline_tests::{field_data, fixtures, python, stopline};
 
 /// Exit code and what was said on stderr.
 fn run(arguments: &[&str]) -> (i32, String) {
@@ -159,4 +159,36 @@ fn numbers_and_times_out_of_range_are_usage_errors() {
         refused(&[&base[..], &[option, value]].concat(), 2, &[option, word]);
     }
     refused(&[&base[..], &["--from", "5s", "--to", "3s"]].concat(), 2, &["--from", "--to"]);
+}
+
+/// Writes models of one node: an operator nobody has, and a picture input of two axes.
+const STRANGE_MODELS: &str = r#"
+import sys, onnx
+from onnx import helper as h, TensorProto as T
+def save(name, operator, shape):
+    node = h.make_node(operator, ["images"], ["output"], name="strange_node")
+    ends = [h.make_tensor_value_info("images", T.FLOAT, shape)], [h.make_tensor_value_info("output", T.FLOAT, None)]
+    model = h.make_model(h.make_graph([node], "g", *ends), opset_imports=[h.make_opsetid("", 13)], ir_version=8)
+    onnx.save(model, sys.argv[1] + "/" + name)
+save("operator.onnx", "NoSuchOperator", [1, 3, 416, 416])
+save("rank.onnx", "Relu", [1, 416])
+"#;
+
+#[test]
+fn an_unsupported_operator_and_a_wrong_input_rank_are_named() {
+    let Some(python) = python() else { return };
+    let bench = Bench::new();
+    let made = Command::new(python)
+        .args(["-c", STRANGE_MODELS])
+        .arg(bench.folder.path())
+        .output()
+        .expect("Python starts");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let manifest = fixtures().join("manifests/yolox_nano_416.toml");
+    let manifest = manifest.to_str().expect("UTF-8");
+    let path = |name: &str| bench.folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    let words = ["NoSuchOperator", "strange_node", "--backend ort"];
+    refused(&["detect", "--model", &path("operator.onnx"), "--manifest", manifest, "x.jpg"], 4, &words);
+    let words = ["images", "[1, 416]", "4 axes"];
+    refused(&["detect", "--model", &path("rank.onnx"), "--manifest", manifest, "x.jpg"], 4, &words);
 }
