@@ -29,7 +29,10 @@ pub fn annotate(picture: &mut RgbImage, found: &[Detection], manifest: &Manifest
             canvas.outline(detection.bbox, colour);
         }
         draw_keypoints(&mut canvas, detection, manifest, colour);
-        canvas.label(detection.bbox, &caption(detection, manifest), colour);
+    }
+    // Labels last: no box runs through one.
+    for detection in found.iter().rev() {
+        canvas.label(detection.bbox, &caption(detection, manifest), class_colour(detection.class));
     }
 }
 

@@ -73,17 +73,20 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 fn check_boxes(detector: &Detector, boxes: Option<&Boxes>) -> Result<(), Failure> {
     let manifest = detector.manifest();
-    let problem = match (manifest.input.crop.is_some(), boxes.is_some()) {
-        (true, false) => anyhow!(
-            "{} looks at one object at a time: give it boxes with --boxes F, for example what `stopline detect --json` \
-             of a person detector printed",
+    match (manifest.input.crop.is_some(), boxes.is_some()) {
+        (true, false) => eprintln!(
+            "stopline: {} looks at one object at a time and now sees whole pictures; --boxes F says where to look, for \
+             example what `stopline detect --json` of a person detector printed",
             manifest.name
         ),
-        (false, true) => anyhow!(
-            "{} looks at whole pictures; --boxes is for models whose manifest has an [input.crop]",
-            manifest.name
-        ),
-        _ => return Ok(()),
-    };
-    Err(Failure::new(Exit::Usage, problem))
+        (false, true) => {
+            let name = &manifest.name;
+            let problem = anyhow!(
+                "{name} sees whole pictures; --boxes is for models whose manifest has an [input.crop]"
+            );
+            return Err(Failure::new(Exit::Usage, problem));
+        }
+        _ => {}
+    }
+    Ok(())
 }

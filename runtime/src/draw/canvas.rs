@@ -139,8 +139,8 @@ impl<'a> Canvas<'a> {
 fn pen(side: u32) -> (u32, &'static MonoFont<'static>, u32) {
     let line = (side / 270).max(1);
     match side / 40 {
-        0..=11 => (line, &FONT_6X10, 1),
-        12..=15 => (line, &FONT_7X13_BOLD, 1),
+        0..=5 => (line, &FONT_6X10, 1),
+        6..=15 => (line, &FONT_7X13_BOLD, 1),
         height @ 16..=35 if height < 30 => (line, &FONT_9X18_BOLD, 1),
         height => (line, if height < 45 { &FONT_9X18_BOLD } else { &FONT_10X20 }, (height / 20).max(2)),
     }

@@ -32,7 +32,8 @@ pub fn class_colour(class: usize) -> Colour {
     const GOLDEN: f32 = 0.618_034;
     let step = u16::try_from(class % 4096).unwrap_or_default();
     let hue = (0.02 + f32::from(step) * GOLDEN).fract() * 6.0;
-    let (low, high) = (0.22, 0.92);
+    // Every third class is pale, every third dark: hues that come close again after a few classes still differ.
+    let (low, high) = [(0.22, 0.95), (0.05, 0.72), (0.48, 0.95)][class % 3];
     let ramp = |shift: f32| {
         let at = (hue + shift).rem_euclid(6.0);
         let level = (2.0 - (at - 3.0).abs()).clamp(0.0, 1.0);

@@ -51,7 +51,7 @@ fn letters_are_about_as_large_a_part_of_a_4k_picture_as_of_a_thumbnail() {
     };
     for size in [(640, 360), (960, 540), (1280, 720), (1920, 1080), (3840, 2160), (7680, 4320)] {
         let part = label_rows(size.0, size.1);
-        assert!((0.018..0.04).contains(&part), "{size:?}: {part}");
+        assert!((0.018..0.045).contains(&part), "{size:?}: {part}");
     }
 }
 

@@ -65,8 +65,15 @@ impl Results {
 
     /// All results, in the order of the command line.
     pub fn json(&self) -> String {
-        let all = json!({ "model": self.model, "images": self.images });
-        format!("{all:#}\n")
+        // A line per detection: people look into these files too, and text tools compare them.
+        let list = |list: &Value| {
+            let lines = list.as_array().into_iter().flatten().map(|entry| format!("\n   {entry}"));
+            lines.collect::<Vec<_>>().join(",")
+        };
+        let images =
+            self.images.iter().map(|(path, found)| format!("\n  {}: [{}]", json!(path), list(found)));
+        let images = images.collect::<Vec<_>>().join(",");
+        format!("{{\n \"model\": {},\n \"images\": {{{images}\n }}\n}}\n", json!(self.model))
     }
 
     /// Success, or the failure that the unreadable and invalid pictures come to.

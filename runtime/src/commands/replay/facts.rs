@@ -53,7 +53,7 @@ fn model(args: &Args, detector: &Detector) -> Vec<Fact> {
         ("Input", format!("{} × {} pixels", manifest.input.width, manifest.input.height)),
         ("Classes", manifest.labels.len().to_string()),
         ("Thresholds", format!("score {}, suppression at IoU {}", thresholds.score, thresholds.nms_iou)),
-        ("Engine", format!("{:?}, {} thread(s)", args.model.backend, args.model.threads).to_lowercase()),
+        ("Engine", format!("{:?}, threads: {}", args.model.backend, args.model.threads).to_lowercase()),
     ];
     facts.extend(manifest.provenance.as_ref().and_then(|origin| Some(("Licence", origin.licence.clone()?))));
     facts.extend(detector.warnings().iter().map(|warning| ("Note", warning.clone())));

@@ -18,6 +18,9 @@ use crate::exit::{Exit, Failure};
 use crate::percentiles::micros;
 use crate::report::Tally;
 
+/// Skipped frames that are told one by one.
+const TOLD: usize = 10;
+
 /// Everything a running replay holds.
 pub struct Session {
     pub source: Box<dyn FrameSource>,
@@ -78,7 +81,11 @@ impl Session {
                 }
                 Ok(Event::Skipped(error)) => {
                     let error = error.to_string();
-                    self.bar.say(&format!("skipped: {error}"));
+                    match self.tally.skipped.len() {
+                        ..TOLD => self.bar.say(&format!("skipped: {error}")),
+                        TOLD => self.bar.say("further frames are skipped; they are only counted"),
+                        _ => {}
+                    }
                     self.tally.skip(timeline.now, &error);
                     self.sinks.skipped(self.detector.manifest());
                 }
