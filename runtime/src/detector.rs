@@ -35,6 +35,9 @@ pub struct DetectorOptions {
     pub library: Option<PathBuf>,
     /// Threads one inference may use; at least 1.
     pub threads: usize,
+    /// Whether a manifest is drafted from the ONNX file where `manifest` is `None` and none lies beside it. For looking
+    /// at a model; what drives needs one that a person has checked.
+    pub draft: bool,
     /// Execution providers of ONNX Runtime to try before the CPU ([`PlanOptions`](crate::infer::PlanOptions)).
     pub providers: Vec<String>,
 }
@@ -229,9 +232,11 @@ impl Detector {
         adjust: impl FnOnce(&mut Manifest),
     ) -> Result<Self, LoadError> {
         let mut loaded = load::load(options)?;
+        let mut warnings = std::mem::take(&mut loaded.warnings);
         adjust(&mut loaded.manifest);
         let size = [loaded.manifest.input.width, loaded.manifest.input.height];
-        let (rig, warnings) = loaded.compiler.rig(&loaded.manifest, size)?;
+        let (rig, compiled) = loaded.compiler.rig(&loaded.manifest, size)?;
+        warnings.extend(compiled);
         let rectangles =
             loaded.manifest.input.rectangle && loaded.manifest.input.resize.mode == ResizeMode::Letterbox;
         Ok(Self {

@@ -133,6 +133,7 @@ fn load(data: &Path, oracles: &BTreeMap<&str, Oracle>) -> Vec<Case> {
     for model in MODELS {
         for (backend, library) in &engines {
             let options = DetectorOptions {
+                draft: false,
                 model: data.join("models").join(model).with_extension("onnx"),
                 manifest: Some(fixtures().join("manifests").join(model).with_extension("toml")),
                 backend: *backend,

@@ -13,7 +13,8 @@ pub struct ModelArgs {
     /// The ONNX file.
     #[arg(long, value_name = "ONNX")]
     pub model: PathBuf,
-    /// Its manifest (`stopline model manifest` writes a first one); default: the ONNX file's name with `.toml`.
+    /// Its manifest (`stopline model manifest` writes a first one); default: the ONNX file's name with
+    /// `.toml`, and where there is none, what can be guessed from the file.
     #[arg(long, value_name = "TOML")]
     pub manifest: Option<PathBuf>,
     /// The engine.
@@ -39,6 +40,7 @@ impl ModelArgs {
             backend: self.backend,
             library: self.ort_library.clone(),
             threads: usize::from(self.threads),
+            draft: true,
             providers: self.providers.clone(),
         }
     }

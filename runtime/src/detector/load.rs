@@ -21,6 +21,7 @@ const MOST_MANIFEST: u64 = 4 << 20;
 pub(super) struct Loaded {
     pub manifest: Manifest,
     pub digest: String,
+    pub warnings: Vec<String>,
     pub compiler: Compiler,
 }
 
@@ -38,14 +39,23 @@ pub(super) struct Compiler {
 pub(super) fn load(options: &DetectorOptions) -> Result<Loaded, LoadError> {
     let bytes = read(&options.model, MOST_MODEL)?;
     let manifest_path = options.manifest.clone().unwrap_or_else(|| options.model.with_extension("toml"));
-    let manifest = read_manifest(&manifest_path, &options.model)?;
     let shown = manifest_path.display().to_string();
     let model = options.model.display().to_string();
     let contradiction = |cause| match cause {
         ModelError::Infer(cause) => LoadError::Infer(cause),
         cause => LoadError::Model { model: model.clone(), manifest: shown.clone(), cause },
     };
-    let info: ModelInfo = model::read(&options.model, &bytes).map_err(contradiction)?;
+    let mut info: ModelInfo = model::read(&options.model, &bytes).map_err(contradiction)?;
+    let mut warnings = Vec::new();
+    let manifest = match read_manifest(&manifest_path, &options.model) {
+        Err(LoadError::NoManifest { .. }) if options.draft && options.manifest.is_none() => {
+            model::work_out_outputs(&mut info, &options.model, &bytes);
+            let drafted = model::draft(&info).map_err(contradiction)?.manifest;
+            warnings.push(told(&drafted, &model));
+            drafted
+        }
+        other => other?,
+    };
     model::check(&manifest, &info).map_err(contradiction)?;
     let picture = model::picture(&manifest, &info).map_err(contradiction)?.name.clone();
     let backend = infer::backend(options.backend, options.library.as_deref())?;
@@ -58,7 +68,17 @@ pub(super) fn load(options: &DetectorOptions) -> Result<Loaded, LoadError> {
     let path = options.model.clone();
     let compiler =
         Compiler { backend, path, manifest_path: shown, bytes, inputs: info.inputs, picture, options: plan };
-    Ok(Loaded { manifest, digest, compiler })
+    Ok(Loaded { manifest, digest, warnings, compiler })
+}
+
+/// What was guessed for a model without a manifest.
+fn told(drafted: &Manifest, model: &str) -> String {
+    let input = &drafted.input;
+    format!(
+        "no manifest, so one was guessed from the file: decoder {:?}, input {}x{} {:?}, {:?}, {} labels; check the result \
+         by eye, and write the guess down with `stopline model manifest {model}`",
+        drafted.decoder, input.width, input.height, input.colour, input.resize.mode, drafted.labels.len(),
+    )
 }
 
 fn read(path: &Path, most: u64) -> Result<Vec<u8>, LoadError> {

@@ -145,8 +145,22 @@ impl<'a> View<'a> {
                 Some(pose)
             }
             Some("classify") => Some(Told::new(Family::Classifier, Style::ClassifierUltralytics, classes)),
+            _ if told.head.as_deref() == Some("RTDETRDecoder") => self.ultralytics_rtdetr(classes),
             _ => self.ultralytics_detector(told.end2end, classes),
         }
+    }
+
+    /// Queries with one score per class, or, since the exporter names the head, its own choice of the strongest:
+    /// `[1, n, 6]`, centre x, centre y, width, height (0 to 1), score, class.
+    fn ultralytics_rtdetr(&self, classes: Option<usize>) -> Option<Told> {
+        let &[_, _, columns] = self.shape(0) else { return None };
+        if columns != Some(6) || classes == Some(2) {
+            return Some(Told::new(Family::Detr, Style::Rtdetr, classes));
+        }
+        let mut told = Told::new(Family::YoloEnd2end, Style::Rtdetr, classes);
+        told.decode.box_format = Some(BoxFormat::Cxcywh);
+        told.decode.box_range = Some(ValueRange::Unit);
+        Some(told)
     }
 
     fn ultralytics_detector(&self, end2end: bool, classes: Option<usize>) -> Option<Told> {

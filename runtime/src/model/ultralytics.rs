@@ -17,6 +17,8 @@ pub struct Ultralytics {
     pub kpt_shape: Option<[u32; 2]>,
     /// Whether the graph suppresses by itself (YOLOv10, YOLO26, or `nms=True`).
     pub end2end: bool,
+    /// The network's last layer (`Detect`, `v10Detect`, `RTDETRDecoder`); newer exporters only.
+    pub head: Option<String>,
     /// Which model it says it is (`Ultralytics YOLOv8n model …`).
     pub description: String,
 }
@@ -42,6 +44,7 @@ impl Ultralytics {
             task: value("task").map(|task| task.trim().to_owned()),
             kpt_shape,
             end2end: value("end2end").is_some_and(truth) || nms,
+            head: value("head").map(|head| head.trim().to_owned()),
             description: value("description").unwrap_or_default().to_owned(),
         })
     }
