@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use stopline::infer::{
-    Backend, BackendKind, Element, InferError, ModelFile, Output, Plan, PlanOptions, Tensor, TensorData, backend,
+    Backend, BackendKind, Element, InferError, ModelFile, Output, Plan, PlanOptions, Tensor, TensorData,
+    backend,
 };
 use stopline_tests::onnx::{Attribute, Dim, Kind, Onnx, fixed};
 use stopline_tests::ort_library;
@@ -20,13 +21,22 @@ fn engines() -> Vec<Box<dyn Backend>> {
     engines
 }
 
-fn plan_in(engine: &dyn Backend, folder: &Path, bytes: &[u8], shapes: &[(&str, &[usize])]) -> Result<Arc<dyn Plan>, InferError> {
+fn plan_in(
+    engine: &dyn Backend,
+    folder: &Path,
+    bytes: &[u8],
+    shapes: &[(&str, &[usize])],
+) -> Result<Arc<dyn Plan>, InferError> {
     let input_shapes = shapes.iter().map(|(name, shape)| ((*name).to_owned(), shape.to_vec())).collect();
     let path = folder.join("made.onnx");
     engine.plan(&ModelFile { path: &path, bytes }, &PlanOptions { input_shapes, ..PlanOptions::default() })
 }
 
-fn plan(engine: &dyn Backend, bytes: &[u8], shapes: &[(&str, &[usize])]) -> Result<Arc<dyn Plan>, InferError> {
+fn plan(
+    engine: &dyn Backend,
+    bytes: &[u8],
+    shapes: &[(&str, &[usize])],
+) -> Result<Arc<dyn Plan>, InferError> {
     plan_in(engine, Path::new("."), bytes, shapes)
 }
 
@@ -118,12 +128,21 @@ fn a_rectangle_runs_although_the_file_states_a_square_everywhere() {
 
 #[test]
 fn shapes_that_contradict_each_other_inside_the_file_do_not_stop_a_model() {
-    let file = convolution(&fixed(&[1, 3, 6, 8]), &[Dim::Open("n"), Dim::Is(2), Dim::Is(7), Dim::Is(9)], &fixed(&[1, 2, 6, 8])).file(&[]);
+    let file = convolution(
+        &fixed(&[1, 3, 6, 8]),
+        &[Dim::Open("n"), Dim::Is(2), Dim::Is(7), Dim::Is(9)],
+        &fixed(&[1, 2, 6, 8]),
+    )
+    .file(&[]);
     let values = varied(3 * 6 * 8);
     let engine = backend(BackendKind::Tract, None).unwrap();
     let plan = plan(&*engine, &file, &[]).unwrap();
     assert!(plan.warnings().iter().any(|warning| warning.contains("shapes stated")), "{:?}", plan.warnings());
-    assert_near("tract", &run(&plan, &[f32s(&[1, 3, 6, 8], values.clone())]).unwrap()[0].data, &convolved(&values, 6, 8));
+    assert_near(
+        "tract",
+        &run(&plan, &[f32s(&[1, 3, 6, 8], values.clone())]).unwrap()[0].data,
+        &convolved(&values, 6, 8),
+    );
 }
 
 #[test]
@@ -154,7 +173,10 @@ fn a_size_baked_into_the_graph_is_told_and_not_found_out_while_driving() {
         let refused = plan(&*engine, &file, &[("picture", &[1, 3, 4, 8])]).err().unwrap();
         assert!(matches!(refused, InferError::Refused { .. }), "{}: {refused}", engine.name());
         let told = refused.to_string();
-        assert!(told.contains("baked in") && told.contains("[1, 3, 8, 8]") && told.contains("rectangle"), "{told}");
+        assert!(
+            told.contains("baked in") && told.contains("[1, 3, 8, 8]") && told.contains("rectangle"),
+            "{told}"
+        );
     }
 }
 
@@ -168,7 +190,12 @@ fn inputs_of_every_type_and_outputs_of_every_type_come_through() {
     ];
     let outputs = [Kind::F16, Kind::I32, Kind::I64, Kind::F64, Kind::Bool];
     for (kind, data) in inputs {
-        let mut model = Onnx::default().input("x", kind, &fixed(&[1, 2])).node("Cast", &["x"], &["y"], &[Attribute::Int("to", 1)]);
+        let mut model = Onnx::default().input("x", kind, &fixed(&[1, 2])).node(
+            "Cast",
+            &["x"],
+            &["y"],
+            &[Attribute::Int("to", 1)],
+        );
         model = model.output("y", Kind::F32, &fixed(&[1, 2]));
         let names = ["f16", "i32", "i64", "f64", "bool"];
         for (name, output) in names.iter().zip(outputs) {
@@ -265,7 +292,8 @@ fn sessions_of_one_plan_run_side_by_side() {
             for thread in 0..4 {
                 let plan = Arc::clone(&plan);
                 scope.spawn(move || {
-                    let values: Vec<f32> = varied(144).into_iter().map(|value| value * thread as f32).collect();
+                    let values: Vec<f32> =
+                        varied(144).into_iter().map(|value| value * thread as f32).collect();
                     let mut session = plan.session().unwrap();
                     for _ in 0..50 {
                         let outputs = session.run(&[f32s(&[1, 3, 6, 8], values.clone())]).unwrap();
@@ -279,7 +307,8 @@ fn sessions_of_one_plan_run_side_by_side() {
 
 #[test]
 fn more_threads_change_no_value() {
-    let file = convolution(&fixed(&[1, 3, 32, 32]), &fixed(&[1, 2, 32, 32]), &fixed(&[1, 2, 32, 32])).file(&[]);
+    let file =
+        convolution(&fixed(&[1, 3, 32, 32]), &fixed(&[1, 2, 32, 32]), &fixed(&[1, 2, 32, 32])).file(&[]);
     let values = varied(3 * 32 * 32);
     for engine in engines() {
         let options = PlanOptions { threads: 2, ..PlanOptions::default() };
@@ -319,7 +348,8 @@ fn a_library_that_is_not_there_is_named() {
     if !cfg!(feature = "ort") {
         return;
     }
-    let missing = backend(BackendKind::Ort, Some(Path::new("/nowhere/libonnxruntime.so"))).err().unwrap().to_string();
+    let missing =
+        backend(BackendKind::Ort, Some(Path::new("/nowhere/libonnxruntime.so"))).err().unwrap().to_string();
     assert!(missing.contains("/nowhere/libonnxruntime.so"), "{missing}");
     let none = backend(BackendKind::Ort, None).err().unwrap().to_string();
     assert!(none.contains("--ort-library"), "{none}");

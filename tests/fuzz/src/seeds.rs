@@ -35,7 +35,9 @@ pub fn clips() {
         let path = folder.join(format!("seed-clip.{ending}"));
         let mut writer = stopline::video::create(&path, Duration::from_millis(40)).expect("a video is begun");
         for number in 0..4 {
-            writer.write(&picture(number), Duration::from_millis(u64::from(number) * 40)).expect("a picture is written");
+            writer
+                .write(&picture(number), Duration::from_millis(u64::from(number) * 40))
+                .expect("a picture is written");
         }
         writer.finish().expect("a video is ended");
     }
@@ -84,8 +86,14 @@ fn pictures() -> Vec<(&'static str, Vec<u8>)> {
         ("422", encode(SamplingFactor::F_2_1, |_| {}, ColorType::Rgb)),
         ("444", encode(SamplingFactor::F_1_1, |_| {}, ColorType::Rgb)),
         ("grey", encode(SamplingFactor::F_1_1, |_| {}, ColorType::Luma)),
-        ("progressive", encode(SamplingFactor::F_2_2, |encoder| encoder.set_progressive(true), ColorType::Rgb)),
-        ("restarts", encode(SamplingFactor::F_2_2, |encoder| encoder.set_restart_interval(2), ColorType::Rgb)),
+        (
+            "progressive",
+            encode(SamplingFactor::F_2_2, |encoder| encoder.set_progressive(true), ColorType::Rgb),
+        ),
+        (
+            "restarts",
+            encode(SamplingFactor::F_2_2, |encoder| encoder.set_restart_interval(2), ColorType::Rgb),
+        ),
     ]
 }
 
