@@ -77,7 +77,8 @@ fn pictures() -> Vec<(&'static str, Vec<u8>)> {
         encoder.set_sampling_factor(sampling);
         change(&mut encoder);
         let pixels = picture(1).into_raw();
-        let pixels = &pixels[..48 * 32 * colour.get_bytes_per_pixel()];
+        let samples = if matches!(colour, ColorType::Luma) { 1 } else { 3 };
+        let pixels = &pixels[..48 * 32 * samples];
         encoder.encode(pixels, 48, 32, colour).expect("a picture is encoded");
         bytes
     };
