@@ -52,7 +52,10 @@ fn check(found: &[Detection], manifest: &Manifest, source: [u32; 2]) {
         assert!(0.0 <= x1 && x1 <= x2 && x2 <= width, "{detection:?} in {width}x{height}");
         assert!(0.0 <= y1 && y1 <= y2 && y2 <= height, "{detection:?} in {width}x{height}");
         for point in &detection.keypoints {
-            assert!(point.x.is_finite() && point.y.is_finite() && (0.0..=1.0).contains(&point.score), "{point:?}");
+            assert!(
+                point.x.is_finite() && point.y.is_finite() && (0.0..=1.0).contains(&point.score),
+                "{point:?}"
+            );
         }
     }
     assert!(found.windows(2).all(|pair| pair[0].score >= pair[1].score), "not strongest first: {found:?}");
@@ -103,7 +106,8 @@ fn manifest(
     let names = |what: &str, count: usize| (0..count).map(|n| format!("{what}{n}")).collect::<Vec<_>>();
     let mut decode = serde_json::Map::new();
     if data.ratio(1, 3)? {
-        decode.insert("scores".into(), (*data.choose(&["sigmoid", "softmax", "probability", "none"])?).into());
+        decode
+            .insert("scores".into(), (*data.choose(&["sigmoid", "softmax", "probability", "none"])?).into());
     }
     if data.ratio(1, 4)? {
         decode.insert("box_format".into(), (*data.choose(&["xyxy", "cxcywh", "xywh", "yxyx"])?).into());
@@ -185,7 +189,10 @@ fn bend(shapes: &mut Shapes, data: &mut Unstructured<'_>) -> Result<()> {
     let at = data.choose_index(shapes.len())?;
     match data.int_in_range(0..=3)? {
         0 => drop(shapes.remove(at)),
-        1 => shapes[at].1 = (0..data.int_in_range(0..=5)?).map(|_| data.int_in_range(0..=20)).collect::<Result<_>>()?,
+        1 => {
+            shapes[at].1 =
+                (0..data.int_in_range(0..=5)?).map(|_| data.int_in_range(0..=20)).collect::<Result<_>>()?
+        }
         2 => shapes.push(("extra", vec![1, data.int_in_range(0..=9)?])),
         _ => {
             let shape = &mut shapes[at].1;
@@ -211,7 +218,8 @@ fn values(count: usize, data: &mut Unstructured<'_>) -> Result<Vec<f32>> {
     (0..count)
         .map(|at| {
             // Where the fuzzer's bytes end, a pattern goes on.
-            let byte: u8 = if data.is_empty() { base.wrapping_add((at * 37 % 251) as u8) } else { data.arbitrary()? };
+            let byte: u8 =
+                if data.is_empty() { base.wrapping_add((at * 37 % 251) as u8) } else { data.arbitrary()? };
             Ok(match byte {
                 0..8 if strange => STRANGE[usize::from(byte)],
                 _ => (f32::from(byte) - 64.0) / 191.0 * scale,

@@ -35,7 +35,9 @@ pub fn clips() {
         let path = folder.join(format!("seed-clip.{ending}"));
         let mut writer = stopline::video::create(&path, Duration::from_millis(40)).expect("a video is begun");
         for number in 0..4 {
-            writer.write(&picture(number), Duration::from_millis(u64::from(number) * 40)).expect("a picture is written");
+            writer
+                .write(&picture(number), Duration::from_millis(u64::from(number) * 40))
+                .expect("a picture is written");
         }
         writer.finish().expect("a video is ended");
     }
@@ -75,7 +77,8 @@ fn pictures() -> Vec<(&'static str, Vec<u8>)> {
         encoder.set_sampling_factor(sampling);
         change(&mut encoder);
         let pixels = picture(1).into_raw();
-        let pixels = &pixels[..48 * 32 * colour.get_bytes_per_pixel()];
+        let samples = if matches!(colour, ColorType::Luma) { 1 } else { 3 };
+        let pixels = &pixels[..48 * 32 * samples];
         encoder.encode(pixels, 48, 32, colour).expect("a picture is encoded");
         bytes
     };
@@ -84,8 +87,14 @@ fn pictures() -> Vec<(&'static str, Vec<u8>)> {
         ("422", encode(SamplingFactor::F_2_1, |_| {}, ColorType::Rgb)),
         ("444", encode(SamplingFactor::F_1_1, |_| {}, ColorType::Rgb)),
         ("grey", encode(SamplingFactor::F_1_1, |_| {}, ColorType::Luma)),
-        ("progressive", encode(SamplingFactor::F_2_2, |encoder| encoder.set_progressive(true), ColorType::Rgb)),
-        ("restarts", encode(SamplingFactor::F_2_2, |encoder| encoder.set_restart_interval(2), ColorType::Rgb)),
+        (
+            "progressive",
+            encode(SamplingFactor::F_2_2, |encoder| encoder.set_progressive(true), ColorType::Rgb),
+        ),
+        (
+            "restarts",
+            encode(SamplingFactor::F_2_2, |encoder| encoder.set_restart_interval(2), ColorType::Rgb),
+        ),
     ]
 }
 
