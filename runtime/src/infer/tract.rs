@@ -72,7 +72,7 @@ impl Backend for Tract {
 }
 
 /// How much of tract's optimising a rung uses, from the best to none. `ChangeAxes` is left out on the first rung: loading
-/// takes half as long without it, and no model measured runs slower (README, Infer).
+/// takes little more than half as long without it, and most models run as fast (README, Infer, has the figures).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Effort {
     WithoutChangeAxes,
