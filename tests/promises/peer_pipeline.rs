@@ -27,7 +27,10 @@ fn stopline_and_the_peer_find_the_same() {
             compared += theirs.len();
         }
     }
-    println!("stopline and the peer: the same {compared} detections in {} frames, by tract and ort", LOOKED_AT.len());
+    println!(
+        "stopline and the peer: the same {compared} detections in {} frames, by tract and ort",
+        LOOKED_AT.len()
+    );
     assert!(compared >= 12, "only {compared} detections: the frames show too little");
 }
 
@@ -75,7 +78,14 @@ impl Bench {
     fn peer(&self, frames: usize, look: bool) -> Value {
         let mut command = Command::new(&self.python);
         command.arg(folder().join("peer.py")).args([&self.model, &self.manifest, &self.clip]);
-        command.args(["--core", &self.core, "--frames", &frames.to_string(), "--warm-up", &WARM_UP.to_string()]);
+        command.args([
+            "--core",
+            &self.core,
+            "--frames",
+            &frames.to_string(),
+            "--warm-up",
+            &WARM_UP.to_string(),
+        ]);
         if look {
             command.args(["--detections", &LOOKED_AT.map(|number| number.to_string()).join(",")]);
         }

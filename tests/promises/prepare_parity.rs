@@ -49,7 +49,8 @@ fn photographs_are_prepared_as_opencv_does() {
     let (Some(python), Some(data)) = (python(), field_data()) else { return };
     let folder = tempfile::tempdir().unwrap();
     let mut cases = Vec::new();
-    let pictures = ["stop-sign/coco_000000000724.jpg", "pedestrian/peds_0.jpg", "drive/bdd_0ace96c3-48481887.jpg"];
+    let pictures =
+        ["stop-sign/coco_000000000724.jpg", "pedestrian/peds_0.jpg", "drive/bdd_0ace96c3-48481887.jpg"];
     for (at, picture) in pictures.iter().enumerate() {
         let picture = image::open(data.join("media").join(picture)).unwrap().to_rgb8();
         for number in 0..count("prepare beside OpenCV, cases of a photograph", 300, 35) {
@@ -89,10 +90,17 @@ fn judge(python: &Path, folder: &Path, cases: Vec<Value>) {
         }
         #[allow(clippy::cast_precision_loss)]
         let share = 100.0 * off as f64 / values.max(1) as f64;
-        println!("{format:?}: {seen} cases, {values} values, largest difference {largest}/255, {share:.2} % off at all");
+        println!(
+            "{format:?}: {seen} cases, {values} values, largest difference {largest}/255, {share:.2} % off at all"
+        );
         assert!(seen > 0, "{format:?}: no case, so nothing is shown");
     }
-    assert!(failures.is_empty(), "{} of {total} cases differ too much:\n{}", failures.len(), failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{} of {total} cases differ too much:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
 }
 
 struct Case {
@@ -152,7 +160,9 @@ impl Case {
         }
         let region = (random.below(4) == 0).then(|| {
             input["crop"] = json!({ "grow": 1.25, "outside": [0, 128, 255] });
-            let at = |random: &mut Random, side: u32| random.below(2 * side).cast_signed() - side.cast_signed() / 2;
+            let at = |random: &mut Random, side: u32| {
+                random.below(2 * side).cast_signed() - side.cast_signed() / 2
+            };
             let (x, y) = (at(random, size.0), at(random, size.1));
             [x, y, 1 + random.below(size.0 * 2).cast_signed(), 1 + random.below(size.1 * 2).cast_signed()]
         });
@@ -237,8 +247,9 @@ fn photograph(picture: &image::RgbImage, format: PixelFormat, (width, height): (
         let [r, g, b] = picture.get_pixel(x.min(width - 1), y.min(height - 1)).0.map(f32::from);
         let luma = 16.0 + 0.257 * r + 0.504 * g + 0.098 * b;
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let bytes = [luma, 128.0 - 0.148 * r - 0.291 * g + 0.439 * b, 128.0 + 0.439 * r - 0.368 * g - 0.071 * b]
-            .map(|value| value.round() as u8);
+        let bytes =
+            [luma, 128.0 - 0.148 * r - 0.291 * g + 0.439 * b, 128.0 + 0.439 * r - 0.368 * g - 0.071 * b]
+                .map(|value| value.round() as u8);
         bytes
     };
     let (halves, rows) = (width.div_ceil(2), height.div_ceil(2));
