@@ -138,7 +138,10 @@ impl<'a> Frames<'a> {
                 Event::Nothing | Event::Restored => {}
             }
         }
-        let problem = anyhow!("{}: no frame after asking {PATIENCE} times; look at it with `stopline replay`", self.spec);
+        let problem = anyhow!(
+            "{}: no frame after asking {PATIENCE} times; look at it with `stopline replay`",
+            self.spec
+        );
         Err(Failure::new(Exit::Input, problem))
     }
 }

@@ -163,7 +163,9 @@ mod tests {
                     for u in (0..=255).step_by(5) {
                         for v in (0..=255).step_by(5) {
                             let luma = to_rgb.luma(y);
-                            let found = to_rgb.chroma(centred(u), centred(v)).map(|chroma| f64::from(byte(luma, chroma)));
+                            let found = to_rgb
+                                .chroma(centred(u), centred(v))
+                                .map(|chroma| f64::from(byte(luma, chroma)));
                             for (found, exact) in found.iter().zip(exact(colour, [y, u, v])) {
                                 assert!(
                                     (found - exact).abs() < 0.56,

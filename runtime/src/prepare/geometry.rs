@@ -124,3 +124,6 @@ fn int(value: f64) -> i32 {
 fn narrow(value: f64) -> f32 {
     value as f32
 }
+
+#[cfg(test)]
+mod tests;

@@ -137,7 +137,9 @@ impl Rows<'_> {
         }
         match (plan.channels, plan.step) {
             (1, _) => blend::gather_single(row, &plan.places, &mut pairs[0]),
-            (_, 1) => blend::gather_planes(row, length, &plan.places, pairs.each_mut().map(Vec::as_mut_slice)),
+            (_, 1) => {
+                blend::gather_planes(row, length, &plan.places, pairs.each_mut().map(Vec::as_mut_slice))
+            }
             _ => blend::gather_packed(row, &plan.places, pairs.each_mut().map(Vec::as_mut_slice)),
         }
         for (bytes, pairs) in bytes.iter_mut().zip(pairs).take(plan.channels) {

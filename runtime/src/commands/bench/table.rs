@@ -39,10 +39,13 @@ impl Table<'_> {
         let _ = writeln!(text, "{:<10}{:>10}{:>10}{:>10}{:>10}", "ms", "min", "median", "p99", "max");
         for (stage, samples) in self.stages() {
             let figures = samples.percentiles();
-            let [min, median, p99, max] = [figures.min, figures.p50, figures.p99, figures.max].map(millis_text);
+            let [min, median, p99, max] =
+                [figures.min, figures.p50, figures.p99, figures.max].map(millis_text);
             let _ = writeln!(text, "{stage:<10}{min:>10}{median:>10}{p99:>10}{max:>10}");
         }
-        let peak = self.peak.map_or_else(|| "unknown".to_owned(), |bytes| format!("{} MiB", bytes.div_ceil(1 << 20)));
+        let peak = self
+            .peak
+            .map_or_else(|| "unknown".to_owned(), |bytes| format!("{} MiB", bytes.div_ceil(1 << 20)));
         let load = millis_text(micros(self.load));
         let _ = writeln!(text, "\nmodel loaded in {load} ms; peak memory {peak}; {detections} detections");
         if *invalid + *skipped > 0 {
