@@ -1,9 +1,19 @@
-//! Luma and chroma → red, green, blue, in the 16-bit arithmetic that vectorises to eight or sixteen pixels at a time.
+//! Luma and chroma of cameras → red, green, blue, in the 16-bit arithmetic that vectorises to eight or sixteen pixels at a time.
 //!
 //! Values carry six fractional bits on the way and are rounded to a byte at the end, so that they are OpenCV's
 //! `cvtColor` (20-bit arithmetic) in nearly every case and never more than one off.
 
 use stopline_sensors::frame::{Colour, Matrix, Range};
+
+/// One arithmetic of converting.
+pub(super) trait Converter: Copy {
+    /// Luma as a value of the arithmetic's own.
+    fn luma(&self, y: u8) -> i16;
+    /// What chroma `u`, `v`, 0 in the middle and with eight fractional bits, adds to red, green and blue.
+    fn chroma(&self, u: i16, v: i16) -> [i16; 3];
+    /// A channel's byte from luma and its share of chroma.
+    fn byte(luma: i16, chroma: i16) -> u8;
+}
 
 /// A row's chroma, 0 in the middle and with eight fractional bits: each sample twice, for its two pixels.
 #[derive(Clone, Default)]
@@ -29,7 +39,7 @@ impl Chroma {
 
     /// Converts a row of luma, one value a pixel, into the planes red, green and blue of `out`.
     #[inline(always)]
-    pub(super) fn convert(&self, to_rgb: ToRgb, luma: impl Iterator<Item = u8>, out: &mut [u8]) {
+    pub(super) fn convert<C: Converter>(&self, to_rgb: C, luma: impl Iterator<Item = u8>, out: &mut [u8]) {
         let (red, rest) = out.split_at_mut(out.len() / 3);
         let (green, blue) = rest.split_at_mut(rest.len() / 2);
         let out = red.iter_mut().zip(green).zip(blue);
@@ -37,7 +47,7 @@ impl Chroma {
         for ((((red, green), blue), luma), (&u, &v)) in out.zip(luma).zip(chroma) {
             let luma = to_rgb.luma(luma);
             let [r, g, b] = to_rgb.chroma(u, v);
-            (*red, *green, *blue) = (byte(luma, r), byte(luma, g), byte(luma, b));
+            (*red, *green, *blue) = (C::byte(luma, r), C::byte(luma, g), C::byte(luma, b));
         }
     }
 }
@@ -62,29 +72,41 @@ pub(super) struct ToRgb {
 impl ToRgb {
     /// The coefficients for `colour`, from the matrices' luma weights (ITU-R BT.601-7, BT.709-6, BT.2020-2).
     pub(super) fn new(colour: Colour) -> Self {
-        let (red, blue) = match colour.matrix {
-            Matrix::Bt601 => (0.299, 0.114),
-            Matrix::Bt709 => (0.2126, 0.0722),
-            Matrix::Bt2020 => (0.2627, 0.0593),
-        };
-        let green = 1.0 - red - blue;
-        let (black, luma, chroma) = match colour.range {
+        let (black, luma) = match colour.range {
             // OpenCV writes 1.164, 1.596, 0.391, 0.813 and 2.018 for BT.601: these, to three digits.
-            Range::Limited => (16, 255.0 / 219.0, 255.0 / 224.0),
-            Range::Full => (0, 1.0, 1.0),
+            Range::Limited => (16, 255.0 / 219.0),
+            Range::Full => (0, 1.0),
         };
-        let (red_v, blue_u) = (2.0 * (1.0 - red) * chroma, 2.0 * (1.0 - blue) * chroma);
+        let [red_v, green_u, green_v, blue_u] = chroma_shares(colour);
         Self {
             black,
             luma: fixed(luma - 1.0, 15),
             red_v: fixed(red_v, 14),
-            green_u: fixed(-blue_u * blue / green, 14),
-            green_v: fixed(-red_v * red / green, 14),
+            green_u: fixed(green_u, 14),
+            green_v: fixed(green_v, 14),
             blue_u: fixed(blue_u - 2.0, 14),
         }
     }
+}
 
-    /// What chroma `u`, `v`, both [`centred`], adds to red, green and blue, with six fractional bits.
+/// V's share of red, U's and V's of green, U's of blue.
+pub(super) fn chroma_shares(colour: Colour) -> [f64; 4] {
+    let (red, blue) = match colour.matrix {
+        Matrix::Bt601 => (0.299, 0.114),
+        Matrix::Bt709 => (0.2126, 0.0722),
+        Matrix::Bt2020 => (0.2627, 0.0593),
+    };
+    let green = 1.0 - red - blue;
+    let chroma = match colour.range {
+        Range::Limited => 255.0 / 224.0,
+        Range::Full => 1.0,
+    };
+    let (red_v, blue_u) = (2.0 * (1.0 - red) * chroma, 2.0 * (1.0 - blue) * chroma);
+    [red_v, -blue_u * blue / green, -red_v * red / green, blue_u]
+}
+
+impl Converter for ToRgb {
+    /// With six fractional bits.
     #[inline(always)]
     fn chroma(&self, u: i16, v: i16) -> [i16; 3] {
         // Nothing saturates here. But wrapping sums of cut-off products are made one 32-bit sum by the compiler, and then
@@ -93,11 +115,18 @@ impl ToRgb {
         [high(v, self.red_v), green, (u >> 1).saturating_add(high(u, self.blue_u))]
     }
 
-    /// Luma with six fractional bits, half a unit up so that cutting the fraction off rounds.
+    /// With six fractional bits, half a unit up so that cutting the fraction off rounds.
     #[inline(always)]
     fn luma(&self, y: u8) -> i16 {
         let y = i16::from(y).wrapping_sub(self.black).max(0);
         y.wrapping_shl(6).wrapping_add(HALF).saturating_add(high(y.wrapping_shl(7), self.luma))
+    }
+
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to a byte")]
+    fn byte(luma: i16, chroma: i16) -> u8 {
+        // 239 × 1.164 + 127 × 2.14 passes 511, the largest number with six fractional bits: hence saturating.
+        (luma.saturating_add(chroma) >> 6).clamp(0, 255) as u8
     }
 }
 
@@ -105,14 +134,6 @@ impl ToRgb {
 #[inline(always)]
 fn centred(sample: u8) -> i16 {
     i16::from(sample).wrapping_sub(128).wrapping_shl(8)
-}
-
-/// A channel's byte from [`ToRgb::luma`] and its share of [`ToRgb::chroma`].
-#[inline(always)]
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to a byte")]
-fn byte(luma: i16, chroma: i16) -> u8 {
-    // 239 × 1.164 + 127 × 2.14 passes 511, the largest number with six fractional bits: hence saturating.
-    (luma.saturating_add(chroma) >> 6).clamp(0, 255) as u8
 }
 
 /// Half a unit, and what two cut-off products lack on average.
@@ -165,7 +186,7 @@ mod tests {
                             let luma = to_rgb.luma(y);
                             let found = to_rgb
                                 .chroma(centred(u), centred(v))
-                                .map(|chroma| f64::from(byte(luma, chroma)));
+                                .map(|chroma| f64::from(ToRgb::byte(luma, chroma)));
                             for (found, exact) in found.iter().zip(exact(colour, [y, u, v])) {
                                 assert!(
                                     (found - exact).abs() < 0.56,

@@ -8,6 +8,7 @@ use std::ops::Range;
 use stopline_sensors::frame::{Colour, Frame, PixelFormat};
 
 use super::colour::{Chroma, ToRgb};
+use super::video::Video;
 
 /// The columns of the picture that are read: `first` is even, so that a chroma sample's two pixels stay together.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -48,7 +49,7 @@ impl Samples {
 #[derive(Clone, Default)]
 pub(super) struct Lines {
     columns: Columns,
-    to_rgb: Option<(Colour, ToRgb)>,
+    to_rgb: Option<(Colour, ToRgb, Video)>,
     rows: [Vec<u8>; 2],
     numbers: [Option<usize>; 2],
     chroma: Chroma,
@@ -64,8 +65,8 @@ impl Lines {
         if !frame.format().is_yuv() {
             return;
         }
-        if self.to_rgb.is_none_or(|(colour, _)| colour != frame.colour()) {
-            self.to_rgb = Some((frame.colour(), ToRgb::new(frame.colour())));
+        if self.to_rgb.is_none_or(|(colour, ..)| colour != frame.colour()) {
+            self.to_rgb = Some((frame.colour(), ToRgb::new(frame.colour()), Video::new(frame.colour())));
         }
         for row in &mut self.rows {
             row.resize(3 * columns.count, 0);
@@ -77,7 +78,7 @@ impl Lines {
     #[inline(always)]
     pub(super) fn load(&mut self, frame: &Frame, number: usize) {
         let at = number % 2;
-        let Some((_, to_rgb)) = self.to_rgb.filter(|_| frame.format().is_yuv()) else { return };
+        let Some((_, to_rgb, video)) = self.to_rgb.filter(|_| frame.format().is_yuv()) else { return };
         if self.numbers[at] == Some(number) {
             return;
         }
@@ -101,7 +102,12 @@ impl Lines {
                 if self.chroma_number.replace(number / 2) != Some(number / 2) {
                     load_chroma(frame, number / 2, halves, format, &mut self.chroma);
                 }
-                self.chroma.convert(to_rgb, plane_row(frame, 0, number)[pixels].iter().copied(), out);
+                let luma = plane_row(frame, 0, number)[pixels].iter().copied();
+                if format == PixelFormat::I420 {
+                    self.chroma.convert(video, luma, out);
+                } else {
+                    self.chroma.convert(to_rgb, luma, out);
+                }
             }
         }
     }

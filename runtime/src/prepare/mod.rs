@@ -12,6 +12,7 @@ mod lines;
 mod plan;
 mod rows;
 mod taps;
+mod video;
 mod write;
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use stopline_sensors::frame::PixelFormat;
 
 use super::geometry::Geometry;
 use super::lines::{Columns, Samples};
-use super::taps::{Axis, ONE, Taps};
+use super::taps::{Axis, Taps};
 
 /// What the tables depend on.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,6 +60,7 @@ impl Plan {
             placed: (placed[at], placed[at + 2]),
             input: input[at] as usize,
             picture: i32::try_from(source[at]).unwrap_or(i32::MAX),
+            rows: at == 1,
         };
         self.across.set(axis(0), key.filter);
         self.down.set(axis(1), key.filter);
@@ -107,7 +108,7 @@ impl Plan {
             };
             // Rows are held to 4 × 32 768 pixels of 3 values.
             self.places.push(u32::try_from(pixel * step).unwrap_or(u32::MAX));
-            self.weights.push([ONE - tap.second, tap.second]);
+            self.weights.push(tap.pair);
         }
     }
 

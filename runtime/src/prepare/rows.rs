@@ -14,7 +14,12 @@ use crate::infer::Tensor;
 #[derive(Clone, Default)]
 pub(super) struct Scratch {
     pub(super) lines: Lines,
-    /// A blended row, with the surround's values before and behind.
+    /// A row of the picture, with the surround's values before and behind.
+    near: Vec<u8>,
+    /// Rows blended across, one even and one odd, and which they are.
+    level: [[Vec<i16>; 3]; 2],
+    numbers: [Option<i32>; 2],
+    /// A row blended down, with the surround's values before and behind (antialiased only).
     row: Vec<i16>,
     /// Weighted sums of a row (antialiased only).
     sums: Vec<i32>,
@@ -30,18 +35,25 @@ impl Scratch {
         let length = (plan.columns.count + AROUND) * plan.channels;
         self.row.clear();
         self.row.resize(length, 0);
+        self.near.clear();
+        self.near.resize(length, 0);
         let shift = if plan.step == plan.channels { 1 } else { plan.columns.count + AROUND };
         for channel in 0..plan.channels {
             // Outside the columns read lies the surround; the columns themselves are written over, row by row.
             let base = channel * shift;
-            for value in self.row[base..].iter_mut().step_by(plan.step).take(plan.columns.count + AROUND) {
-                *value = blend::raised(plan.fill[channel]);
+            let places = (base..).step_by(plan.step).take(plan.columns.count + AROUND);
+            for place in places {
+                self.near[place] = plan.fill[channel];
+                self.row[place] = blend::raised(plan.fill[channel]);
             }
         }
         let shown = plan.across.taps.len();
         self.sums.resize(plan.columns.count * plan.channels, 0);
         for pairs in &mut self.pairs {
             pairs.resize(shown, [0; 2]);
+        }
+        for level in self.level.as_flattened_mut() {
+            level.resize(shown, 0);
         }
         for bytes in &mut self.bytes {
             bytes.resize(shown, 0);
@@ -64,38 +76,62 @@ impl Rows<'_> {
     /// Writes all rows that show a part of the picture.
     #[inline(always)]
     pub(super) fn run(mut self) {
+        self.scratch.numbers = [None; 2];
         for at in 0..self.plan.down.taps.len() {
             let tap = self.plan.down.taps[at];
             match self.filter {
                 Filter::Bilinear | Filter::Nearest => self.blend_two(&tap),
-                Filter::BilinearAntialias => self.blend_many(&tap),
+                Filter::BilinearAntialias => {
+                    self.blend_many(&tap);
+                    self.across_many();
+                }
             }
-            self.across();
             self.write(self.plan.down.start + at);
         }
     }
 
-    /// Two rows → the blended row.
+    /// Two rows → a byte per input pixel and channel. The rows are neighbours, so one is even and one odd.
     #[inline(always)]
     fn blend_two(&mut self, tap: &Tap) {
-        let numbers = [tap.first, tap.first + i32::from(tap.second > 0)].map(|row| self.inside(row));
-        for number in numbers.into_iter().flatten() {
-            self.scratch.lines.load(self.frame, number);
-        }
-        let count = self.plan.columns.count * self.plan.step;
-        let Scratch { lines, row, .. } = &mut *self.scratch;
-        let pick = |number: Option<usize>| {
-            number.map_or(&*self.plan.outside, |number| lines.line(self.frame, number))
-        };
-        let [upper, lower] = numbers.map(pick);
-        for segment in 0..self.plan.channels / self.plan.step {
-            let out =
-                &mut row[segment * (self.plan.columns.count + AROUND) + BEFORE * self.plan.step..][..count];
-            blend::rows(slice(upper, segment, count), slice(lower, segment, count), tap.second, out);
+        let [upper, lower] = [tap.first, tap.next].map(|row| (row & 1).unsigned_abs() as usize);
+        self.across_two(tap.first, upper);
+        self.across_two(tap.next, lower);
+        let Scratch { level, bytes, .. } = &mut *self.scratch;
+        for (channel, bytes) in bytes[..self.plan.channels].iter_mut().enumerate() {
+            blend::upright(&level[upper][channel], &level[lower][channel], tap.pair, bytes);
         }
     }
 
-    /// All rows under the filter → the blended row.
+    /// Row `row`, blended across into slot `slot`, unless it is there from the input row before.
+    #[inline(always)]
+    fn across_two(&mut self, row: i32, slot: usize) {
+        if self.scratch.numbers[slot].replace(row) == Some(row) {
+            return;
+        }
+        let number = self.inside(row);
+        if let Some(number) = number {
+            self.scratch.lines.load(self.frame, number);
+        }
+        let plan = self.plan;
+        let (count, length) = (plan.columns.count * plan.step, plan.columns.count + AROUND);
+        let Scratch { lines, near, pairs, level, .. } = &mut *self.scratch;
+        let line = number.map_or(&*plan.outside, |number| lines.line(self.frame, number));
+        for segment in 0..plan.channels / plan.step {
+            near[segment * length + BEFORE * plan.step..][..count].copy_from_slice(slice(line, segment, count));
+        }
+        match (plan.channels, plan.step) {
+            (1, _) => blend::gather_single(near, &plan.places, &mut pairs[0]),
+            (_, 1) => {
+                blend::gather_planes(near, length, &plan.places, pairs.each_mut().map(Vec::as_mut_slice))
+            }
+            _ => blend::gather_packed(near, &plan.places, pairs.each_mut().map(Vec::as_mut_slice)),
+        }
+        for (level, pairs) in level[slot].iter_mut().zip(pairs).take(plan.channels) {
+            blend::level(pairs, &plan.weights, level);
+        }
+    }
+
+    /// All rows under the filter → one row.
     #[inline(always)]
     fn blend_many(&mut self, tap: &Tap) {
         let count = self.plan.columns.count * self.plan.step;
@@ -119,31 +155,17 @@ impl Rows<'_> {
         }
     }
 
-    /// The blended row → a byte per input pixel and channel.
+    /// The row blended down → a byte per input pixel and channel (antialiased).
     #[inline(always)]
-    fn across(&mut self) {
+    fn across_many(&mut self) {
         let plan = self.plan;
-        let length = plan.columns.count + AROUND;
-        let Scratch { row, pairs, bytes, .. } = &mut *self.scratch;
-        if self.filter == Filter::BilinearAntialias {
-            let shift = if plan.step == plan.channels { 1 } else { length };
-            for (channel, bytes) in bytes[..plan.channels].iter_mut().enumerate() {
-                let row = &row[channel * shift..];
-                for ((byte, &place), tap) in bytes.iter_mut().zip(&plan.places).zip(&plan.across.taps) {
-                    *byte = blend::many(row, place as usize, plan.step, plan.across.weights_of(tap));
-                }
+        let Scratch { row, bytes, .. } = &mut *self.scratch;
+        let shift = if plan.step == plan.channels { 1 } else { plan.columns.count + AROUND };
+        for (channel, bytes) in bytes[..plan.channels].iter_mut().enumerate() {
+            let row = &row[channel * shift..];
+            for ((byte, &place), tap) in bytes.iter_mut().zip(&plan.places).zip(&plan.across.taps) {
+                *byte = blend::many(row, place as usize, plan.step, plan.across.weights_of(tap));
             }
-            return;
-        }
-        match (plan.channels, plan.step) {
-            (1, _) => blend::gather_single(row, &plan.places, &mut pairs[0]),
-            (_, 1) => {
-                blend::gather_planes(row, length, &plan.places, pairs.each_mut().map(Vec::as_mut_slice))
-            }
-            _ => blend::gather_packed(row, &plan.places, pairs.each_mut().map(Vec::as_mut_slice)),
-        }
-        for (bytes, pairs) in bytes.iter_mut().zip(pairs).take(plan.channels) {
-            blend::pairs(pairs, &plan.weights, bytes);
         }
     }
 

@@ -2,8 +2,11 @@
 
 use stopline_depot::manifest::Filter;
 
-/// Weights of the two taps sum to this: 14 bits, so that a product with a value of 15 bits and its neighbour's fit 32.
+/// Antialiased weights sum to this: 14 bits, so that a product with a value of 15 bits and its neighbour's fit 32.
 pub(super) const ONE: i16 = 1 << 14;
+
+/// Weight of a pixel that stands alone in a two-tap filter: 11 bits, OpenCV's `INTER_RESIZE_COEF_SCALE`.
+const ALONE: i16 = 1 << 11;
 
 /// The taps of one axis, for each input pixel that shows a part of the region.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,8 +25,11 @@ pub(super) struct Tap {
     /// First source pixel. Crops may reach outside the picture: −1 then stands for all before it, its number of pixels
     /// for all behind it.
     pub(super) first: i32,
-    /// Weight of the pixel after the first, as a share of [`ONE`]; not used by antialiased taps.
-    pub(super) second: i16,
+    /// The pixel that the second weight is for: the one behind the first, or the first again at the region's edge.
+    pub(super) next: i32,
+    /// Weights of both, as shares of 2048; rounded each by itself, as OpenCV does, so they may sum to one more or less.
+    /// Not used by antialiased taps.
+    pub(super) pair: [i16; 2],
     /// Where the weights lie in [`Taps::weights`], and how many there are; 0 for the two-tap filters.
     pub(super) weights: (usize, usize),
 }
@@ -39,12 +45,14 @@ pub(super) struct Axis {
     pub(super) input: usize,
     /// Source pixels.
     pub(super) picture: i32,
+    /// Rows rather than columns: at the region's edge OpenCV blends a row with itself but takes a column alone.
+    pub(super) rows: bool,
 }
 
 impl Taps {
     /// Works the taps out anew, in the memory there is.
     pub(super) fn set(&mut self, axis: Axis, filter: Filter) {
-        let Axis { region: (from, len), placed: (at, size), input, picture } = axis;
+        let Axis { region: (from, len), placed: (at, size), input, picture, rows } = axis;
         let start = usize::try_from(at).unwrap_or(0).min(input);
         let end = usize::try_from(at.saturating_add(size)).unwrap_or(0).min(input);
         self.start = start;
@@ -56,7 +64,7 @@ impl Taps {
         let offsets = (start..end.max(start)).map(|pixel| pixel as f64 - f64::from(at));
         match filter {
             Filter::Bilinear => {
-                self.taps.extend(offsets.map(|at| bilinear(at, scale, from, len).within(picture)))
+                self.taps.extend(offsets.map(|at| bilinear(at, scale, (from, len), rows).within(picture)))
             }
             Filter::Nearest => {
                 self.taps.extend(offsets.map(|at| nearest(at, scale, from, len).within(picture)))
@@ -100,7 +108,7 @@ impl Taps {
             given = upto;
         }
         let first = from.saturating_add(first).clamp(-1, picture);
-        self.taps.push(Tap { first, second: 0, weights: (begin, self.weights.len() - begin) });
+        self.taps.push(Tap { first, next: first, pair: [0; 2], weights: (begin, self.weights.len() - begin) });
     }
 }
 
@@ -108,38 +116,37 @@ impl Tap {
     /// Source pixels it is made of, from [`Tap::first`] on.
     pub(super) fn count(&self) -> i32 {
         match self.weights.1 {
-            0 => 1 + i32::from(self.second > 0),
+            0 => 1 + (self.next - self.first),
             weights => i32::try_from(weights).unwrap_or(i32::MAX),
         }
     }
 
     /// The same, with one number for all pixels before a picture of `picture` pixels and one for all behind it.
     fn within(self, picture: i32) -> Self {
-        let inside = (-1..picture).contains(&self.first);
-        Self { first: self.first.clamp(-1, picture), second: if inside { self.second } else { 0 }, ..self }
+        Self { first: self.first.clamp(-1, picture), next: self.next.clamp(-1, picture), ..self }
     }
 }
 
 /// OpenCV's `INTER_LINEAR`: pixel centres at halves, the edge pixel repeated.
-fn bilinear(at: f64, scale: f64, from: i32, len: i32) -> Tap {
-    let place = (at + 0.5) * scale - 0.5;
+#[allow(clippy::cast_possible_truncation, reason = "OpenCV reckons places in single precision")]
+fn bilinear(at: f64, scale: f64, (from, len): (i32, i32), rows: bool) -> Tap {
+    let place = ((at + 0.5) * scale - 0.5) as f32;
     let floor = place.floor();
-    let (first, share) = match whole(floor) {
-        before if before < 0 => (0, 0.0),
-        last if last >= len - 1 => (len - 1, 0.0),
-        inside => (inside, place - floor),
-    };
-    Tap {
-        first: from.saturating_add(first),
-        second: short(whole((share * f64::from(ONE)).round())),
-        weights: (0, 0),
+    let weight = |share: f32| short(whole(f64::from((share * f32::from(ALONE)).round_ties_even())));
+    let share = place - floor;
+    let pair = [weight(1.0 - share), weight(share)];
+    let first = whole(f64::from(floor));
+    let inside = |pixel: i32| from.saturating_add(pixel.clamp(0, len - 1));
+    if !rows && (first < 0 || first >= len - 1) {
+        return Tap { first: inside(first), next: inside(first), pair: [ALONE, 0], weights: (0, 0) };
     }
+    Tap { first: inside(first), next: inside(first.saturating_add(1)), pair, weights: (0, 0) }
 }
 
 /// OpenCV's `INTER_NEAREST`: the pixel below the left edge, not the centre.
 fn nearest(at: f64, scale: f64, from: i32, len: i32) -> Tap {
-    let first = whole((at * scale).floor()).clamp(0, len - 1);
-    Tap { first: from.saturating_add(first), second: 0, weights: (0, 0) }
+    let first = from.saturating_add(whole((at * scale).floor()).clamp(0, len - 1));
+    Tap { first, next: first, pair: [ALONE, 0], weights: (0, 0) }
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "a float cast saturates, and regions are held to i32")]
