@@ -5,8 +5,8 @@ use super::rows::Rows;
 
 /// Runs `rows` with the widest vectors that this processor has.
 ///
-/// Why: the loops are plain and vectorise, but a program for every x86-64 processor may only use the 16-byte vectors of
-/// SSE2. With AVX2 prepare takes about two thirds of the time (README, "Prepare"). ARM's NEON is part of the target.
+/// Why: the loops are plain and vectorise, but a program for every x86-64 processor may only use the instructions of SSE2.
+/// With AVX2 a 720p YUYV frame takes 0.49 ms instead of 2.19 (README, "Prepare"). ARM's NEON is part of its target.
 pub(super) fn widest(rows: Rows<'_>) {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {
