@@ -11,6 +11,8 @@ use crate::clock::{Clock, Monotonic};
 use crate::frame::{BufferPool, Frame, FrameMeta, Stamp};
 use crate::source::{Counters, Event, FrameSource, SourceError, SourceInfo};
 
+#[cfg(feature = "libjpeg")]
+mod libjpeg;
 mod list;
 mod picture;
 #[cfg(test)]

@@ -77,7 +77,12 @@ fn told(drafted: &Manifest, model: &str) -> String {
     format!(
         "no manifest, so one was guessed from the file: decoder {:?}, input {}x{} {:?}, {:?}, {} labels; check the result \
          by eye, and write the guess down with `stopline model manifest {model}`",
-        drafted.decoder, input.width, input.height, input.colour, input.resize.mode, drafted.labels.len(),
+        drafted.decoder,
+        input.width,
+        input.height,
+        input.colour,
+        input.resize.mode,
+        drafted.labels.len(),
     )
 }
 

@@ -117,7 +117,8 @@ impl Rows<'_> {
         let Scratch { lines, near, pairs, level, .. } = &mut *self.scratch;
         let line = number.map_or(&*plan.outside, |number| lines.line(self.frame, number));
         for segment in 0..plan.channels / plan.step {
-            near[segment * length + BEFORE * plan.step..][..count].copy_from_slice(slice(line, segment, count));
+            near[segment * length + BEFORE * plan.step..][..count]
+                .copy_from_slice(slice(line, segment, count));
         }
         match (plan.channels, plan.step) {
             (1, _) => blend::gather_single(near, &plan.places, &mut pairs[0]),

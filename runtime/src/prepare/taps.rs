@@ -108,7 +108,12 @@ impl Taps {
             given = upto;
         }
         let first = from.saturating_add(first).clamp(-1, picture);
-        self.taps.push(Tap { first, next: first, pair: [0; 2], weights: (begin, self.weights.len() - begin) });
+        self.taps.push(Tap {
+            first,
+            next: first,
+            pair: [0; 2],
+            weights: (begin, self.weights.len() - begin),
+        });
     }
 }
 

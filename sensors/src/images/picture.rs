@@ -122,7 +122,8 @@ fn content(what: &str, file: &Path) -> Result<Vec<u8>, SourceError> {
 
 fn jpeg(what: &str, bytes: &[u8], pool: &BufferPool) -> Result<Picture, SourceError> {
     let orientation = jpeg_orientation(&jpeg::header(what, bytes)?, bytes);
-    let jpeg::Decoded { format, colour, size, buffer } = jpeg::decode(what, bytes, pool)?;
+    let whole = jpeg::decode(what, bytes, pool)?;
+    let jpeg::Decoded { format, colour, size, buffer } = with_libjpeg(what, bytes, whole, pool)?;
     if orientation.is_upright() {
         return Ok(Picture { format, colour, size, buffer, copies: 0 });
     }
@@ -131,6 +132,31 @@ fn jpeg(what: &str, bytes: &[u8], pool: &BufferPool) -> Result<Picture, SourceEr
     let mut upright = pool.take(buffer.len());
     orientation.place(&buffer, stored.0 * pixel, stored, pixel, upright.bytes_mut());
     Ok(Picture { format, colour, size: orientation.size(size), buffer: upright, copies: 1 })
+}
+
+/// The same picture with libjpeg's pixels, where it can read it.
+#[cfg(feature = "libjpeg")]
+fn with_libjpeg(
+    what: &str,
+    bytes: &[u8],
+    mut whole: jpeg::Decoded,
+    pool: &BufferPool,
+) -> Result<jpeg::Decoded, SourceError> {
+    let grey = whole.format == PixelFormat::Grey;
+    if super::libjpeg::decode(bytes, whole.size, grey, whole.buffer.bytes_mut()) {
+        return Ok(whole);
+    }
+    jpeg::decode(what, bytes, pool)
+}
+
+#[cfg(not(feature = "libjpeg"))]
+fn with_libjpeg(
+    _what: &str,
+    _bytes: &[u8],
+    whole: jpeg::Decoded,
+    _pool: &BufferPool,
+) -> Result<jpeg::Decoded, SourceError> {
+    Ok(whole)
 }
 
 fn jpeg_orientation(header: &jpeg::Header, bytes: &[u8]) -> Orientation {
