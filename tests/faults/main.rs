@@ -1,5 +1,7 @@
 //! See tests/README.md.
 
+#![allow(clippy::unwrap_used, clippy::type_complexity, reason = "a test stops where it fails")]
+
 mod bad_commands;
 mod bad_datasets;
 #[cfg(feature = "h264")]

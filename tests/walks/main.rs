@@ -1,5 +1,7 @@
 //! See tests/README.md.
 
+#![allow(clippy::unwrap_used, clippy::type_complexity, reason = "a test stops where it fails")]
+
 mod backends;
 mod decoders;
 #[cfg(feature = "h264")]

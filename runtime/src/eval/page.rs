@@ -46,10 +46,10 @@ fn page(html: &mut String, report: &Report, gallery: &Gallery) -> fmt::Result {
         mistakes(html, index, section)?;
     }
     category_curves(html, report)?;
-    write!(
+    writeln!(
         html,
         "<footer>stopline {} · figures as pycocotools' COCOeval computes them for boxes · – where nothing is labelled</footer>\
-         </main></body></html>\n",
+         </main></body></html>",
         report.stopline
     )
 }

@@ -346,7 +346,7 @@ impl<'a> View<'a> {
         let paired = (0..pairs).map(split).all(|(a, b)| rows(a) == rows(b) && columns[a] == columns[0]);
         let (_, first) = split(0);
         let bins = [columns[0], columns[first]];
-        let distances = |width: usize| width >= 16 && width % 4 == 0;
+        let distances = |width: usize| width >= 16 && width.is_multiple_of(4);
         if !paired {
             return None;
         }
@@ -475,16 +475,17 @@ impl<'a> View<'a> {
         }
         let classes = Some(columns - 5);
         let single = rows.is_some_and(|rows| self.is_grid(rows, 1));
-        let mut told =
-            if rows.is_some_and(|rows| self.is_grid(rows, 3)) || self.file("yolov5") || self.file("yolov7") {
-                Told::new(Family::Yolov5, Style::Yolov5, classes)
-            } else if self.file("yolov6") || (single && self.name(at) == "outputs" && !self.file("yolox")) {
-                Told::new(Family::Yolov5, Style::Yolov5, classes)
-            } else if single || self.file("yolox") {
-                self.yolox(classes)
-            } else {
-                return None;
-            };
+        let triple = rows.is_some_and(|rows| self.is_grid(rows, 3));
+        let named = ["yolov5", "yolov6", "yolov7"].iter().any(|name| self.file(name));
+        // YOLOv6's one row per cell is called "outputs" and decoded, YOLOX's "output" and raw.
+        let yolov6 = single && self.name(at) == "outputs" && !self.file("yolox");
+        let mut told = if triple || named || yolov6 {
+            Told::new(Family::Yolov5, Style::Yolov5, classes)
+        } else if single || self.file("yolox") {
+            self.yolox(classes)
+        } else {
+            return None;
+        };
         if self.count() > 1 {
             told = told.output("output", self.name(at));
         }

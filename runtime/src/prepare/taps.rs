@@ -63,11 +63,11 @@ impl Taps {
         // Below 2¹⁵ by Preparer's limits, hence exact.
         let offsets = (start..end.max(start)).map(|pixel| pixel as f64 - f64::from(at));
         match filter {
-            Filter::Bilinear => {
-                self.taps.extend(offsets.map(|at| bilinear(at, scale, (from, len), rows).within(picture)))
-            }
+            Filter::Bilinear => self
+                .taps
+                .extend(offsets.map(|at| bilinear(at, scale, (from, len), rows).within(picture, rows))),
             Filter::Nearest => {
-                self.taps.extend(offsets.map(|at| nearest(at, scale, from, len).within(picture)))
+                self.taps.extend(offsets.map(|at| nearest(at, scale, from, len).within(picture, rows)))
             }
             Filter::BilinearAntialias => {
                 for at in offsets {
@@ -127,8 +127,11 @@ impl Tap {
     }
 
     /// The same, with one number for all pixels before a picture of `picture` pixels and one for all behind it.
-    fn within(self, picture: i32) -> Self {
-        Self { first: self.first.clamp(-1, picture), next: self.next.clamp(-1, picture), ..self }
+    fn within(self, picture: i32, rows: bool) -> Self {
+        let (first, next) = (self.first.clamp(-1, picture), self.next.clamp(-1, picture));
+        // A column's neighbour is always the one behind it, so one that is its own neighbour stands alone.
+        let pair = if first == next && !rows { [ALONE, 0] } else { self.pair };
+        Self { first, next, pair, ..self }
     }
 }
 

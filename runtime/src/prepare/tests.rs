@@ -299,7 +299,7 @@ proptest! {
 
     /// The vectorised path against the definition in real numbers, for RGB.
     #[test]
-    fn bilinear_is_the_definition_within_one_rounding(w in 1u32..60, h in 1u32..60, iw in 1u32..60, ih in 1u32..60) {
+    fn bilinear_is_the_definition_within_one(w in 1u32..60, h in 1u32..60, iw in 1u32..60, ih in 1u32..60) {
         let frame = frame(PixelFormat::Rgb, (w, h), 0, noise);
         let tensor = prepared(&input(iw, ih, ResizeMode::Stretch, Filter::Bilinear), &frame);
         for (at, &found) in floats(&tensor).iter().enumerate() {
@@ -313,7 +313,8 @@ proptest! {
             let pixel = |y: usize, x: usize| f64::from(noise(0, y, 3 * x + channel));
             let row = |y: usize| pixel(y, x0) * (1.0 - fx) + pixel(y, x1) * fx;
             let exact = row(y0) * (1.0 - fy) + row(y1) * fy;
-            prop_assert!((f64::from(found) - exact).abs() < 0.56, "{at}: {found}, exactly {exact}");
+            // Three products are cut off, by up to a quarter or a sixteenth each, and the sum is rounded.
+            prop_assert!((f64::from(found) - exact).abs() < 1.1, "{at}: {found}, exactly {exact}");
         }
     }
 }
