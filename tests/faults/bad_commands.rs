@@ -78,11 +78,18 @@ fn a_model_that_is_not_there_or_no_onnx_is_a_model_error() {
 }
 
 #[test]
-fn a_model_without_a_manifest_is_told_how_to_write_one() {
+fn a_model_without_a_manifest_is_guessed_aloud_but_a_named_one_must_be_there() {
     let Some(data) = field_data() else { return };
     let bench = Bench::new();
     let copy = bench.file("m.onnx", &std::fs::read(model(&data)).expect("the model"));
-    refused(&["detect", "--model", &copy, "x.jpg"], 4, &["m.toml", "stopline model manifest"]);
+    // The picture is missing too: what is told of the model stands before that.
+    refused(
+        &["detect", "--model", &copy, "x.jpg"],
+        3,
+        &["guessed", "Yolox", "stopline model manifest", "x.jpg"],
+    );
+    let named = ["detect", "--model", &copy, "--manifest", "none.toml", "x.jpg"];
+    refused(&named, 4, &["none.toml", "stopline model manifest"]);
 }
 
 #[test]
