@@ -175,9 +175,9 @@ pub enum DetectError {
 }
 
 impl DetectError {
-    /// Whether only this frame is invalid (the model gave no finite numbers); to be counted, and the next frame tried.
+    /// Whether only this frame is invalid (the model gave numbers that cannot be); to be counted, and the next frame tried.
     pub fn invalid_frame(&self) -> bool {
-        matches!(self, Self::Decode(DecodeError::NotFinite { .. }))
+        matches!(self, Self::Decode(DecodeError::NotFinite { .. } | DecodeError::Range { .. }))
     }
 }
 
