@@ -37,7 +37,7 @@ pub struct OpenOptions {
 /// |---|---|
 /// | a recording's path | [`ClipSource`]; its content tells the format, its name never |
 /// | a picture's path, a folder, a glob | [`ImageSource`] |
-/// | `/dev/video0`, or any other character device | [`V4l2Source`] |
+/// | `/dev/video0`, or any other character device | [`V4l2Source`](crate::v4l2::V4l2Source) |
 /// | `rtsp://host/path` | a network camera (feature `rtsp`) |
 /// | `pattern:`, `pattern:640x480@25,nv12` | [`PatternSource`]; size, rate and format may be left out |
 ///

@@ -73,7 +73,7 @@ fn compare(folder: &Path, number: usize) -> (usize, f64, f64) {
         );
         largest = largest.max(difference);
     }
-    if number % PROGRAM_EVERY == 0 {
+    if number.is_multiple_of(PROGRAM_EVERY) {
         compare_program(&truth_file, &found_file, &theirs);
     }
     (ours.len(), largest, summary[0].1)

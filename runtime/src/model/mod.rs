@@ -2,7 +2,7 @@
 //!
 //! In walk order: `read` takes the facts out of the file ([`ModelInfo`]), `ultralytics` the metadata of the most common
 //! exporter; `family` tells from outputs and names how the model is read, `usual` how that family is fed, `labels` what
-//! its classes are called; `draft` puts that together as a [`Manifest`] and `write` writes it as TOML with a comment at each
+//! its classes are called; `draft` puts that together as a `Manifest` and `write` writes it as TOML with a comment at each
 //! guess. `check` holds a manifest against the file.
 
 mod check;

@@ -71,7 +71,7 @@ impl RtspConfig {
     }
 }
 
-/// Without the address as written: it may hold credentials that [`Address::of`] is about to refuse.
+/// Without the address as written: it may hold credentials that `Address::of` is about to refuse.
 impl fmt::Debug for RtspConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RtspConfig")
