@@ -92,9 +92,8 @@ fn with_model_tip(mut error: clap::Error) -> clap::Error {
 
 /// The model of the command line, ready to see; what had to be done to make it run is logged.
 fn load(model: &ModelArgs, thresholds: ThresholdArgs) -> Result<Detector, Failure> {
-    let detector =
-        Detector::load_with(&model.options(), |manifest| thresholds.apply(&mut manifest.thresholds))
-            .or_exit(Exit::Model)?;
+    let detector = Detector::load_with(&model.options(), |manifest| thresholds.overrides().apply(manifest))
+        .or_exit(Exit::Model)?;
     for warning in detector.warnings() {
         tracing::warn!("{}: {warning}", model.model.display());
     }

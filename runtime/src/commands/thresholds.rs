@@ -1,6 +1,6 @@
 //! Thresholds on the command line, in place of the manifest's.
 
-use stopline_depot::manifest::Thresholds;
+use crate::detector::Overrides;
 
 /// When a detection counts, other than the manifest says.
 #[derive(clap::Args, Debug, Clone, Copy, Default)]
@@ -14,13 +14,9 @@ pub struct ThresholdArgs {
 }
 
 impl ThresholdArgs {
-    /// Puts them in place of the manifest's `limits`.
-    pub fn apply(self, limits: &mut Thresholds) {
-        if let Some(score) = self.score {
-            limits.score = score;
-            limits.per_class.clear();
-        }
-        limits.nms_iou = self.iou.unwrap_or(limits.nms_iou);
+    /// The same for the detector.
+    pub fn overrides(self) -> Overrides {
+        Overrides { score: self.score, iou: self.iou }
     }
 }
 
