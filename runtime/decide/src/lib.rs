@@ -1,5 +1,18 @@
 //! **Tracks, situations, the decision, the actuator frame.** `no_std`, no allocation, no clock, no I/O: the same input
 //! gives the same bytes on every target, also on a brake controller's microcontroller. Imports nothing of ours.
 //!
-//! No code yet.
+//! Two halves, each a pure function of what it is given and its own state:
+//!
+//! - per processed frame: [`observe::Observation`]s and [`ego::Ego`] → tracks → situations → [`decision::Decision`];
+//! - per actuator period: the newest [`decision::Decision`], [`ego::Ego`] and the [`cause::FaultSet`] →
+//!   [`command::Command`], by the safe-command table.
+//!
+//! Time is [`time::Nanos`] and always comes in as an argument.
 #![no_std]
+
+pub mod cause;
+pub mod command;
+pub mod decision;
+pub mod ego;
+pub mod observe;
+pub mod time;
