@@ -18,6 +18,7 @@ pub mod commander;
 pub mod decision;
 pub mod e2e;
 pub mod ego;
+pub mod fall;
 pub mod frame;
 pub mod observe;
 pub mod receiver;
