@@ -3,7 +3,7 @@
 //! A box gives its distance in *heights of the object* ([`Sight::heights`]), which falls linearly while we drive at it
 //! and hardly feels pitch. What is missing is one constant, the height in metres. Three cues estimate that constant:
 //! what such objects measure (the prior), where the foot meets the road, and growth against ego speed. Each comes with its
-//! own uncertainty; the mean weighted by inverse variances is used. A nose-dive makes the foot worthless for a while: its
+//! own uncertainty. A nose-dive makes the foot worthless for a while: its
 //! weight falls, and the height learned before stays.
 //!
 //! Time to collision by growth needs no height, no calibration of the pitch and no ego speed (Lee, Perception 1976).
@@ -43,7 +43,9 @@ const LASTING: f32 = 0.5;
 /// Below this speed in m/s growth says nothing of the height.
 const SLOWEST: f32 = 2.0;
 /// Share of the rate that no smoothing removes: boxes of real detectors are too large or too small for seconds.
-const RATE_FLOOR: f32 = 0.04;
+const RATE_FLOOR: f32 = 0.1;
+/// Share of the range by which a foot may be wrong and still say something.
+const USELESS: f32 = 0.5;
 
 /// Follows one object's distance in heights, its rate, and its height.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,7 +56,7 @@ pub struct Ranger {
     variance: f32,
     covariance: f32,
     rate_variance: f32,
-    /// Sums over the foot's estimates of the height: weights, weighted heights, weighted deviations.
+    /// Sums over the foot's estimates of 1 / height: weights, weighted estimates, weighted deviations.
     foot: [f32; 3],
     height: f32,
     height_sigma: f32,
@@ -121,49 +123,47 @@ impl Ranger {
         let kept = libm::expf(-dt / FOOT_MEMORY);
         self.foot = self.foot.map(|sum| sum * kept);
         let Some(foot) = sight.foot.filter(|foot| self.prior.stands && foot.forwards > 0.5) else { return };
-        let height = foot.forwards / sight.heights;
-        let sigma = height * foot.sigma / foot.forwards;
-        if sigma > 3.0 * self.prior.sigma {
+        // Where the foot meets the road, the height is foot.forwards / sight.heights.
+        let share = foot.sigma / foot.forwards;
+        if share > USELESS {
             return;
         }
+        let inverse = sight.heights / foot.forwards;
+        let sigma = share / self.prior.height;
         let weight = 1.0 / (sigma * sigma + 1e-4);
-        self.foot = [self.foot[0] + weight, self.foot[1] + weight * height, self.foot[2] + weight * sigma];
+        self.foot = [self.foot[0] + weight, self.foot[1] + weight * inverse, self.foot[2] + weight * sigma];
     }
 
-    /// Takes the cues together.
+    /// Takes the cues together: the mean of 1 / height, weighted by inverse variances. The inverse is what growth measures
+    /// linearly; in the height itself, noise that makes the object small would also make it look certain.
     fn weigh(&mut self, motion: &Motion) {
         let Prior { height, sigma, .. } = self.prior;
-        let mut weights = 1.0 / (sigma * sigma);
-        let mut sum = height * weights;
-        if self.foot[0] > 0.0 {
-            let [weight, heights, sigmas] = self.foot;
-            let (height, sigma) = (heights / weight, sigmas / weight);
+        let (mut weights, mut sum) = (0.0, 0.0);
+        let mut take = |inverse: f32, sigma: f32| {
             let weight = 1.0 / (sigma * sigma + 1e-4);
             weights += weight;
-            sum += weight * height;
+            sum += weight * inverse;
+        };
+        take(1.0 / height, sigma / (height * height));
+        if self.foot[0] > 0.0 {
+            let [weight, inverses, sigmas] = self.foot;
+            take(inverses / weight, sigmas / weight);
         }
-        if let Some((height, sigma)) = self.grown(motion) {
-            let weight = 1.0 / (sigma * sigma);
-            weights += weight;
-            sum += weight * height;
+        if let Some((inverse, sigma)) = self.grown(motion) {
+            take(inverse, sigma);
         }
         // Whatever the cues say together, no object is a tenth or five times as high as its kind.
-        self.height = crate::arith::within(sum / weights, 0.1 * height, 5.0 * height);
-        self.height_sigma = root(1.0 / weights);
+        self.height = 1.0 / crate::arith::within(sum / weights, 0.2 / height, 10.0 / height);
+        self.height_sigma = self.height * self.height * root(1.0 / weights);
     }
 
-    /// The height that growth against ego speed tells, with its deviation; none while it tells nothing.
-    pub fn grown(&self, motion: &Motion) -> Option<(f32, f32)> {
+    /// 1 / height as growth against ego speed tells it, with its deviation; none without the speed to tell.
+    fn grown(&self, motion: &Motion) -> Option<(f32, f32)> {
         let speed = motion.speed.filter(|speed| *speed >= SLOWEST)?;
-        let closing = -self.rate;
-        let sigma = self.rate_sigma();
-        if closing <= 2.0 * sigma {
-            return None;
-        }
-        let height = speed / closing;
-        let own = self.prior.own_speed / speed;
-        let share = sigma / closing;
-        Some((height, height * root(share * share + own * own)))
+        let own = self.prior.own_speed / (speed * self.prior.height);
+        let rate = root(self.rate_variance) / speed;
+        let floor = RATE_FLOOR / self.prior.height;
+        Some((-self.rate / speed, root(rate * rate + own * own + floor * floor)))
     }
 
     /// Whether growth contradicts that the object, of a height that such objects have, stays where it is: more than
