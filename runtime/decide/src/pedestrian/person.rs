@@ -69,7 +69,7 @@ impl Person {
             stands: scene.calibrated,
             own_speed: WALKING,
         };
-        let ranger = Ranger::new(prior, sight);
+        let ranger = Ranger::new(prior, sight, scene.motion.speed);
         let front = scene.eye.calibration().front;
         let (offset, sigma) = beside(&ranger, ranger.distance(), sight, scene);
         Self {
