@@ -9,6 +9,7 @@
 //! [`detector`] runs the three in a row for one model. [`model`] reads an ONNX file and its manifest before that.
 //! `intake`, `decide`, `act`, `guard` and `capture` have no code yet.
 
+pub mod calibrate;
 pub mod commands;
 pub mod decode;
 pub mod detection;
