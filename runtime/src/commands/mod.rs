@@ -1,6 +1,7 @@
 //! The command line: one file per command, each with its arguments and a `run`.
 
 mod bench;
+mod calibrate;
 mod detect;
 mod eval;
 mod model;
@@ -44,6 +45,8 @@ enum Command {
     Bench(bench::Args),
     /// Measure a model against a labelled dataset (COCO).
     Eval(eval::Args),
+    /// Find a camera's lens and its place on the vehicle.
+    Calibrate(calibrate::Args),
     /// Look into a model file, or write a first manifest for it.
     Model(model::Args),
 }
@@ -73,6 +76,7 @@ impl Cli {
             Command::Replay(args) => replay::run(&args),
             Command::Bench(args) => bench::run(&args),
             Command::Eval(args) => eval::run(&args),
+            Command::Calibrate(args) => calibrate::run(&args),
             Command::Model(args) => model::run(&args),
         }
     }
