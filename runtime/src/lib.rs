@@ -10,6 +10,7 @@
 //! `intake`, `decide`, `act`, `guard` and `capture` have no code yet.
 
 pub mod commands;
+pub mod config;
 pub mod decode;
 pub mod detection;
 pub mod detector;
