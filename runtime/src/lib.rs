@@ -18,6 +18,7 @@ pub mod draw;
 pub mod eval;
 pub mod exit;
 pub mod infer;
+pub mod intake;
 pub mod model;
 pub mod output;
 pub mod percentiles;
