@@ -11,6 +11,7 @@
 
 pub mod commands;
 pub mod config;
+mod cpu;
 pub mod decode;
 pub mod detection;
 pub mod detector;

@@ -56,7 +56,7 @@ fn an_unknown_key_is_named_with_file_line_and_page() {
         assert!(said.contains(words), "{words}: {said}");
     }
     let said = refused(&format!("{LEAST}[brake]\nforce = 1\n"));
-    assert!(said.contains("unknown field `brake`") && said.contains("stopline.toml:14"), "{said}");
+    assert!(said.contains("unknown field `brake`") && said.contains("stopline.toml:15:2"), "{said}");
 }
 
 #[test]

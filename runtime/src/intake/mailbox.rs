@@ -126,7 +126,9 @@ mod tests {
         let (mailbox, priorities) = mailbox(&[5, 5, 1]);
         let mut order = Vec::new();
         for frame in 0..6 {
-            (0..3).for_each(|camera| drop(mailbox.put(camera, frame)));
+            for camera in 0..3 {
+                mailbox.put(camera, frame);
+            }
             order.extend(mailbox.take(NOW).map(|(camera, _)| camera));
         }
         assert_eq!(order, [1, 0, 1, 0, 1, 0]);
