@@ -21,6 +21,7 @@ pub mod exit;
 pub mod infer;
 pub mod intake;
 pub mod model;
+pub mod observe;
 pub mod output;
 pub mod percentiles;
 pub mod prepare;
