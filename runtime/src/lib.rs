@@ -16,6 +16,7 @@ pub mod detector;
 pub mod draw;
 pub mod eval;
 pub mod exit;
+pub mod guard;
 pub mod infer;
 pub mod model;
 pub mod output;
