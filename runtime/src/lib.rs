@@ -10,6 +10,8 @@
 //! `intake`, `decide`, `act`, `guard` and `capture` have no code yet.
 
 pub mod commands;
+pub mod config;
+mod cpu;
 pub mod decode;
 pub mod detection;
 pub mod detector;
@@ -18,6 +20,7 @@ pub mod eval;
 pub mod exit;
 pub mod guard;
 pub mod infer;
+pub mod intake;
 pub mod model;
 pub mod output;
 pub mod percentiles;
