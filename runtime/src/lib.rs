@@ -18,6 +18,7 @@ pub mod detector;
 pub mod draw;
 pub mod eval;
 pub mod exit;
+pub mod guard;
 pub mod infer;
 pub mod intake;
 pub mod model;
