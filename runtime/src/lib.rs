@@ -26,6 +26,7 @@ pub mod model;
 pub mod observe;
 pub mod output;
 pub mod percentiles;
+pub mod pipeline;
 pub mod prepare;
 pub mod report;
 pub mod video;
