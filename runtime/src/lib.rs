@@ -12,6 +12,7 @@
 pub mod commands;
 pub mod config;
 mod cpu;
+pub mod daemon;
 pub mod decode;
 pub mod detection;
 pub mod detector;
@@ -22,6 +23,7 @@ pub mod exit;
 pub mod guard;
 pub mod infer;
 pub mod intake;
+pub mod log;
 pub mod model;
 pub mod observe;
 pub mod output;

@@ -63,6 +63,11 @@ impl Cli {
         }
     }
 
+    /// Whether `-v` was given: then a configuration file does not change how much the log holds.
+    pub fn log_level_given(&self) -> bool {
+        self.verbose > 0
+    }
+
     /// Runs the command.
     ///
     /// # Errors

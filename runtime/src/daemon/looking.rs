@@ -8,9 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use stopline_decide::decider::{Decider, FrameInput};
 use stopline_decide::decision::Decision;
-use stopline_decide::observe::Observation;
+use stopline_decide::ego::Ego;
 use stopline_decide::time::Nanos;
 use stopline_depot::record::StageLatencies;
 use stopline_sensors::clock::{Clock, Monotonic};
@@ -20,7 +19,7 @@ use tracing::Level;
 
 use super::light::LightMeter;
 use super::notes::Notes;
-use super::report::{Found, FrameReport, ModelFacts};
+use super::report::{Found, FrameReport, ModelFacts, ModelSeat};
 use super::slot::Slot;
 use super::timing::{Stage, Timings};
 use crate::config::{GuardConfig, When};
@@ -32,6 +31,7 @@ use crate::intake::gauges::Gauges;
 use crate::intake::mailbox::Mailbox;
 use crate::observe::Roles;
 use crate::percentiles::micros;
+use crate::pipeline::{Deciding, FrameFacts};
 
 /// How long the thread waits for a frame before it looks whether it is to end.
 const WAIT: Duration = Duration::from_millis(100);
@@ -42,6 +42,8 @@ pub struct Looker {
     pub number: usize,
     /// Who it is.
     pub facts: Arc<ModelFacts>,
+    /// Where its frames are counted.
+    pub seat: Arc<ModelSeat>,
     /// Prepare, infer, decode.
     pub detector: Detector,
     /// Which part its classes play.
@@ -77,7 +79,7 @@ pub struct Looking {
     /// Its models.
     pub models: Vec<Looker>,
     /// Decides, for the cameras of all threads.
-    pub decider: Arc<Mutex<Box<Decider>>>,
+    pub deciding: Arc<Mutex<Deciding>>,
     /// The vehicle.
     pub vehicle: VehicleSignals,
     /// Limits of the models' guards.
@@ -97,28 +99,26 @@ pub struct Looking {
 impl Looking {
     /// Runs until the process ends.
     pub fn run(mut self) {
-        let mut observations = Vec::new();
         while !self.stop.load(Ordering::Relaxed) {
             let Some((camera, frame)) = self.mailbox.take(WAIT) else { continue };
             let Some(at) = self.eyes.iter().position(|eye| eye.camera == camera) else { continue };
-            self.see(at, frame, &mut observations);
+            self.see(at, frame);
         }
     }
 
     /// One frame of the camera `self.eyes[at]`.
-    fn see(&mut self, at: usize, frame: Frame, observations: &mut Vec<Observation>) {
+    fn see(&mut self, at: usize, frame: Frame) {
         let begun = self.clock.monotonic();
         let captured = frame.meta().captured;
         self.timings.took(Stage::Wait, begun.since(captured));
         let ego = ego_at(&self.vehicle, captured);
         let light = self.eyes[at].light.see(&frame);
-        observations.clear();
         let mut look = Look { found: Vec::new(), times: StageTimes::default(), sound: true, models: 0 };
         for model in 0..self.models.len() {
             let looker = &self.models[model];
             let serves = looker.cameras.contains(&self.eyes[at].camera);
             if serves && looker.when.holds(Some(light), ego.speed.fresh()) {
-                self.look(at, model, &frame, &mut look, observations);
+                self.look(at, model, &frame, &mut look);
             } else if let Some((_, guard)) = self.eyes[at].guards.iter_mut().find(|(of, _)| *of == looker.number) {
                 guard.idle();
             }
@@ -126,31 +126,14 @@ impl Looking {
         let eye = &self.eyes[at];
         eye.gauges.missing.store(look.models == 0, Ordering::Release);
         eye.gauges.models.store(look.models, Ordering::Relaxed);
-        let decision = (look.sound && look.models != 0).then(|| {
-            let input = FrameInput {
-                camera: u8::try_from(eye.camera).unwrap_or(u8::MAX),
-                frame: frame.meta().sequence,
-                captured: Nanos(captured.as_nanos()),
-                size: [frame.width(), frame.height()],
-                observations,
-                ego,
-            };
-            self.decide(eye, &input)
-        });
+        let decision = (look.sound && look.models != 0).then(|| self.decide(eye, &frame, &look, ego));
         if decision.is_none() && look.models != 0 {
             eye.gauges.invalid.fetch_add(1, Ordering::Relaxed);
         }
         self.report(at, frame, look, decision, begun);
     }
 
-    fn look(
-        &mut self,
-        at: usize,
-        model: usize,
-        frame: &Frame,
-        look: &mut Look,
-        observations: &mut Vec<Observation>,
-    ) {
+    fn look(&mut self, at: usize, model: usize, frame: &Frame, look: &mut Look) {
         let guard = self.guard_of(at, model);
         let (eye, looker) = (&mut self.eyes[at], &mut self.models[model]);
         let guard = &mut eye.guards[guard].1;
@@ -159,13 +142,13 @@ impl Looking {
         let result = looker.detector.detect(frame, &mut detections);
         let captured = nanos(frame.meta().captured);
         guard.done(captured, nanos(self.clock.monotonic()), result.is_ok());
+        looker.seat.frames.fetch_add(1, Ordering::Relaxed);
         look.models |= 1 << looker.number;
         let invalid = match result {
             Ok(times) => {
                 look.times.prepare += times.prepare;
                 look.times.infer += times.infer;
                 look.times.decode += times.decode;
-                observations.extend(detections.iter().filter_map(|seen| looker.roles.observation(seen)));
                 None
             }
             Err(error) => {
@@ -176,7 +159,7 @@ impl Looking {
                 Some(error.to_string())
             }
         };
-        look.found.push(Found { model: Arc::clone(&looker.facts), detections, invalid });
+        look.found.push(Found { model: Arc::clone(&looker.facts), place: model, detections, invalid });
     }
 
     /// Which of the eye's guards watches this model; made with the first frame, when the camera's period is known.
@@ -196,14 +179,25 @@ impl Looking {
         eye.guards.len() - 1
     }
 
-    fn decide(&self, eye: &Eye, input: &FrameInput<'_>) -> Decision {
+    fn decide(&self, eye: &Eye, frame: &Frame, look: &Look, ego: Ego) -> Decision {
         let begun = self.clock.monotonic();
-        let mut decider = self.decider.lock().unwrap_or_else(PoisonError::into_inner);
-        let decision = decider.step(input).clone();
-        drop(decider);
-        let now = self.clock.monotonic();
+        let captured = frame.meta().captured;
+        let facts = FrameFacts {
+            camera: u8::try_from(eye.camera).unwrap_or(u8::MAX),
+            number: frame.meta().sequence,
+            captured: nanos(captured),
+            size: [frame.width(), frame.height()],
+        };
+        let mut deciding = self.deciding.lock().unwrap_or_else(PoisonError::into_inner);
+        deciding.begin();
+        for found in &look.found {
+            deciding.see(&found.detections, &self.models[found.place].roles);
+        }
+        let decision = deciding.decide(&facts, ego).clone();
+        drop(deciding);
         eye.decision.put(decision.clone());
-        eye.gauges.decided(now, Monotonic::from_nanos(input.captured.0));
+        let now = self.clock.monotonic();
+        eye.gauges.decided(now, captured);
         self.timings.took(Stage::Decide, now.since(begun));
         decision
     }

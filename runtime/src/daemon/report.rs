@@ -1,6 +1,7 @@
 //! A processed frame as the inference thread hands it to the publisher, and the decision record made of it there.
 
-use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 
 use stopline_decide::decision::Decision;
 use stopline_depot::manifest::Manifest;
@@ -8,6 +9,17 @@ use stopline_depot::record::{ModelIdentity, StageLatencies};
 use stopline_sensors::frame::{Frame, FrameMeta};
 
 use crate::detection::Detection;
+
+/// A model of the configuration: known by name at once, as a model once it is loaded.
+#[derive(Debug, Default)]
+pub struct ModelSeat {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Which model it is.
+    pub facts: OnceLock<Arc<ModelFacts>>,
+    /// Frames it looked at.
+    pub frames: AtomicU64,
+}
 
 /// What one model is, for whoever writes about it.
 #[derive(Debug)]
@@ -25,6 +37,8 @@ pub struct ModelFacts {
 pub struct Found {
     /// The model.
     pub model: Arc<ModelFacts>,
+    /// Its place among the models of the inference thread.
+    pub place: usize,
     /// What it found.
     pub detections: Vec<Detection>,
     /// Why nothing can be said of this frame.

@@ -1,5 +1,5 @@
-//! What the actuator thread does each period before it sends: collect what is wrong, step the state machine, take in the
-//! newest decisions, make the command. No I/O, no waiting, no allocation after the cameras have come.
+//! What the actuator thread does each period before it sends: take in the newest decisions and what is known of cameras
+//! and models, let [`Acting`] make the command, and show others what came of it. No I/O, no waiting, no allocation after the cameras have come.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,9 +7,8 @@ use std::sync::mpsc::Receiver;
 
 use stopline_decide::cause::{Cause, FaultSet, State};
 use stopline_decide::command::Command;
-use stopline_decide::commander::Commander;
 use stopline_decide::decision::Decision;
-use stopline_decide::state::{Faults, Machine, Progress};
+use stopline_decide::state::{Faults, Progress};
 use stopline_decide::time::Nanos;
 use stopline_sensors::clock::Monotonic;
 use stopline_sensors::signals::VehicleSignals;
@@ -18,8 +17,9 @@ use super::arming::Arming;
 use super::notes::{Note, Notes};
 use super::slot::Slot;
 use crate::ego::newest_ego;
-use crate::guard::{Guard, Watch};
+use crate::guard::Watch;
 use crate::intake::gauges::Gauges;
+use crate::pipeline::{Acted, Acting, Period};
 
 /// How long a decision counts as "something is being decided", for the state only; whether it is a command is the
 /// commander's.
@@ -52,14 +52,10 @@ pub struct Sight {
 
 /// Makes the command of each period.
 pub struct Tick {
-    /// What is wrong with sensors, models, machine.
-    pub guard: Guard,
+    /// Guard, state machine and commander.
+    pub acting: Acting,
     /// Watches of cameras and models as they come.
     pub seats: Receiver<(usize, Watch)>,
-    /// The state machine.
-    pub machine: Machine,
-    /// The safe-command table at work.
-    pub commander: Commander,
     /// Cameras by their numbers.
     pub sights: Vec<Sight>,
     /// The vehicle.
@@ -83,25 +79,23 @@ impl Tick {
     pub fn command(&mut self, now: Monotonic, actuator_fault: bool) -> Command {
         let at = Nanos(now.as_nanos());
         for (camera, watch) in self.seats.try_iter() {
-            self.guard.watch(camera, watch);
+            self.acting.guard().watch(camera, watch);
         }
         self.tell_missing();
-        let ego = newest_ego(&self.vehicle, now);
-        let present = self.guard.tick(at, &ego, actuator_fault).union(self.commander.found());
+        for sight in &self.sights {
+            // Only into the commander's own memory: nothing is copied that is not asked for.
+            sight.decision.look(|decision| self.acting.take(at, decision));
+        }
         let armed = self.arming.armed();
         let progress = Progress { opened: self.opened.load(Ordering::Acquire), deciding: self.deciding(at, armed) };
-        let changes = self.machine.step(at, &present, progress);
-        if let Some(transition) = changes.transition {
+        let period = Period { ego: newest_ego(&self.vehicle, now), actuator_fault, armed, progress };
+        let acted = self.acting.tick(at, &period);
+        if let Some(transition) = acted.changes.transition {
             self.last.since = at;
             self.tell(now, transition.old, transition.new, transition.cause);
         }
-        for sight in &self.sights {
-            // Only into the commander's own memory: nothing is copied that is not asked for.
-            sight.decision.look(|decision| self.commander.take(at, decision));
-        }
-        let command = self.commander.tick(at, None, &ego, self.machine.faults(), armed);
-        self.publish(at, command);
-        command
+        self.publish(at, &acted);
+        acted.command
     }
 
     /// Cameras that are not open yet are lost, and those that no model serves have none.
@@ -114,7 +108,7 @@ impl Tick {
             if sight.gauges.missing.load(Ordering::Acquire) {
                 told = told.with(Cause::ModelMissing);
             }
-            self.guard.tell(camera, told);
+            self.acting.guard().tell(camera, told);
         }
     }
 
@@ -132,14 +126,14 @@ impl Tick {
         }
     }
 
-    fn publish(&mut self, at: Nanos, command: Command) {
+    fn publish(&mut self, at: Nanos, acted: &Acted) {
         if self.last.made > 0 {
             self.last.longest_gap = self.last.longest_gap.max(at.since(self.last.command.made));
         }
         self.last.made += 1;
-        self.last.state = self.machine.state();
-        self.last.faults = *self.machine.faults();
-        self.last.command = command;
+        self.last.state = acted.state;
+        self.last.faults = acted.faults;
+        self.last.command = acted.command;
         self.now.put(self.last.clone());
     }
 }
