@@ -17,7 +17,6 @@ pub mod decode;
 pub mod detection;
 pub mod detector;
 pub mod draw;
-pub mod ego;
 pub mod eval;
 pub mod exit;
 pub mod guard;

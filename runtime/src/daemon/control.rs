@@ -20,7 +20,7 @@ use tracing::Level;
 
 use super::arming::Arming;
 use super::notes::Notes;
-use crate::ego::newest_ego;
+use crate::signals::ego;
 
 /// How long a client has for its line and for fetching the answer.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -126,7 +126,7 @@ impl Control {
 
     fn obey(&self, order: Order) -> Answer {
         match order {
-            Order::Arm => match self.arming.command(&newest_ego(&self.vehicle, self.clock.monotonic())) {
+            Order::Arm => match self.arming.command(&ego(&self.vehicle.newest(self.clock.monotonic()))) {
                 Ok(()) => self.done("armed", "armed by command at standstill"),
                 Err(refusal) => {
                     self.notes.event("refused", refusal.to_string());

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use stopline_decide::cause::{FaultSet, State};
 use stopline_depot::health::{
-    ActuatorHealth, ArmingHealth, CameraHealth, CommandHealth, Health, MachineHealth, ModelHealth, SCHEMA,
+    ArmingHealth, CameraHealth, CommandHealth, Health, MachineHealth, ModelHealth, SCHEMA,
     StateHealth, StreamHealth, TRANSITIONS, TransitionHealth,
 };
 use stopline_depot::record::WallTime;
 use stopline_sensors::clock::{Clock, Monotonic};
 
+use super::act::ActuatorGauge;
 use super::arming::Arming;
 use super::report::ModelSeat;
 use super::slot::Slot;
@@ -39,7 +40,7 @@ pub struct Overview {
     /// Whether commands are armed.
     pub arming: Arc<Arming>,
     /// What the actuators say.
-    pub actuators: Arc<Slot<Vec<ActuatorHealth>>>,
+    pub actuators: Arc<Vec<ActuatorGauge>>,
     /// What stages take.
     pub timings: Arc<Timings>,
     /// Whether memory is locked.
@@ -98,7 +99,7 @@ impl Overview {
             cameras,
             models: self.models.iter().map(|seat| model(seat)).collect(),
             command: command(&now),
-            actuators: self.actuators.newest().unwrap_or_default(),
+            actuators: self.actuators.iter().map(ActuatorGauge::health).collect(),
             stages: self.timings.health(),
             machine: MachineHealth {
                 memory: self.memory.clone(),

@@ -25,7 +25,7 @@ use super::timing::{Stage, Timings};
 use crate::config::{GuardConfig, When};
 use crate::detection::Detection;
 use crate::detector::{Detector, StageTimes};
-use crate::ego::ego_at;
+use crate::signals::ego;
 use crate::guard::{ModelGuard, Watch};
 use crate::intake::gauges::Gauges;
 use crate::intake::mailbox::Mailbox;
@@ -111,7 +111,7 @@ impl Looking {
         let begun = self.clock.monotonic();
         let captured = frame.meta().captured;
         self.timings.took(Stage::Wait, begun.since(captured));
-        let ego = ego_at(&self.vehicle, captured);
+        let ego = ego(&self.vehicle.at(captured));
         let light = self.eyes[at].light.see(&frame);
         let mut look = Look { found: Vec::new(), times: StageTimes::default(), sound: true, models: 0 };
         for model in 0..self.models.len() {

@@ -16,7 +16,7 @@ use stopline_sensors::signals::VehicleSignals;
 use super::arming::Arming;
 use super::notes::{Note, Notes};
 use super::slot::Slot;
-use crate::ego::newest_ego;
+use crate::signals::ego;
 use crate::guard::Watch;
 use crate::intake::gauges::Gauges;
 use crate::pipeline::{Acted, Acting, Period};
@@ -88,7 +88,7 @@ impl Tick {
         }
         let armed = self.arming.armed();
         let progress = Progress { opened: self.opened.load(Ordering::Acquire), deciding: self.deciding(at, armed) };
-        let period = Period { ego: newest_ego(&self.vehicle, now), actuator_fault, armed, progress };
+        let period = Period { ego: ego(&self.vehicle.newest(now)), actuator_fault, armed, progress };
         let acted = self.acting.tick(at, &period);
         if let Some(transition) = acted.changes.transition {
             self.last.since = at;
