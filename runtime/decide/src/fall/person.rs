@@ -19,8 +19,12 @@ const SAMPLE_GAP: Nanos = Nanos::from_millis(20);
 const DESCENT_LASTS: Nanos = Nanos::from_millis(1_500);
 /// Share of the height while upright below which somebody low sits or lies on the floor: chairs leave about 0.75.
 const ON_FLOOR: f32 = 0.6;
-/// Weight of a new upright height in the running one, per second.
-const REFERENCE_PER_S: f32 = 1.5;
+/// Above this share who was there has left it.
+const OFF_FLOOR: f32 = 0.68;
+/// Weight of a new upright height in the running one, per second: of a larger one, and of a smaller one. People walk
+/// away slowly; what shrinks fast falls, and must not take its own measure along.
+const GROWS_PER_S: f32 = 1.5;
+const SHRINKS_PER_S: f32 = 0.4;
 
 /// One person.
 #[derive(Clone, Debug)]
@@ -126,7 +130,7 @@ impl Entry {
         let fell = self.fell();
         let begins = match self.posture {
             Posture::Upright => false,
-            Posture::Low => fell && self.is_on_floor(),
+            Posture::Low => fell && self.is_below(ON_FLOOR),
             Posture::Down => true,
         };
         if !begins || self.in_bed {
@@ -146,13 +150,13 @@ impl Entry {
         self.descended.is_some_and(lasts)
     }
 
-    fn is_on_floor(&self) -> bool {
-        self.reference.is_some_and(|height| self.bbox[3] - self.bbox[1] <= height * ON_FLOOR)
+    fn is_below(&self, share: f32) -> bool {
+        self.reference.is_some_and(|height| self.bbox[3] - self.bbox[1] <= height * share)
     }
 
     fn confirm(&mut self, now: Nanos, steady: Nanos, config: &FallConfig) -> Turn {
         self.fast |= self.fell();
-        let sits = self.posture == Posture::Low && !(self.fast && self.is_on_floor());
+        let sits = self.posture == Posture::Low && !(self.fast && self.is_below(OFF_FLOOR));
         if self.posture == Posture::Upright || self.in_bed || sits {
             return self.close(Turn::Cancelled);
         }
@@ -208,8 +212,9 @@ impl Entry {
 
     fn learn_height(&mut self, now: Nanos, bbox: [f32; 4]) {
         let height = bbox[3] - bbox[1];
-        let weight = smaller(now.since(self.seen).seconds() * REFERENCE_PER_S, 1.0);
         let known = self.reference.unwrap_or(height);
+        let per_second = if height > known { GROWS_PER_S } else { SHRINKS_PER_S };
+        let weight = smaller(now.since(self.seen).seconds() * per_second, 1.0);
         self.reference = Some(known + (height - known) * weight);
     }
 
