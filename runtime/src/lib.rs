@@ -10,6 +10,8 @@
 //! `intake`, `decide`, `act`, `guard` and `capture` have no code yet.
 
 pub mod commands;
+pub mod config;
+mod cpu;
 pub mod decode;
 pub mod detection;
 pub mod detector;
@@ -17,6 +19,7 @@ pub mod draw;
 pub mod eval;
 pub mod exit;
 pub mod infer;
+pub mod intake;
 pub mod model;
 pub mod output;
 pub mod percentiles;

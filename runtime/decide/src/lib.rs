@@ -10,10 +10,16 @@
 //! Time is [`time::Nanos`] and always comes in as an argument.
 #![no_std]
 
+#[cfg(test)]
+extern crate std;
+
 mod arith;
 pub mod bounds;
+pub mod camera;
 pub mod cause;
 pub mod command;
+pub mod confirm;
+pub mod decider;
 pub mod commander;
 pub mod decision;
 pub mod e2e;
@@ -24,3 +30,4 @@ pub mod receiver;
 pub mod state;
 pub mod table;
 pub mod time;
+pub mod track;

@@ -1,0 +1,179 @@
+//! The one configuration file: read by `run`, `check`, `doctor`, `view` and `replay --config`.
+//!
+//! A [`Config`] exists only checked. Unknown keys are refused; every error names file, line, key, what was found, what is
+//! expected, and the page of `runtime/CONFIGURATION.md` that explains the section. Each section's struct lives with its
+//! owner: what deciding needs in `stopline-decide`, what a bus needs in [`crate::act`], and so on; here stand the sections
+//! of the daemon itself, and the table of keys that may change while it runs ([`reload`]).
+
+mod arm;
+mod camera;
+mod error;
+mod model;
+mod place;
+pub mod reload;
+mod run;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use arm::{Arm, ArmInput};
+pub use camera::{Camera, Function, Rtsp};
+pub use error::{ConfigError, Misfit};
+pub use model::{Engine, Light, Model, When};
+pub use run::{LogLevel, Run};
+
+use place::Place;
+
+/// The schema this code reads.
+pub const SCHEMA: u32 = 1;
+
+/// Where each section is explained.
+pub const PAGE: &str = "runtime/CONFIGURATION.md";
+
+/// A configuration that a person wrote is far smaller.
+const MOST_BYTES: u64 = 1 << 20;
+
+/// Most cameras and models of one process.
+const MOST: usize = 8;
+
+/// A checked configuration, with relative paths resolved against the file's folder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Version of this schema; 1.
+    pub schema: u32,
+    /// `[run]`: the process itself.
+    #[serde(default)]
+    pub run: Run,
+    /// `[[camera]]`: where frames come from. A camera's number in decisions is its place in this list.
+    #[serde(rename = "camera", default)]
+    pub cameras: Vec<Camera>,
+    /// `[[model]]`: what looks at them.
+    #[serde(rename = "model", default)]
+    pub models: Vec<Model>,
+    /// `[arm]`: whether, and by whom, commands may be armed.
+    #[serde(default)]
+    pub arm: Arm,
+}
+
+impl Config {
+    /// Reads and checks the file `path`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with file, line and page.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::from_toml(&read(path)?, path)
+    }
+
+    /// Reads and checks `text`, which stands in the file `path`: the name for messages, its folder for relative paths.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn from_toml(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let place = Place::new(text, path);
+        let mut config: Self = toml::from_str(text).map_err(|error| place.toml(&error))?;
+        config.check().map_err(|misfit| place.misfit(misfit))?;
+        config.resolve(path.parent().unwrap_or(Path::new("")));
+        Ok(config)
+    }
+
+    /// Everything that takes effect, defaults included, as TOML.
+    pub fn effective(&self) -> String {
+        toml::to_string(self).unwrap_or_else(|error| format!("# cannot be written as TOML: {error}\n"))
+    }
+
+    fn check(&self) -> Result<(), Misfit> {
+        if self.schema != SCHEMA {
+            return Err(Misfit::new("schema", self.schema, format!("{SCHEMA}, the only one so far")));
+        }
+        self.run.check()?;
+        counted("camera", self.cameras.len(), 1)?;
+        counted("model", self.models.len(), 0)?;
+        named("camera", self.cameras.iter().map(|camera| &camera.name))?;
+        named("model", self.models.iter().map(|model| &model.name))?;
+        for (at, camera) in self.cameras.iter().enumerate() {
+            camera.check().map_err(|misfit| misfit.within(&format!("camera[{at}]")))?;
+        }
+        let cameras: BTreeSet<&str> = self.cameras.iter().map(|camera| camera.name.as_str()).collect();
+        for (at, model) in self.models.iter().enumerate() {
+            model.check(&cameras).map_err(|misfit| misfit.within(&format!("model[{at}]")))?;
+        }
+        self.served()?;
+        self.arm.check()
+    }
+
+    /// A camera that is to decide something needs a model that looks at it.
+    fn served(&self) -> Result<(), Misfit> {
+        for (at, camera) in self.cameras.iter().enumerate() {
+            let seen = self.models.iter().any(|model| model.serves(&camera.name));
+            if !camera.functions.is_empty() && !seen {
+                let found = format!("{:?}, and no [[model]] for this camera", camera.functions);
+                return Err(Misfit::new(
+                    &format!("camera[{at}].functions"),
+                    found,
+                    "a [[model]] that names the camera, or none in its `cameras`",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn resolve(&mut self, folder: &Path) {
+        self.cameras.iter_mut().for_each(|camera| camera.resolve(folder));
+        self.models.iter_mut().for_each(|model| model.resolve(folder));
+    }
+}
+
+/// The text of the file `path`, bounded.
+///
+/// # Errors
+/// [`ConfigError::Read`] and [`ConfigError::Large`].
+pub fn read(path: &Path) -> Result<String, ConfigError> {
+    let refused = |cause| ConfigError::Read { path: path.display().to_string(), cause };
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(refused)?;
+    file.take(MOST_BYTES + 1).read_to_string(&mut text).map_err(refused)?;
+    if text.len() as u64 > MOST_BYTES {
+        return Err(ConfigError::Large { path: path.display().to_string(), most: MOST_BYTES });
+    }
+    Ok(text)
+}
+
+/// `path` as seen from `folder`.
+fn seen_from(folder: &Path, path: &mut PathBuf) {
+    *path = folder.join(&*path);
+}
+
+fn counted(key: &str, found: usize, least: usize) -> Result<(), Misfit> {
+    if (least..=MOST).contains(&found) {
+        return Ok(());
+    }
+    Err(Misfit::new(key, format!("{found} [[{key}]] sections"), format!("{least} to {MOST}")))
+}
+
+/// Names label files, sockets and metrics, so they are held to what those can carry, and each is there once.
+fn named<'a>(section: &str, names: impl Iterator<Item = &'a String>) -> Result<(), Misfit> {
+    let mut seen = BTreeSet::new();
+    for (at, name) in names.enumerate() {
+        let key = format!("{section}[{at}].name");
+        if !is_name(name) {
+            return Err(Misfit::new(&key, format!("{name:?}"), NAME));
+        }
+        if !seen.insert(name) {
+            return Err(Misfit::new(&key, format!("{name:?} a second time"), "a name of its own"));
+        }
+    }
+    Ok(())
+}
+
+const NAME: &str = "1 to 64 letters, digits, `-`, `_` or `.`";
+
+fn is_name(name: &str) -> bool {
+    let sound = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    (1..=64).contains(&name.len()) && name.chars().all(sound)
+}
