@@ -12,6 +12,7 @@
 //! `intake`, `decide`, `guard` and `capture` have no code yet.
 
 pub mod act;
+pub mod calibrate;
 pub mod commands;
 pub mod config;
 mod cpu;
