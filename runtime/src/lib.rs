@@ -13,6 +13,7 @@
 
 pub mod act;
 pub mod calibrate;
+pub mod check;
 pub mod commands;
 pub mod config;
 mod cpu;

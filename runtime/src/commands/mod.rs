@@ -3,6 +3,7 @@
 mod arm;
 mod bench;
 mod calibrate;
+mod check;
 mod detect;
 mod eval;
 mod model;
@@ -53,6 +54,8 @@ enum Command {
     Bench(bench::Args),
     /// Measure a model against a labelled dataset (COCO).
     Eval(eval::Args),
+    /// Prove from the numbers that a configuration can do what is asked of it.
+    Check(check::Args),
     /// Find a camera's lens and its place on the vehicle.
     Calibrate(calibrate::Args),
     /// Look into a model file, or write a first manifest for it.
@@ -93,6 +96,7 @@ impl Cli {
             Command::Replay(args) => replay::run(&args),
             Command::Bench(args) => bench::run(&args),
             Command::Eval(args) => eval::run(&args),
+            Command::Check(args) => check::run(&args),
             Command::Calibrate(args) => calibrate::run(&args),
             Command::Model(args) => model::run(&args),
         }
