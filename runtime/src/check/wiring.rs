@@ -12,7 +12,7 @@ use super::report::{Finding, Report};
 use crate::act::can::pack::Packer;
 use crate::act::config::{ActuatorConfig, Arming, Kind, may_arm};
 use crate::config::Config;
-use crate::guard::Coding;
+use crate::guard::config::Coding;
 use crate::signals;
 
 /// Looks at everything but the cameras.
