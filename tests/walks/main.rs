@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::type_complexity, reason = "a test stops where it fails")]
 
 mod backends;
+mod calibrate;
+mod check;
 mod decoders;
 #[cfg(feature = "h264")]
 mod detect;
