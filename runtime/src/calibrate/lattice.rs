@@ -56,7 +56,10 @@ pub fn lattices(saddles: &[Saddle]) -> Vec<Lattice> {
             continue;
         }
         let Some(lattice) = grown(saddles, &near, seed) else { continue };
-        if lattice.places.len() >= LEAST && bend(&lattice, saddles) < BEND && lattice.places.values().all(|point| !taken.contains(point)) {
+        if lattice.places.len() >= LEAST
+            && bend(&lattice, saddles) < BEND
+            && lattice.places.values().all(|point| !taken.contains(point))
+        {
             taken.extend(lattice.places.values().copied());
             all.push(lattice);
         }
@@ -156,7 +159,9 @@ fn neighbour(
     let point = near.around(aim, 6).find(|&other| {
         let strayed = difference(saddles[other].at, aim);
         let taken = difference(saddles[other].at, here.at);
-        strayed[0].hypot(strayed[1]) < STRAY * length && !used.contains(&other) && fits(here, &saddles[other], taken)
+        strayed[0].hypot(strayed[1]) < STRAY * length
+            && !used.contains(&other)
+            && fits(here, &saddles[other], taken)
     })?;
     let taken = difference(saddles[point].at, here.at);
     let taken = [taken[0] * sign, taken[1] * sign];
