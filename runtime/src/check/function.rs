@@ -131,10 +131,12 @@ fn braking(
         return asked.refused("not proven: the calibration has no [mount]", vec![advice.into()]);
     };
     let Some((latency, rate)) = timed else {
-        return asked.refused(
-            "not proven: the time from light to command is not known",
-            vec!["see the lines above".into()],
-        );
+        let mut advice = vec!["see the lines above".to_owned()];
+        // What else is missing is told at once, not after the next run.
+        if let Err((_, more)) = worst_light(config, sight, calibration, function, &asked, 0.0) {
+            advice.extend(more);
+        }
+        return asked.refused("not proven: the time from light to command is not known", advice);
     };
     let confirming = Confirming::new(&asked.confirm, rate);
     let needed = confirming.needed_recall(config.check.confidence());

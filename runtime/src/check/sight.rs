@@ -69,7 +69,7 @@ pub fn of(config: &Config, at: usize) -> Sight {
 
 /// Picture size and frame rate, as the configuration or the recording says.
 fn source(config: &Config, camera: &Camera, findings: &mut Vec<Finding>) -> (Option<[u32; 2]>, Option<f64>) {
-    let about = format!("camera {}", camera.name);
+    let about = "source".to_owned();
     let declared = config.check.frame_rate.get(&camera.name).copied();
     let device = camera.source.starts_with("/dev/") || camera.source.starts_with("serial:");
     if device {
@@ -116,7 +116,7 @@ fn calibration(
     findings: &mut Vec<Finding>,
 ) -> Option<CalibrationFile> {
     let path = camera.calibration.as_ref()?;
-    let about = format!("camera {}: calibration", camera.name);
+    let about = "calibration".to_owned();
     let file = match CalibrationFile::read(path) {
         Ok(file) => file,
         Err(error) => {

@@ -6,7 +6,7 @@ use super::reach::{Latency, mps};
 use super::report::{CameraReport, Finding, FunctionReport, Proof, Report, Verdict};
 
 /// Width of what a line is about.
-const LABEL: usize = 22;
+const LABEL: usize = 24;
 /// Columns of a line.
 const COLUMNS: usize = 110;
 

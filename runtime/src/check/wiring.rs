@@ -41,7 +41,12 @@ fn vehicle(config: &Config, report: &mut Report) {
         // Opening a recording or constants touches no bus.
         Source::Track | Source::Constant => {
             let opened = signals::open(vehicle, Arc::new(SystemClock), || {});
-            opened.map(|_| "can be read".to_owned()).map_err(|error| error.to_string())
+            let told = if vehicle.source == Source::Track {
+                "the track can be read"
+            } else {
+                "constants, for benches"
+            };
+            opened.map(|_| told.to_owned()).map_err(|error| error.to_string())
         }
         Source::Can => dbc_signals(vehicle),
     };
