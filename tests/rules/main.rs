@@ -2,6 +2,7 @@
 //!
 //! - `arrows`: which room imports which, and what none of them brings along.
 //! - `words`: unsafe code, clocks, names, paths, links.
+//! - `troubleshooting`: pages whose headings must be true.
 //! - `sizes`: the longest files and functions, printed to be looked at.
 
 #![allow(clippy::unwrap_used, clippy::type_complexity, reason = "a test stops where it fails")]
@@ -9,4 +10,5 @@
 mod arrows;
 mod sizes;
 mod tree;
+mod troubleshooting;
 mod words;

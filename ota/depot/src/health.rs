@@ -116,6 +116,9 @@ pub struct CameraHealth {
     /// Milliseconds since the newest picture was taken; left out before the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest_ms: Option<u64>,
+    /// Milliseconds from the start of the process to the first decision; left out before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_decision_ms: Option<u64>,
     /// Codes of what is wrong with it.
     pub faults: Vec<String>,
     /// The models that looked at its newest frame.

@@ -1,5 +1,6 @@
 //! The command line: one file per command, each with its arguments and a `run`.
 
+mod acknowledge;
 mod arm;
 mod bench;
 mod detect;
@@ -44,6 +45,8 @@ enum Command {
     Run(run::Args),
     /// Arm the running daemon at standstill, or disarm it.
     Arm(arm::Args),
+    /// Answer the open fall alerts of the running daemon.
+    Acknowledge(acknowledge::Args),
     /// Find objects in pictures.
     Detect(detect::Args),
     /// Run a recording through the model: decision records, annotated video, HTML report.
@@ -86,6 +89,7 @@ impl Cli {
         match self.command {
             Command::Run(args) => run::run(&args),
             Command::Arm(args) => arm::run(&args),
+            Command::Acknowledge(args) => acknowledge::run(&args),
             Command::Detect(args) => detect::run(&args),
             Command::Replay(args) => replay::run(&args),
             Command::Bench(args) => bench::run(&args),

@@ -130,6 +130,7 @@ impl Overview {
                     decided_fps,
                     faults: codes(faults),
                     models: models.map(|(_, seat)| seat.name.clone()).collect(),
+                    first_decision_ms: gauges.first_decided_at().map(|first| millis(first.since(self.begun))),
                     newest_ms: gauges.captured().map(|captured| millis(at.since(captured))),
                     ..camera(name, gauges)
                 }

@@ -197,7 +197,7 @@ impl Looking {
         drop(deciding);
         eye.decision.put(decision.clone());
         let now = self.clock.monotonic();
-        eye.gauges.decided(now, captured);
+        eye.gauges.decided(now);
         self.timings.took(Stage::Decide, now.since(begun));
         decision
     }
