@@ -15,6 +15,8 @@ const MOVES: f32 = 0.5;
 /// Metres behind the front at which a person is passed.
 const PASSED: f32 = -1.0;
 
+/// Time constant of a brake that is already on, in s.
+const SETTLED: f32 = 0.15;
 /// How long a person under the bonnet is carried on, and one whose camera gives no frames.
 const BENEATH: Nanos = Nanos::from_millis(5_000);
 const STALE: Nanos = Nanos::from_millis(2_000);
@@ -57,7 +59,7 @@ impl Person {
         };
         let ranger = Ranger::new(prior, sight);
         let front = scene.eye.calibration().front;
-        let (offset, sigma) = beside(&ranger, sight, scene);
+        let (offset, sigma) = beside(&ranger, ranger.distance(), sight, scene);
         Self {
             id,
             since: scene.now,
@@ -66,8 +68,8 @@ impl Person {
             front,
             ranger,
             distance: ranger.distance() - front,
-            across: Across::new(offset, sigma),
-            closing: Closing::of(&ranger, front, scene.travel.speed),
+            across: Across::new(offset, sigma, ranger.height().0),
+            closing: Closing::of(&ranger, ranger.distance() - front, front, scene.travel.speed),
             confirmation: Confirmation::default(),
             score: 0.0,
             glimpse: Glimpse::of(track),
@@ -103,13 +105,24 @@ impl Person {
         self.threat <= Threat::Near && self.phase != Phase::Holding
     }
 
+    /// Whether it speaks for a person that `other` is, too: the one that is braked for, else the one that was seen first.
+    pub fn outranks(&self, other: &Self) -> bool {
+        let acts = |person: &Self| (!person.ended, matches!(person.phase, Phase::Braking | Phase::Holding));
+        !self.ended && self.is_twin(other) && (acts(self), other.id) > (acts(other), self.id)
+    }
+
     /// Whether both are one person, seen by two cameras.
-    pub fn is_twin(&self, other: &Self) -> bool {
+    fn is_twin(&self, other: &Self) -> bool {
         self.camera != other.camera
             && self.calibrated
             && other.calibrated
             && magnitude(self.distance - other.distance) <= larger(2.0, 0.3 * self.distance)
-            && magnitude(self.across.offset - other.across.offset) <= larger(0.8, 0.1 * self.distance)
+            && magnitude(self.beside() - other.beside()) <= larger(0.8, 0.1 * self.distance)
+    }
+
+    /// Metres to the left of our path.
+    fn beside(&self) -> f32 {
+        self.across.in_metres(self.ranger.height().0).offset()
     }
 
     /// We moved: a person who is not seen stays where he was.
@@ -122,25 +135,30 @@ impl Person {
     /// The camera's frame: with the track, seen or not, or without it.
     pub fn see(&mut self, track: Option<&Track>, scene: &Scene<'_>, config: &PedestrianConfig) {
         let seen = track.filter(|track| track.observation().is_some());
-        let sight = seen.filter(|track| !(track.edges().top || track.edges().bottom)).and_then(|track| {
+        let sight = seen.and_then(|track| {
             let bbox = track.raw();
             scene.eye.sight(bbox, box_sigma(bbox[3] - bbox[1]), scene.dive)
         });
-        self.ranger.step(&scene.motion, sight.as_ref());
-        self.across.predict(scene.motion.dt);
-        if let Some(sight) = &sight {
-            let (offset, sigma) = beside(&self.ranger, sight, scene);
-            self.across.update(offset, sigma);
+        // Cut off by an edge, a box says how far beside us, not how far ahead: that is carried on by ego speed.
+        let whole = seen.is_some_and(|track| !(track.edges().top || track.edges().bottom));
+        self.visible = whole && sight.is_some();
+        self.ranger.step(&scene.motion, sight.as_ref().filter(|_| whole));
+        if self.visible {
             self.distance = self.ranger.distance() - self.front;
         }
-        self.closing = Closing::of(&self.ranger, self.front, scene.travel.speed);
-        self.visible = sight.is_some();
-        if let Some(track) = seen {
-            self.glimpse = Glimpse::of(track);
-            self.seen = scene.now;
-            self.beneath = track.edges().bottom;
-        } else {
-            self.lose(track, scene, config);
+        self.across.predict(scene.motion.dt, self.ranger.height().0);
+        if let Some(sight) = &sight {
+            let (offset, sigma) = beside(&self.ranger, self.distance + self.front, sight, scene);
+            self.across.update(offset, sigma);
+        }
+        self.closing = Closing::of(&self.ranger, self.distance, self.front, scene.travel.speed);
+        match seen {
+            Some(track) => {
+                self.glimpse = Glimpse::of(track);
+                self.seen = scene.now;
+                self.beneath = false;
+            }
+            None => self.lose(track, scene, config),
         }
         if !self.beneath {
             let window = config.confirm.window();
@@ -187,7 +205,8 @@ impl Person {
         self.threat = if self.beneath {
             self.threat
         } else if self.confirmation.is_believed() {
-            judge(&self.across, &self.closing, travel.speed, half, config)
+            let across = self.across.in_metres(self.ranger.height().0);
+            judge(&across, &self.closing, travel.speed, half, config)
         } else {
             Threat::Clear
         };
@@ -242,7 +261,7 @@ impl Person {
             Some(speed) => speed,
             None => self.ranger.closing().0,
         };
-        let lag = if self.phase == Phase::Braking { 0.1 } else { config.brake_lag_s };
+        let lag = if self.phase == Phase::Braking { SETTLED } else { config.brake_delay() };
         let room = self.distance - 0.5 * config.stop_before_m - closing * lag;
         let needed = if room > 0.05 { closing * closing / (2.0 * room) } else { config.limit_mps2 };
         within(needed, config.least_mps2, config.limit_mps2)
@@ -283,9 +302,10 @@ pub(super) struct Rules<'a> {
     pub without_speed: bool,
 }
 
-/// Metres to the left of our path, and their standard deviation.
-fn beside(ranger: &Ranger, sight: &Sight, scene: &Scene<'_>) -> (f32, f32) {
-    let distance = ranger.distance();
+/// To the left of our path, `distance` before the camera, and the standard deviation: both in heights of the person.
+fn beside(ranger: &Ranger, distance: f32, sight: &Sight, scene: &Scene<'_>) -> (f32, f32) {
+    let (height, _) = ranger.height();
     let left = distance * sight.bearing + scene.eye.calibration().lateral;
-    (scene.path.offset(distance, left), 0.1 + distance * sight.bearing_sigma)
+    let sigma = 0.1 + magnitude(distance) * sight.bearing_sigma;
+    (scene.path.offset(distance, left) / height, sigma / height)
 }
