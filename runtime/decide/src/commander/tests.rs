@@ -1,3 +1,5 @@
+#![allow(clippy::type_complexity, reason = "tables of cases")]
+
 use std::vec::Vec;
 
 use proptest::prelude::*;
