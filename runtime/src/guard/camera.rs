@@ -216,3 +216,6 @@ fn lost_limit(config: &GuardConfig, period: Option<Nanos>) -> Nanos {
 fn faults_kept(before: FaultSet, now: FaultSet) -> FaultSet {
     before.without(Cause::CameraFrozen).without(Cause::ClockAnomaly).union(now)
 }
+
+#[cfg(test)]
+mod tests;

@@ -144,3 +144,6 @@ impl RateGuard {
         (frames >= LEAST && span > 0.0).then(|| (frames - 1) as f32 / span)
     }
 }
+
+#[cfg(test)]
+mod tests;
