@@ -5,13 +5,18 @@
 //! | [`prepare`]: frame → input tensor | inference | – | – |
 //! | [`infer`]: input tensor → output tensors | inference | – | – |
 //! | [`decode`]: output tensors → detections in source pixels | inference | – | – |
+//! | [`act`]: command → buses, lines, programs, messages | actuator, fixed period | 1 frame on its way | missed periods are left out |
 //!
-//! [`detector`] runs the three in a row for one model. [`model`] reads an ONNX file and its manifest before that.
-//! `intake`, `decide`, `act`, `guard` and `capture` have no code yet.
+//! [`signals`] brings in what the vehicle says of itself. [`detector`] runs the three first in a row for one model.
+//! [`model`] reads an ONNX file and its manifest before that.
+//! `intake`, `decide`, `guard` and `capture` have no code yet.
 
+pub mod act;
+pub mod calibrate;
 pub mod commands;
 pub mod config;
 mod cpu;
+pub mod daemon;
 pub mod decode;
 pub mod detection;
 pub mod detector;
@@ -21,6 +26,7 @@ pub mod exit;
 pub mod guard;
 pub mod infer;
 pub mod intake;
+pub mod log;
 pub mod model;
 pub mod observe;
 pub mod output;
@@ -28,4 +34,5 @@ pub mod percentiles;
 pub mod pipeline;
 pub mod prepare;
 pub mod report;
+pub mod signals;
 pub mod video;

@@ -46,7 +46,9 @@ pub struct CanOptions<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum CanOpenError {
     /// There is none of this name.
-    #[error("CAN interface {interface}: there is none of this name; `ip -details link show type can` lists them")]
+    #[error(
+        "CAN interface {interface}: there is none of this name; `ip -details link show type can` lists them"
+    )]
     NoInterface {
         /// The name.
         interface: String,
@@ -115,7 +117,11 @@ impl CanPort {
     ///
     /// # Errors
     /// [`CanOpenError`].
-    pub fn open(interface: &str, options: CanOptions<'_>, clock: Arc<dyn Clock>) -> Result<Self, CanOpenError> {
+    pub fn open(
+        interface: &str,
+        options: CanOptions<'_>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, CanOpenError> {
         let refused = |source: io::Error| match source.raw_os_error() {
             Some(libc::ENODEV | libc::ENXIO) => CanOpenError::NoInterface { interface: interface.into() },
             _ => CanOpenError::Refused { interface: interface.into(), source },
@@ -146,7 +152,8 @@ impl CanPort {
 
     /// Waits until something came in, at most `timeout`; whether something did.
     pub fn wait(&self, timeout: Duration) -> bool {
-        let mut polled = [rustix::event::PollFd::from_borrowed_fd(self.socket.as_fd(), rustix::event::PollFlags::IN)];
+        let mut polled =
+            [rustix::event::PollFd::from_borrowed_fd(self.socket.as_fd(), rustix::event::PollFlags::IN)];
         let timeout = rustix::time::Timespec {
             tv_sec: timeout.as_secs().try_into().unwrap_or(i64::MAX),
             tv_nsec: timeout.subsec_nanos().into(),
@@ -195,13 +202,16 @@ impl CanPort {
     /// # Errors
     /// The frame was not queued.
     pub fn inject(&self, trouble: BusTrouble) -> Result<(), CanFault> {
-        self.socket.write_frame(&trouble.to_socket().ok_or(CanFault::Unfit)?).map_err(|error| CanFault::from_io(&error))
+        self.socket
+            .write_frame(&trouble.to_socket().ok_or(CanFault::Unfit)?)
+            .map_err(|error| CanFault::from_io(&error))
     }
 
     fn stamp(&self, arrived: Option<SystemTime>) -> Monotonic {
         let now = self.clock.monotonic();
         let longest = now.since(self.empty);
-        let age = arrived.and_then(|arrived| self.clock.wall().duration_since(arrived).ok()).unwrap_or(longest);
+        let age =
+            arrived.and_then(|arrived| self.clock.wall().duration_since(arrived).ok()).unwrap_or(longest);
         let age = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
         Monotonic::from_nanos(now.as_nanos().saturating_sub(age))
     }
@@ -211,7 +221,9 @@ impl CanPort {
 fn heard(frame: &CanAnyFrame) -> Option<Heard> {
     match frame {
         CanAnyFrame::Normal(frame) => BusFrame::classic(frame.id_word(), frame.data()).map(Heard::Frame),
-        CanAnyFrame::Fd(frame) => BusFrame::flexible(frame.id_word(), frame.data(), frame.is_brs()).map(Heard::Frame),
+        CanAnyFrame::Fd(frame) => {
+            BusFrame::flexible(frame.id_word(), frame.data(), frame.is_brs()).map(Heard::Frame)
+        }
         CanAnyFrame::Error(frame) => Some(Heard::Trouble(BusTrouble::read(frame.error_bits(), frame.data()))),
         CanAnyFrame::Remote(_) => None,
     }

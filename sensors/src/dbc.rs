@@ -55,7 +55,9 @@ pub enum DbcError {
         near: String,
     },
     /// Two messages have this name.
-    #[error("message {name} is there {count} times (identifiers {ids}); give the identifier, as in \"0x123\"")]
+    #[error(
+        "message {name} is there {count} times (identifiers {ids}); give the identifier, as in \"0x123\""
+    )]
     AmbiguousMessage {
         /// The name.
         name: String,
@@ -224,7 +226,11 @@ impl Database {
         match found.as_slice() {
             [one] => Ok(*one),
             [] => {
-                let names = self.messages.iter().flat_map(|message| &message.signals).map(|other| other.name.as_str());
+                let names = self
+                    .messages
+                    .iter()
+                    .flat_map(|message| &message.signals)
+                    .map(|other| other.name.as_str());
                 Err(DbcError::NoSuchSignal { wanted: signal.into(), near: hint(signal, names) })
             }
             several => {
@@ -291,7 +297,9 @@ impl Message {
     /// [`DbcError::OutOfRange`]: the bits cannot hold it, or it is beyond the file's range; `data` is unchanged then.
     pub fn write(&self, number: usize, value: f64, data: &mut [u8]) -> Result<(), DbcError> {
         let Some((signal, layout)) = self.laid_out(number) else {
-            return Err(self.impossible(number.min(self.signals.len().saturating_sub(1)), "it cannot be written"));
+            return Err(
+                self.impossible(number.min(self.signals.len().saturating_sub(1)), "it cannot be written")
+            );
         };
         let (least, most) = signal.bounds();
         let bits = layout.from_number((value - signal.offset) / signal.factor);

@@ -258,15 +258,14 @@ pub struct Vehicle {
 }
 
 impl Vehicle {
-    /// Opens what is configured. Paths are taken from `folder`, where the configuration file lies. `started` runs first in
-    /// the reading thread (to set its priority).
+    /// Opens what is configured; its paths are whole already ([`VehicleConfig::resolve`]). `started` runs first in the
+    /// reading thread (to set its priority).
     ///
     /// # Errors
     /// [`SignalError`]: wrong configuration, DBC file, recording, or no such bus. A bus that is down is no error: its
     /// signals are missing until it is up.
     pub fn open<P>(
         config: &VehicleConfig<P>,
-        folder: &Path,
         clock: Arc<dyn Clock>,
         checks: &CheckMaker<'_, P>,
         started: impl FnOnce() + Send + 'static,
@@ -274,8 +273,9 @@ impl Vehicle {
         config.check()?;
         let router = || -> Result<Router, SignalError> {
             // `check` has seen to it that the key is there.
-            let path = folder.join(config.dbc.as_deref().unwrap_or(Path::new("")));
-            let database = Database::read(&path).map_err(|source| SignalError::Dbc { key: "dbc".into(), source })?;
+            let path = config.dbc.as_deref().unwrap_or(Path::new(""));
+            let database =
+                Database::read(path).map_err(|source| SignalError::Dbc { key: "dbc".into(), source })?;
             Router::new(config, &database, checks)
         };
         match config.source {
@@ -283,11 +283,11 @@ impl Vehicle {
                 Ok(Self { signals: VehicleSignals::of(Histories::constant(&config.constants())), live: None })
             }
             Source::Track => {
-                let path = folder.join(config.file.as_deref().unwrap_or(Path::new("")));
-                let histories = if candump::is_one(&path)? {
-                    candump::read(&path, router()?, config)?
+                let path = config.file.as_deref().unwrap_or(Path::new(""));
+                let histories = if candump::is_one(path)? {
+                    candump::read(path, router()?, config)?
                 } else {
-                    track::read(&path, config)?
+                    track::read(path, config)?
                 };
                 Ok(Self { signals: VehicleSignals::of(histories), live: None })
             }

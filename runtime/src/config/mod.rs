@@ -20,12 +20,21 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use stopline_decide::bounds::OutOfBounds;
+use stopline_decide::camera::PathConfig;
+use stopline_decide::commander::CommandConfig;
+use stopline_decide::decider::MAX_CAMERAS;
+use stopline_decide::fall::FallConfig;
+use stopline_decide::track::TrackConfig;
 
 pub use arm::{Arm, ArmInput};
-pub use camera::{Camera, Function, Rtsp};
+pub use camera::{Camera, Rtsp};
 pub use error::{ConfigError, Misfit};
 pub use model::{Engine, Light, Model, When};
 pub use run::{LogLevel, Run};
+pub use stopline_decide::decider::Function;
+
+pub use crate::guard::GuardConfig;
 
 use place::Place;
 
@@ -38,8 +47,8 @@ pub const PAGE: &str = "runtime/CONFIGURATION.md";
 /// A configuration that a person wrote is far smaller.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// Most cameras and models of one process.
-const MOST: usize = 8;
+/// Most models of one process.
+const MOST_MODELS: usize = 16;
 
 /// A checked configuration, with relative paths resolved against the file's folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,6 +65,21 @@ pub struct Config {
     /// `[[model]]`: what looks at them.
     #[serde(rename = "model", default)]
     pub models: Vec<Model>,
+    /// `[track]`: following objects from frame to frame.
+    #[serde(default)]
+    pub track: TrackConfig,
+    /// `[path]`: where the vehicle goes.
+    #[serde(default)]
+    pub path: PathConfig,
+    /// `[fall]`: persons who go down.
+    #[serde(default)]
+    pub fall: FallConfig,
+    /// `[command]`: what may be asked of the brake.
+    #[serde(default)]
+    pub command: CommandConfig,
+    /// `[guard]`: whether what comes in can be trusted.
+    #[serde(default)]
+    pub guard: GuardConfig,
     /// `[arm]`: whether, and by whom, commands may be armed.
     #[serde(default)]
     pub arm: Arm,
@@ -92,8 +116,8 @@ impl Config {
             return Err(Misfit::new("schema", self.schema, format!("{SCHEMA}, the only one so far")));
         }
         self.run.check()?;
-        counted("camera", self.cameras.len(), 1)?;
-        counted("model", self.models.len(), 0)?;
+        counted("camera", self.cameras.len(), 1, MAX_CAMERAS)?;
+        counted("model", self.models.len(), 0, MOST_MODELS)?;
         named("camera", self.cameras.iter().map(|camera| &camera.name))?;
         named("model", self.models.iter().map(|model| &model.name))?;
         for (at, camera) in self.cameras.iter().enumerate() {
@@ -104,6 +128,14 @@ impl Config {
             model.check(&cameras).map_err(|misfit| misfit.within(&format!("model[{at}]")))?;
         }
         self.served()?;
+        self.track.check()?;
+        self.path.check()?;
+        self.fall.check()?;
+        self.command.check()?;
+        self.guard.check().map_err(|error| {
+            let expected = format!("{} to {}", error.least, error.most);
+            Misfit::new(&format!("guard.{}", error.key), error.found, expected)
+        })?;
         self.arm.check()
     }
 
@@ -149,11 +181,18 @@ fn seen_from(folder: &Path, path: &mut PathBuf) {
     *path = folder.join(&*path);
 }
 
-fn counted(key: &str, found: usize, least: usize) -> Result<(), Misfit> {
-    if (least..=MOST).contains(&found) {
+impl From<OutOfBounds> for Misfit {
+    fn from(bounds: OutOfBounds) -> Self {
+        let OutOfBounds { section, key, found, least, most } = bounds;
+        Self::new(&format!("{section}.{key}"), found, format!("{least} to {most}"))
+    }
+}
+
+fn counted(key: &str, found: usize, least: usize, most: usize) -> Result<(), Misfit> {
+    if (least..=most).contains(&found) {
         return Ok(());
     }
-    Err(Misfit::new(key, format!("{found} [[{key}]] sections"), format!("{least} to {MOST}")))
+    Err(Misfit::new(key, format!("{found} [[{key}]] sections"), format!("{least} to {most}")))
 }
 
 /// Names label files, sockets and metrics, so they are held to what those can carry, and each is there once.

@@ -82,6 +82,13 @@ impl Guard {
         self.cameras.push(Seat { functions, watches, told: FaultSet::default() });
     }
 
+    /// One more [`Watch`] of a camera: it was opened after the guard was made, or a model has begun to look at it.
+    pub fn watch(&mut self, camera: usize, watch: Watch) {
+        if let Some(seat) = self.cameras.get_mut(camera) {
+            seat.watches.push(watch);
+        }
+    }
+
     /// Replaces the faults of a camera that are known otherwise (`model_missing`, `model_below_floor`).
     pub fn tell(&mut self, camera: usize, faults: FaultSet) {
         if let Some(seat) = self.cameras.get_mut(camera) {

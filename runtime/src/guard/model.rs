@@ -54,6 +54,12 @@ impl ModelGuard {
         faults
     }
 
+    /// The model is given no frames at present (its conditions do not hold): what was wrong with it concerns nobody.
+    pub fn idle(&mut self) {
+        self.pulse.rest();
+        self.pulse.publish(FaultSet::default());
+    }
+
     /// What is wrong at `now`, a missing answer included.
     pub fn tick(&self, now: Nanos) -> FaultSet {
         self.watch.faults(now)

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use socketcan::id::FdFlags;
-use socketcan::{CanAnyFrame, CanDataFrame, CanErrorFrame, CanFdFrame, EmbeddedFrame as _, ExtendedId, Id, StandardId};
+use socketcan::{
+    CanAnyFrame, CanDataFrame, CanErrorFrame, CanFdFrame, EmbeddedFrame as _, ExtendedId, Id, StandardId,
+};
 
 /// Most bytes of a classic frame.
 pub const CLASSIC_BYTES: usize = 8;
@@ -233,15 +235,26 @@ mod tests {
 
     #[test]
     fn frames_and_error_frames_survive_the_kernels_form() {
-        for frame in [BusFrame::new(BusId::Extended(7), &[1, 2, 3]), BusFrame::new(BusId::Standard(7), &[9; 16])] {
+        for frame in
+            [BusFrame::new(BusId::Extended(7), &[1, 2, 3]), BusFrame::new(BusId::Standard(7), &[9; 16])]
+        {
             let frame = frame.unwrap();
-            assert_eq!(super::super::heard(&frame.to_socket().unwrap()), Some(super::super::Heard::Frame(frame)));
+            assert_eq!(
+                super::super::heard(&frame.to_socket().unwrap()),
+                Some(super::super::Heard::Frame(frame))
+            );
         }
         let trouble = CanAnyFrame::Error(BusTrouble::BUS_OFF.to_socket().unwrap());
-        let Some(super::super::Heard::Trouble(read)) = super::super::heard(&trouble) else { panic!("{trouble:?}") };
+        let Some(super::super::Heard::Trouble(read)) = super::super::heard(&trouble) else {
+            panic!("{trouble:?}")
+        };
         assert!(read.is_bus_off() && !read.is_passive());
         assert_eq!(read.to_string(), "bus off");
         assert_eq!(BusTrouble::PASSIVE.to_string(), "error passive");
-        assert!(BusTrouble::ACTIVE.is_active() && BusTrouble::RESTARTED.is_restarted() && BusTrouble::NO_ACK.is_without_ack());
+        assert!(
+            BusTrouble::ACTIVE.is_active()
+                && BusTrouble::RESTARTED.is_restarted()
+                && BusTrouble::NO_ACK.is_without_ack()
+        );
     }
 }

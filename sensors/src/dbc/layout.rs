@@ -84,7 +84,10 @@ impl Layout {
     }
 
     /// The number that the bits are.
-    #[allow(clippy::cast_precision_loss, reason = "raw values above 2^53 are rounded, as every DBC tool does")]
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "raw values above 2^53 are rounded, as every DBC tool does"
+    )]
     pub fn number(&self, bits: u64) -> f64 {
         match self.form {
             Form::Unsigned => bits as f64,

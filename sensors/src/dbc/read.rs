@@ -4,7 +4,9 @@ use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
-use can_dbc::{AttributeValue, ByteOrder, Dbc, MultiplexIndicator, NumericValue, SignalExtendedValueType, ValueType};
+use can_dbc::{
+    AttributeValue, ByteOrder, Dbc, MultiplexIndicator, NumericValue, SignalExtendedValueType, ValueType,
+};
 
 use super::layout::{Form, Layout, Order};
 use super::{Database, DbcError, LARGEST, Message, Signal, Switched};
@@ -73,8 +75,11 @@ fn message(dbc: &Dbc, from: &can_dbc::Message) -> Option<Message> {
         can_dbc::MessageId::Extended(id) => BusId::Extended(id),
     };
     let size = usize::try_from(from.size).ok().filter(|size| *size <= MOST_BYTES);
-    let mut signals: Vec<Signal> =
-        from.signals.iter().map(|signal| self::signal(dbc, from.id, signal, size.unwrap_or_default())).collect();
+    let mut signals: Vec<Signal> = from
+        .signals
+        .iter()
+        .map(|signal| self::signal(dbc, from.id, signal, size.unwrap_or_default()))
+        .collect();
     for at in 0..signals.len() {
         match switched(dbc, from, at) {
             Ok(switched) => signals[at].switched = switched,
@@ -138,12 +143,13 @@ fn switched(dbc: &Dbc, message: &can_dbc::Message, at: usize) -> Result<Option<S
         .find(|extended| extended.message_id == message.id && extended.signal_name == signal.name);
     if let Some(extended) = extended {
         let by = message.signals.iter().position(|other| other.name == extended.multiplexor_signal_name);
-        let by = by.ok_or_else(|| format!("its selector {} is not there", extended.multiplexor_signal_name))?;
+        let by =
+            by.ok_or_else(|| format!("its selector {} is not there", extended.multiplexor_signal_name))?;
         let values = extended.mappings.iter().map(|mapping| (mapping.min_value, mapping.max_value)).collect();
         return Ok(Some(Switched { by, values }));
     }
-    let (MultiplexIndicator::MultiplexedSignal(value) | MultiplexIndicator::MultiplexorAndMultiplexedSignal(value)) =
-        signal.multiplexer_indicator
+    let (MultiplexIndicator::MultiplexedSignal(value)
+    | MultiplexIndicator::MultiplexorAndMultiplexedSignal(value)) = signal.multiplexer_indicator
     else {
         return Ok(None);
     };

@@ -21,13 +21,18 @@ use crate::can::frame::{BusFrame, BusId};
 
 /// Whether a file begins as a log does, not as a signal track.
 pub(super) fn is_one(path: &Path) -> Result<bool, SignalError> {
-    let wrong = |error: std::io::Error| SignalError::Track { path: path.into(), line: None, what: error.to_string() };
+    let wrong =
+        |error: std::io::Error| SignalError::Track { path: path.into(), line: None, what: error.to_string() };
     let mut first = [0];
     let read = std::fs::File::open(path).map_err(wrong)?.read(&mut first).map_err(wrong)?;
     Ok(read == 1 && first[0] == b'(')
 }
 
-pub(super) fn read<P>(path: &Path, router: Router, config: &VehicleConfig<P>) -> Result<Histories, SignalError> {
+pub(super) fn read<P>(
+    path: &Path,
+    router: Router,
+    config: &VehicleConfig<P>,
+) -> Result<Histories, SignalError> {
     let wrong = |line: Option<usize>, what: String| SignalError::Track { path: path.into(), line, what };
     let file = std::fs::File::open(path).map_err(|error| wrong(None, error.to_string()))?;
     let lines = Lines::new(BufReader::new(file.take(LARGEST)));
@@ -57,7 +62,10 @@ fn from_lines(
         let at = Some(lines.number);
         let Some(logged) = Logged::parse(&line) else {
             let found: String = line.chars().take(60).collect();
-            return Err((at, format!("found {found:?}; expected \"(SECONDS.MICROSECONDS) INTERFACE ID#DATA\"")));
+            return Err((
+                at,
+                format!("found {found:?}; expected \"(SECONDS.MICROSECONDS) INTERFACE ID#DATA\""),
+            ));
         };
         let (begin, interface) = first.get_or_insert_with(|| (logged.time_us, logged.interface.to_owned()));
         let Some(frame) = logged.frame.filter(|_| interface == logged.interface) else { continue };
@@ -66,7 +74,11 @@ fn from_lines(
             read |= router.take(&frame, time, &mut histories);
         }
     }
-    if read { Ok(histories) } else { Err((None, "none of its frames is one of the configured messages".into())) }
+    if read {
+        Ok(histories)
+    } else {
+        Err((None, "none of its frames is one of the configured messages".into()))
+    }
 }
 
 struct Logged<'a> {

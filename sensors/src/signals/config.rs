@@ -1,15 +1,15 @@
 //! The `[vehicle]` section of the configuration file.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{QUANTITIES, Quantity};
 
 /// Where the signals come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// A bus of this machine, by DBC file.
@@ -21,7 +21,7 @@ pub enum Source {
 }
 
 /// `[vehicle]`. `P` is how a counter and checksum are described, which the runtime knows.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VehicleConfig<P> {
     /// Where the signals come from.
@@ -47,7 +47,7 @@ pub struct VehicleConfig<P> {
 }
 
 /// `[vehicle.signals.QUANTITY]`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignalConfig {
     /// The message, by name or `"0x123"`; may be left out where only one has the signal.
@@ -75,7 +75,7 @@ pub struct SignalConfig {
 }
 
 /// A constant: a number, or `true` and `false` for a switch.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Constant {
     /// A switch.
@@ -136,6 +136,13 @@ impl<P> VehicleConfig<P> {
         }
         self.signals.iter().try_for_each(|(quantity, signal)| signal.check(*quantity))?;
         self.constant.iter().try_for_each(|(quantity, value)| value.check(*quantity))
+    }
+
+    /// Takes relative paths from `folder`, where the configuration file lies.
+    pub fn resolve(&mut self, folder: &Path) {
+        for path in [&mut self.dbc, &mut self.file].into_iter().flatten() {
+            *path = folder.join(&*path);
+        }
     }
 
     /// How long a value of `quantity` is fresh.
@@ -204,7 +211,9 @@ impl Constant {
             Self::Switch(on) if !quantity.is_switch() && quantity != Quantity::BrakePedal => {
                 Err(wrong(&key, &on.to_string(), "a number"))
             }
-            Self::Number(value) if quantity.is_switch() => Err(wrong(&key, &value.to_string(), "true or false")),
+            Self::Number(value) if quantity.is_switch() => {
+                Err(wrong(&key, &value.to_string(), "true or false"))
+            }
             Self::Number(value) => {
                 let (least, most) = quantity.possible();
                 let within = (least..=most).contains(value);

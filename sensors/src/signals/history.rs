@@ -165,7 +165,11 @@ impl Series {
         let Some(rule) = self.rule else { return Reading::Missing };
         let after = self.samples.partition_point(|sample| sample.at <= time);
         let Some(before) = after.checked_sub(1).and_then(|before| self.samples.get(before)) else {
-            return if self.received && !self.comes_first_after(time) { Reading::Stale } else { Reading::Missing };
+            return if self.received && !self.comes_first_after(time) {
+                Reading::Stale
+            } else {
+                Reading::Missing
+            };
         };
         if time.since(before.at) > rule.max_age {
             return Reading::Stale;

@@ -1,7 +1,7 @@
 //! The thread that reads a bus.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::history::KEPT;
 use super::route::Router;
 use super::{SignalError, VehicleSignals};
 use crate::can::frame::BusTrouble;
-use crate::can::{CanFault, CanOptions, CanPort, Heard, Hear};
+use crate::can::{CanFault, CanOptions, CanPort, Hear, Heard};
 use crate::clock::{Clock, Monotonic};
 
 /// How the bus is.
@@ -67,7 +67,8 @@ impl LiveBus {
             started();
             reader.run(port, &stopping);
         };
-        let thread = std::thread::Builder::new().name("vehicle-bus".into()).spawn(run).map_err(SignalError::Thread)?;
+        let thread =
+            std::thread::Builder::new().name("vehicle-bus".into()).spawn(run).map_err(SignalError::Thread)?;
         Ok(Self { signals, state, stop, thread: Some(thread) })
     }
 
@@ -95,7 +96,11 @@ impl Drop for LiveBus {
     }
 }
 
-fn open(interface: &str, router: &Router, clock: &Arc<dyn Clock>) -> Result<CanPort, crate::can::CanOpenError> {
+fn open(
+    interface: &str,
+    router: &Router,
+    clock: &Arc<dyn Clock>,
+) -> Result<CanPort, crate::can::CanOpenError> {
     let options = CanOptions { hear: Hear::Only(&router.ids()), echo: false, send_buffer: None };
     CanPort::open(interface, options, Arc::clone(clock))
 }
@@ -174,7 +179,10 @@ impl Reader {
     fn forget_over_a_sleep(&mut self) {
         let slept = self.clock.suspended();
         if slept.saturating_sub(self.slept) > SLEPT {
-            tracing::warn!(seconds = slept.saturating_sub(self.slept).as_secs_f64(), "the machine slept: vehicle signals are stale");
+            tracing::warn!(
+                seconds = slept.saturating_sub(self.slept).as_secs_f64(),
+                "the machine slept: vehicle signals are stale"
+            );
             self.signals.lock().forget();
         }
         self.slept = slept;

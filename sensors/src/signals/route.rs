@@ -61,7 +61,8 @@ impl Router {
     ) -> Result<Self, SignalError> {
         let mut router = Self { routes: BTreeMap::new(), rules: Vec::new() };
         for (quantity, signal) in &config.signals {
-            let dbc = |source: DbcError| SignalError::Dbc { key: format!("signals.{}", quantity.name()), source };
+            let dbc =
+                |source: DbcError| SignalError::Dbc { key: format!("signals.{}", quantity.name()), source };
             let wanted = signal.signal.as_deref().unwrap_or_default();
             let message = match &signal.message {
                 Some(name) => database.message(name).map_err(dbc)?,
@@ -86,7 +87,8 @@ impl Router {
             let wrong = |what: String| SignalError::Check { message: name.clone(), what };
             let known: Vec<String> = router.routes.values().map(|route| route.message.name.clone()).collect();
             let route = router.routes.values_mut().find(|route| route.message.name == *name);
-            let unread = || format!("no signal is read from it{}", hint(name, known.iter().map(String::as_str)));
+            let unread =
+                || format!("no signal is read from it{}", hint(name, known.iter().map(String::as_str)));
             let route = route.ok_or_else(|| wrong(unread()))?;
             route.check = Some(checks(described, &route.message).map_err(wrong)?);
         }
@@ -147,7 +149,8 @@ enum Read {
 
 impl Feed {
     fn read(&self, message: &Message, data: &[u8]) -> Read {
-        let (Some(raw), Some(value)) = (message.raw(self.signal, data), message.value(self.signal, data)) else {
+        let (Some(raw), Some(value)) = (message.raw(self.signal, data), message.value(self.signal, data))
+        else {
             return Read::NotThere;
         };
         let (least, most) = message.signals()[self.signal].bounds();

@@ -77,7 +77,10 @@ pub fn write_line(to: &mut impl Write, time_us: i64, values: &[Option<f32>]) -> 
 
 type Wrong = (Option<usize>, String);
 
-fn from_lines<P>(lines: &mut Lines<impl std::io::BufRead>, config: &VehicleConfig<P>) -> Result<Histories, Wrong> {
+fn from_lines<P>(
+    lines: &mut Lines<impl std::io::BufRead>,
+    config: &VehicleConfig<P>,
+) -> Result<Histories, Wrong> {
     let first = lines.next()?.unwrap_or_default();
     if first.trim_end() != SCHEMA {
         let found: String = first.chars().take(60).collect();
@@ -93,9 +96,13 @@ fn from_lines<P>(lines: &mut Lines<impl std::io::BufRead>, config: &VehicleConfi
         let at = Some(lines.number);
         let mut cells = line.trim_end().split(',');
         let time = cells.next().unwrap_or_default().trim();
-        let time: i64 = time.parse().map_err(|_| (at, format!("time_us is {time:?}; expected whole microseconds")))?;
+        let time: i64 =
+            time.parse().map_err(|_| (at, format!("time_us is {time:?}; expected whole microseconds")))?;
         if before.is_some_and(|before| time <= before) {
-            return Err((at, format!("time_us is {time}; expected more than the line before ({})", before.unwrap_or(0))));
+            return Err((
+                at,
+                format!("time_us is {time}; expected more than the line before ({})", before.unwrap_or(0)),
+            ));
         }
         before = Some(time);
         let cells: Vec<&str> = cells.collect();
@@ -128,7 +135,9 @@ fn columns<P>(
 ) -> Result<Vec<Quantity>, Wrong> {
     let named = loop {
         match lines.next()? {
-            None => return Err((None, "it ends before the line that names the columns (time_us,speed,…)".into())),
+            None => {
+                return Err((None, "it ends before the line that names the columns (time_us,speed,…)".into()));
+            }
             Some(line) if line.trim().is_empty() || line.starts_with('#') => {}
             Some(line) => break line,
         }
@@ -172,7 +181,9 @@ fn value(quantity: Quantity, cell: &str) -> Result<Option<Option<f32>>, String> 
         number => match number.parse::<f32>() {
             Ok(value) if !quantity.is_switch() && value.is_finite() => Ok(Some(Some(value))),
             Ok(value) if value == 0.0 || value == 1.0 => Ok(Some(Some(value))),
-            _ if quantity.is_switch() => Err(format!("{} is {number:?}; expected 0, 1, ! or nothing", quantity.name())),
+            _ if quantity.is_switch() => {
+                Err(format!("{} is {number:?}; expected 0, 1, ! or nothing", quantity.name()))
+            }
             _ => Err(format!("{} is {number:?}; expected a number, ! or nothing", quantity.name())),
         },
     }
@@ -206,7 +217,9 @@ impl<R: std::io::BufRead> Lines<R> {
         if line.last() == Some(&b'\r') {
             line.pop();
         }
-        String::from_utf8(line).map(Some).map_err(|_| (Some(self.number), "the line is not UTF-8 text".into()))
+        String::from_utf8(line)
+            .map(Some)
+            .map_err(|_| (Some(self.number), "the line is not UTF-8 text".into()))
     }
 }
 
