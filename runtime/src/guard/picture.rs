@@ -85,7 +85,13 @@ impl PictureGuard {
                 ratio: config.defocused_ratio,
                 floor: config.defocused_floor,
             },
-            learned: Learned { detail: [0.0; CELLS], sharpness, declared: sharpness.is_some(), last: None },
+            learned: Learned {
+                detail: [0.0; CELLS],
+                sharpness,
+                contrast: 0.0,
+                declared: sharpness.is_some(),
+                last: None,
+            },
         }
     }
 
