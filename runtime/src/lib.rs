@@ -8,8 +8,8 @@
 //! | [`act`]: command → buses, lines, programs, messages | actuator, fixed period | 1 frame on its way | missed periods are left out |
 //!
 //! [`signals`] brings in what the vehicle says of itself. [`detector`] runs the three first in a row for one model.
-//! [`model`] reads an ONNX file and its manifest before that.
-//! `intake`, `decide`, `guard` and `capture` have no code yet.
+//! [`model`] reads an ONNX file and its manifest before that. [`pipeline`] joins deciding and acting, [`guard`] watches over
+//! all of it, [`daemon`] runs it. `capture` has no code yet.
 
 pub mod act;
 pub mod calibrate;
@@ -33,6 +33,7 @@ pub mod output;
 pub mod percentiles;
 pub mod pipeline;
 pub mod prepare;
+pub mod recorded;
 pub mod report;
 pub mod signals;
 pub mod video;
