@@ -14,6 +14,8 @@
 extern crate std;
 
 mod arith;
+#[cfg(test)]
+mod bench;
 pub mod bounds;
 pub mod camera;
 pub mod cause;
@@ -27,9 +29,9 @@ pub mod ego;
 pub mod fall;
 pub mod frame;
 pub mod observe;
-mod scene;
 pub mod pedestrian;
 pub mod receiver;
+mod scene;
 pub mod state;
 pub mod stop_sign;
 pub mod table;
