@@ -42,10 +42,12 @@ impl Roles {
     /// The parts that `manifest` gives; `watched` are the names of the `[[watch]]` sections in their order.
     pub fn of(manifest: &Manifest, watched: &[&str]) -> Self {
         let role = |label: &String| {
-            let names = manifest.roles.iter().filter(|(_, labels)| labels.contains(label)).map(|(name, _)| name);
+            let names =
+                manifest.roles.iter().filter(|(_, labels)| labels.contains(label)).map(|(name, _)| name);
             names.filter_map(|name| role_named(name, watched)).min_by_key(|role| rank(*role))
         };
-        let keypoints = (!manifest.keypoints.is_empty()).then(|| COCO.map(|name| keypoint_of(manifest, name)));
+        let keypoints =
+            (!manifest.keypoints.is_empty()).then(|| COCO.map(|name| keypoint_of(manifest, name)));
         Self { classes: manifest.labels.iter().map(role).collect(), keypoints }
     }
 
@@ -116,6 +118,8 @@ keypoints = ["Nose", "right-hip"]
 name = "images"
 width = 64
 height = 64
+colour = "rgb"
+resize = { mode = "stretch" }
 [roles]
 stop_sign = ["stop sign"]
 pedestrian = ["person", "lying"]

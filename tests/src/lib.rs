@@ -5,6 +5,7 @@
 
 pub mod actuator_suite;
 pub mod allocations;
+pub mod daemon;
 #[cfg(feature = "h264")]
 pub mod media;
 pub mod onnx;

@@ -14,20 +14,27 @@
 extern crate std;
 
 mod arith;
+#[cfg(test)]
+mod bench;
 pub mod bounds;
 pub mod camera;
 pub mod cause;
 pub mod command;
+pub mod commander;
 pub mod confirm;
 pub mod decider;
-pub mod commander;
 pub mod decision;
 pub mod e2e;
 pub mod ego;
+pub mod fall;
 pub mod frame;
 pub mod observe;
+pub mod pedestrian;
 pub mod receiver;
+mod scene;
 pub mod state;
+pub mod stop_sign;
 pub mod table;
 pub mod time;
 pub mod track;
+pub mod watch;

@@ -1,11 +1,13 @@
 //! The command line: one file per command, each with its arguments and a `run`.
 
+mod arm;
 mod bench;
 mod detect;
 mod eval;
 mod model;
 mod model_args;
 mod replay;
+mod run;
 mod source;
 mod span;
 mod thresholds;
@@ -24,7 +26,10 @@ use thresholds::ThresholdArgs;
 #[command(name = "stopline", version, propagate_version = true, max_term_width = 100)]
 #[command(
     after_help = "Exit codes: 0 done, 1 internal fault, 2 wrong command line, 3 unreadable picture, recording or \
-                        dataset, 4 unusable model or manifest, 5 camera or stream lost, 6 result not written."
+                        dataset, 4 unusable model or manifest, 5 camera or stream lost, 6 result not written, \
+                        7 unusable configuration, 8 actuator or vehicle bus not to be had, 9 ended at once by a \
+                        second signal, 10 refused by the running daemon, 11 records differ \
+                        from their reference."
 )]
 pub struct Cli {
     /// Say more (-v) or everything (-vv) on stderr; STOPLINE_LOG overrides.
@@ -36,6 +41,10 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Run the daemon: cameras, models, decisions, actuators, by a configuration file.
+    Run(run::Args),
+    /// Arm the running daemon at standstill, or disarm it.
+    Arm(arm::Args),
     /// Find objects in pictures.
     Detect(detect::Args),
     /// Run a recording through the model: decision records, annotated video, HTML report.
@@ -57,10 +66,17 @@ impl Cli {
     /// Log level asked for by `-v`.
     pub fn log_level(&self) -> &'static str {
         match self.verbose {
+            // The daemon's configuration says more, once it has been read.
+            0 if matches!(self.command, Command::Run(_)) => "info",
             0 => "warn",
             1 => "info",
             _ => "debug",
         }
+    }
+
+    /// Whether `-v` was given: then a configuration file does not change how much the log holds.
+    pub fn log_level_given(&self) -> bool {
+        self.verbose > 0
     }
 
     /// Runs the command.
@@ -69,6 +85,8 @@ impl Cli {
     /// The [`Failure`] with the exit code to end with.
     pub fn run(self) -> Result<(), Failure> {
         match self.command {
+            Command::Run(args) => run::run(&args),
+            Command::Arm(args) => arm::run(&args),
             Command::Detect(args) => detect::run(&args),
             Command::Replay(args) => replay::run(&args),
             Command::Bench(args) => bench::run(&args),

@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use stopline_decide::decider::{Function, Functions};
 use stopline_sensors::v4l2::V4l2Config;
 
 use super::{Misfit, seen_from};
+use crate::guard::CameraOverrides;
 
 /// Where frames come from, and what is decided on them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,26 +44,15 @@ pub struct Camera {
     /// it such a source may arm a brake; without it it may only alert.
     #[serde(default)]
     pub declared_latency_ms: Option<u32>,
+    /// What the guard must know of this camera.
+    #[serde(default)]
+    pub guard: CameraOverrides,
     /// Size, rate, formats and controls of a V4L2 camera; `device`, `serial` and `capture_offset_ms` stand above.
     #[serde(default)]
     pub v4l2: Option<V4l2Config>,
     /// Transport, log-in and limits of a network camera.
     #[serde(default)]
     pub rtsp: Option<Rtsp>,
-}
-
-/// What can be decided on a camera's frames.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Function {
-    /// Stop before a stop sign.
-    StopSign,
-    /// Warn and brake for a person in our path.
-    Pedestrian,
-    /// A person went down and stayed down.
-    Fall,
-    /// Configured classes (`[[watch]]`).
-    Watch,
 }
 
 /// Transport, log-in and limits of a network camera.
@@ -84,9 +75,24 @@ pub struct Rtsp {
 const MOST_THREADS: u8 = 8;
 
 impl Camera {
+    /// What is decided on its frames.
+    pub fn function_set(&self) -> Functions {
+        self.functions.iter().copied().collect()
+    }
+
+    /// Whether it watches for falls.
+    pub fn watches_falls(&self) -> bool {
+        self.functions.contains(&Function::Fall)
+    }
+
     /// Whether its source is a network camera.
     pub fn is_network(&self) -> bool {
         self.source.contains("://")
+    }
+
+    /// Whether its source is a recording, pictures or the test pattern, and not a device.
+    pub fn is_recorded(&self) -> bool {
+        !self.is_network() && !self.source.starts_with("/dev/") && !self.source.starts_with("serial:")
     }
 
     /// Whether `source` names a file or folder, and not a device, an address or a pattern.
@@ -101,6 +107,7 @@ impl Camera {
         if let Some(calibration) = &mut self.calibration {
             seen_from(folder, calibration);
         }
+        self.guard.references.iter_mut().for_each(|reference| seen_from(folder, reference));
         if let Some(file) = self.rtsp.as_mut().and_then(|rtsp| rtsp.credentials_file.as_mut()) {
             seen_from(folder, file);
         }
@@ -111,10 +118,7 @@ impl Camera {
         if self.source.is_empty() {
             return Err(Misfit::new("source", "\"\"", "a device, an address, a recording or pattern:"));
         }
-        let mut functions = self.functions.clone();
-        functions.sort_unstable();
-        functions.dedup();
-        if functions.len() != self.functions.len() {
+        if self.function_set().iter().count() != self.functions.len() {
             return Err(Misfit::new("functions", format!("{:?}", self.functions), "each function once"));
         }
         if self.thread >= MOST_THREADS {

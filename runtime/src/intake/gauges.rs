@@ -15,8 +15,10 @@ pub struct Gauges {
     pub info: OnceLock<SourceInfo>,
     /// Capture time of the newest frame that came, in nanoseconds; 0: none yet.
     captured: AtomicU64,
-    /// Whether the source itself says that it is lost, or its recording is over.
-    pub lost: AtomicBool,
+    /// Whether no model served the newest frame: none could be loaded, or none is there for these conditions.
+    pub missing: AtomicBool,
+    /// Whether one of the camera's functions has no model that could ever serve it.
+    pub unserved: AtomicBool,
     /// Frames that a newer one replaced before inference fetched them.
     pub replaced: AtomicU64,
     /// Frames decided on.
@@ -27,8 +29,6 @@ pub struct Gauges {
     decided_at: AtomicU64,
     /// Frames for which a model gave impossible numbers.
     pub invalid: AtomicU64,
-    /// Whether the newest frame was such a one.
-    pub newest_invalid: AtomicBool,
     /// Bit i: model i looked at the newest frame.
     pub models: AtomicU64,
     /// What the source counted.
