@@ -48,7 +48,9 @@ pub trait Bench {
 pub fn conforms(bench: &mut dyn Bench) -> Result<String, String> {
     let mut actuator = bench.open()?;
     let (found, wanted) = (actuator.kind(), bench.kind());
-    ensure(found == wanted && !actuator.name().is_empty(), || format!("kind {found:?}, name {:?}", actuator.name()))?;
+    ensure(found == wanted && !actuator.name().is_empty(), || {
+        format!("kind {found:?}, name {:?}", actuator.name())
+    })?;
     let mut run = Run { bench, slowest: Duration::ZERO, sends: Vec::new() };
 
     let asks = Command { armed: true, valid: true, ..run.bench.asks() };
@@ -58,8 +60,12 @@ pub fn conforms(bench: &mut dyn Bench) -> Result<String, String> {
 
     let shown = run.hold(&mut actuator, &unarmed)?;
     let acts_unarmed = run.bench.acts_unarmed();
-    ensure(if acts_unarmed { run.asked()? } else { !run.asked_already()? }, || format!("unarmed, and the world was asked is not {acts_unarmed}"))?;
-    ensure(shown.iter().any(|outcome| shows(outcome)), || format!("unarmed, and nothing is shown: {:?}", shown.last()))?;
+    ensure(if acts_unarmed { run.asked()? } else { !run.asked_already()? }, || {
+        format!("unarmed, and the world was asked is not {acts_unarmed}")
+    })?;
+    ensure(shown.iter().any(|outcome| shows(outcome)), || {
+        format!("unarmed, and nothing is shown: {:?}", shown.last())
+    })?;
     run.hold(&mut actuator, &idle)?;
     run.asked_already()?;
     run.hold(&mut actuator, &asks)?;

@@ -120,7 +120,8 @@ impl Bench for Grows<'_> {
 fn a_program_passes_the_actuator_suite() {
     let folder = tempfile::tempdir().unwrap();
     let runs = folder.path().join("runs");
-    let program = script(folder.path(), &format!("echo $STOPLINE_WHEN $STOPLINE_ARMED $1 >>{}", runs.display()));
+    let program =
+        script(folder.path(), &format!("echo $STOPLINE_WHEN $STOPLINE_ARMED $1 >>{}", runs.display()));
     let lines = || fs::read_to_string(&runs).map_or(0, |text| text.lines().count());
     let text = format!(
         "kind = \"run\"\nname = \"buzzer\"\nprogram = {program:?}\narguments = [\"a b; c\"]\nwhen = \"warn\"\n"
@@ -162,7 +163,10 @@ fn a_log_passes_the_actuator_suite() {
     println!("{}", conforms(&mut bench).unwrap());
     let text = fs::read_to_string(&file).unwrap();
     let line: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
-    assert_eq!((&line["schema"], &line["row"], &line["armed"]), (&1.into(), &"braking".into(), &false.into()));
+    assert_eq!(
+        (&line["schema"], &line["row"], &line["armed"]),
+        (&1.into(), &"braking".into(), &false.into())
+    );
 }
 
 #[test]

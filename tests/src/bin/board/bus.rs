@@ -73,7 +73,9 @@ fn periodic() -> Found {
     let reached = peer.brakes;
     let heard = peer.news()?;
     let wrong = heard.iter().filter(|frame| frame.check != Check::Ok).count();
-    ensure(before == 10 && heard.len() == 40 && wrong == 0, || format!("{before}, {} frames, {wrong} wrong", heard.len()))?;
+    ensure(before == 10 && heard.len() == 40 && wrong == 0, || {
+        format!("{before}, {} frames, {wrong} wrong", heard.len())
+    })?;
     ensure((reached.requested - 3.0).abs() < 0.03 && reached.link == Link::Alive, || format!("{reached:?}"))?;
     let late = heard.windows(2).map(|two| two[1].at.since(two[0].at)).max().unwrap_or_default();
     ensure(heard[0].at >= begun, || "stamped before it was sent".into())?;
@@ -101,11 +103,17 @@ fn forged() -> Found {
     let outcome = period(&mut sender, &mut peer, &idle())?;
     ensure(outcome.fault == Some(Fault::Intruder), || format!("{outcome:?}"))?;
     let checks: Vec<Check> = peer.news()?.iter().map(|frame| frame.check).collect();
-    ensure(checks.contains(&Check::WrongCrc) && checks.contains(&Check::WrongSequence), || format!("{checks:?}"))?;
+    ensure(checks.contains(&Check::WrongCrc) && checks.contains(&Check::WrongSequence), || {
+        format!("{checks:?}")
+    })?;
     periods(&mut sender, &mut peer, &idle(), 5)?;
-    ensure(peer.most <= 2.0 && peer.brakes.requested < 0.01, || format!("{:?}, most {}", peer.brakes, peer.most))?;
+    ensure(peer.most <= 2.0 && peer.brakes.requested < 0.01, || {
+        format!("{:?}, most {}", peer.brakes, peer.most)
+    })?;
     let after = period(&mut sender, &mut peer, &idle())?;
-    ensure(after.fault.is_none() && peer.brakes.link == Link::Alive, || format!("{after:?} {:?}", peer.brakes))?;
+    ensure(after.fault.is_none() && peer.brakes.link == Link::Alive, || {
+        format!("{after:?} {:?}", peer.brakes)
+    })?;
     Ok(format!("{good} good frames before; wrong checksum and wrong counter refused, in order again after"))
 }
 
@@ -126,7 +134,9 @@ fn unarmed() -> Found {
     let outcome = periods(&mut idle_sender, &mut peer, &would, 10)?;
     let heard = peer.news()?;
     let asks = heard.iter().any(|frame| frame.payload.valid || frame.payload.deceleration > 0.0);
-    ensure(heard.len() == 10 && outcome.sent && !asks, || format!("{} frames, {:?}", heard.len(), heard.last()))?;
+    ensure(heard.len() == 10 && outcome.sent && !asks, || {
+        format!("{} frames, {:?}", heard.len(), heard.last())
+    })?;
     Ok("0 frames with what would have been sent shown; 10 of 10 that ask for nothing".into())
 }
 
@@ -150,7 +160,9 @@ fn old_command() -> Found {
     let outcome = sender.send(now, &old);
     pause(PERIOD);
     let heard = peer.news()?;
-    ensure(outcome.fault == Some(Fault::OldCommand) && heard.is_empty(), || format!("{outcome:?}, {heard:?}"))?;
+    ensure(outcome.fault == Some(Fault::OldCommand) && heard.is_empty(), || {
+        format!("{outcome:?}, {heard:?}")
+    })?;
     Ok("a command of 100 ms ago: fault, nothing on the bus".into())
 }
 
@@ -164,8 +176,11 @@ fn makers_frame() -> Found {
         "dbc = \"/tmp/acc.dbc\"\nmessage = \"ACC\"\n\
          signals = { valid = \"Active\", deceleration = { signal = \"Accel\", factor = -1.0 } }\n",
     )?;
-    let everything =
-        stopline_sensors::can::CanOptions { hear: stopline_sensors::can::Hear::All, echo: false, send_buffer: None };
+    let everything = stopline_sensors::can::CanOptions {
+        hear: stopline_sensors::can::Hear::All,
+        echo: false,
+        send_buffer: None,
+    };
     let clock = std::sync::Arc::new(SystemClock);
     let mut port = stopline_sensors::can::CanPort::open(crate::peer::BUS, everything, clock)
         .map_err(|error| error.to_string())?;
@@ -174,7 +189,9 @@ fn makers_frame() -> Found {
     ensure(outcome.fault.is_none() && outcome.sent, || format!("{outcome:?}"))?;
     port.wait(Duration::from_millis(500));
     let heard = port.receive().map_err(|error| error.to_string())?;
-    let Some((stopline_sensors::can::Heard::Frame(frame), _)) = heard else { return Err(format!("{heard:?}")) };
+    let Some((stopline_sensors::can::Heard::Frame(frame), _)) = heard else {
+        return Err(format!("{heard:?}"));
+    };
     let database = stopline_sensors::dbc::Database::parse(DBC).map_err(|error| error.to_string())?;
     let acc = database.message("ACC").map_err(|error| error.to_string())?;
     let accel = acc.signal("Accel").map_err(|error| error.to_string())?;
@@ -194,7 +211,9 @@ fn bus_off() -> Found {
     let outcome = periods(&mut sender, &mut peer, &braking(2.0), 20)?;
     let heard = peer.news()?;
     let asks = heard.iter().filter(|frame| frame.payload.valid).count();
-    ensure(outcome.fault == Some(Fault::BusOff) && asks == 0, || format!("{outcome:?}, {asks} of {} ask", heard.len()))?;
+    ensure(outcome.fault == Some(Fault::BusOff) && asks == 0, || {
+        format!("{outcome:?}, {asks} of {} ask", heard.len())
+    })?;
     peer.inject(BusTrouble::RESTARTED)?;
     pause(Duration::from_millis(2));
     let outcome = periods(&mut sender, &mut peer, &braking(2.5), 3)?;
@@ -243,7 +262,11 @@ fn dies(how: &str) -> Found {
     let mut victim = Victim::start("brake")?;
     let limit = Duration::from_secs(10);
     peer.until(limit, |brakes| brakes.requested > 1.9)?;
-    if how == "kill" { victim.kill()? } else { victim.stop()? }
+    if how == "kill" {
+        victim.kill()?
+    } else {
+        victim.stop()?
+    }
     let (timed_out, released) = timed_out(&mut peer)?;
     // Three periods of 20 ms; the rest is this machine's scheduling.
     ensure(timed_out < Duration::from_millis(150), || format!("after {timed_out:?}"))?;

@@ -20,7 +20,9 @@ use crate::victim::Victim;
 const WRITTEN: &str = "/tmp/lines";
 
 const CHECKS: [(&str, fn() -> Found); 9] = [
-    ("the actuator suite on a level line", || suite("mode = \"level\"\nwhen = \"brake\"\npull = \"down\"\n", 0)),
+    ("the actuator suite on a level line", || {
+        suite("mode = \"level\"\nwhen = \"brake\"\npull = \"down\"\n", 0)
+    }),
     ("the actuator suite on a toggling line", || suite("mode = \"toggle\"\nwhen = \"brake\"\n", 1)),
     ("a level line that is active low", active_low),
     ("a toggling line has an edge each period and stands still when it is off", toggles),
@@ -168,7 +170,11 @@ fn dies(how: &str) -> Found {
         ensure(SystemClock.monotonic().since(begun) < Duration::from_secs(10), || "it never toggled".into())?;
     }
     let alive = edges(20)?;
-    if how == "kill" { victim.kill()? } else { victim.stop()? }
+    if how == "kill" {
+        victim.kill()?
+    } else {
+        victim.stop()?
+    }
     pause(PERIOD * 2);
     let dead = edges(20)?;
     ensure(alive >= 5 && dead == 0, || format!("{alive} edges alive, {dead} dead"))?;
@@ -181,7 +187,8 @@ fn taken() -> Found {
     drop(first);
     let said = second.err().ok_or("taken twice")?;
     ensure(said.contains("line 6 of /dev/gpiochip") && said.contains("is it free"), || said.clone())?;
-    let nowhere = open("line = 60\nmode = \"toggle\"\nwhen = \"valid\"\n").err().ok_or("line 60 was taken")?;
+    let nowhere =
+        open("line = 60\nmode = \"toggle\"\nwhen = \"valid\"\n").err().ok_or("line 60 was taken")?;
     ensure(nowhere.contains("line 60"), || nowhere.clone())?;
     Ok(said)
 }

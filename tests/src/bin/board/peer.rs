@@ -14,7 +14,7 @@ use stopline_decide::frame::{ID, Payload};
 use stopline_decide::receiver::{Brakes, Receiver, ReceiverConfig, Wheels};
 use stopline_decide::time::Nanos;
 use stopline_sensors::can::frame::{BusFrame, BusId, BusTrouble};
-use stopline_sensors::can::{CanOptions, CanPort, Heard, Hear};
+use stopline_sensors::can::{CanOptions, CanPort, Hear, Heard};
 use stopline_sensors::clock::{Clock, Monotonic, SystemClock};
 use stopline_tests::actuator_suite::PERIOD;
 
@@ -26,14 +26,18 @@ pub fn fresh_bus() -> Result<CanInterface, String> {
     if let Ok(old) = CanInterface::open(BUS) {
         old.delete().map_err(|(_, error)| format!("{BUS} cannot be removed: {error}"))?;
     }
-    let bus = CanInterface::create_vcan(BUS, None).map_err(|error| format!("{BUS} cannot be made: {error}"))?;
+    let bus =
+        CanInterface::create_vcan(BUS, None).map_err(|error| format!("{BUS} cannot be made: {error}"))?;
     bus.bring_up().map_err(|error| format!("{BUS} cannot be brought up: {error}"))?;
     Ok(bus)
 }
 
 /// Runs `tc` with these words.
 pub fn tc(words: &str) -> Result<(), String> {
-    let done = Program::new("/sbin/tc").args(words.split_whitespace()).output().map_err(|error| error.to_string())?;
+    let done = Program::new("/sbin/tc")
+        .args(words.split_whitespace())
+        .output()
+        .map_err(|error| error.to_string())?;
     if done.status.success() {
         return Ok(());
     }
@@ -92,7 +96,10 @@ impl Peer {
                 return Ok(passed);
             }
             if passed > limit {
-                return Err(format!("did not come within {limit:?}; {brakes:?}, {} frames", self.heard.len()));
+                return Err(format!(
+                    "did not come within {limit:?}; {brakes:?}, {} frames",
+                    self.heard.len()
+                ));
             }
             SystemClock.sleep(Duration::from_millis(1));
         }

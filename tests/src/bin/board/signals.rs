@@ -48,8 +48,8 @@ impl Car {
              [e2e.WHEELS]\nprotection = {{ profile = \"p01\", data_id = 256 }}\n"
         );
         let config: VehicleConfig = toml::from_str(&text).map_err(|error| error.to_string())?;
-        let vehicle =
-            stopline::signals::open(&config, Arc::new(SystemClock), || {}).map_err(|error| error.to_string())?;
+        let vehicle = stopline::signals::open(&config, Arc::new(SystemClock), || {})
+            .map_err(|error| error.to_string())?;
         let sender = Sender::new(PROTECTION, 8).map_err(|error| error.to_string())?;
         Ok(Self { vehicle, peer: Peer::new()?, sender })
     }
@@ -105,9 +105,13 @@ fn values() -> Found {
     let ego = car.now();
     ensure(is_about(ego.speed, 15.0), || format!("{:?}", ego.speed))?;
     let others = (ego.accelerator, ego.off_switch, ego.yaw_rate);
-    ensure(others == (Reading::Fresh(0.2), Reading::Fresh(true), Reading::Missing), || format!("{others:?}"))?;
+    ensure(others == (Reading::Fresh(0.2), Reading::Fresh(true), Reading::Missing), || {
+        format!("{others:?}")
+    })?;
     let then = stopline::signals::ego(&car.vehicle.signals().at(middle));
-    ensure(then.speed.fresh().is_some_and(|speed| (10.0..=15.0).contains(&speed)), || format!("{:?}", then.speed))?;
+    ensure(then.speed.fresh().is_some_and(|speed| (10.0..=15.0).contains(&speed)), || {
+        format!("{:?}", then.speed)
+    })?;
     Ok(format!("now {:?}, between {:?}", ego.speed, then.speed))
 }
 
@@ -171,7 +175,9 @@ fn waited() -> Found {
     let heard = port.receive().map_err(|error| error.to_string())?;
     let (_, at): (_, Monotonic) = heard.ok_or("nothing came")?;
     let late = at.since(sent);
-    ensure(at >= sent && late < Duration::from_millis(100), || format!("stamped {late:?} after it was sent"))?;
+    ensure(at >= sent && late < Duration::from_millis(100), || {
+        format!("stamped {late:?} after it was sent")
+    })?;
     ensure(port.receive() == Ok(None), || "a frame that nobody wants came in".into())?;
     Ok(format!("read 300 ms later, stamped {late:?} after it was sent"))
 }

@@ -122,7 +122,10 @@ fn held_and_dropped() -> Found {
     }
     let old = peer.news()?.iter().filter(|frame| frame.payload.deceleration > 1.5).count();
     ensure(after.fault.is_none() && old == 0, || format!("{after:?}, {old} old"))?;
-    Ok(format!("told in period {}, {given} frames given in 100 periods, none old after it", told.unwrap_or(0)))
+    Ok(format!(
+        "told in period {}, {given} frames given in 100 periods, none old after it",
+        told.unwrap_or(0)
+    ))
 }
 
 /// What the kernel holds cannot be called back: one frame at most, and the receiver must prove the sender anew first.
@@ -142,7 +145,9 @@ fn held_and_released() -> Found {
     ensure(old <= 1, || format!("{old} old frames left"))?;
     ensure(peer.most <= 0.0, || format!("an old frame moved the brake to {} m/s²", peer.most))?;
     let after = period(&mut sender, &mut peer, &idle())?;
-    ensure(after.fault.is_none() && peer.brakes.link == Link::Alive, || format!("{after:?}, {:?}", peer.brakes))?;
+    ensure(after.fault.is_none() && peer.brakes.link == Link::Alive, || {
+        format!("{after:?}, {:?}", peer.brakes)
+    })?;
     Ok(format!("{old} old frame, which the receiver did not act on"))
 }
 

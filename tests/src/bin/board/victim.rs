@@ -74,8 +74,10 @@ impl Victim {
 
     /// SIGSTOP.
     pub fn stop(&mut self) -> Result<(), String> {
-        let process = i32::try_from(self.0.id()).ok().and_then(rustix::process::Pid::from_raw).ok_or("no number")?;
-        rustix::process::kill_process(process, rustix::process::Signal::STOP).map_err(|error| error.to_string())
+        let process =
+            i32::try_from(self.0.id()).ok().and_then(rustix::process::Pid::from_raw).ok_or("no number")?;
+        rustix::process::kill_process(process, rustix::process::Signal::STOP)
+            .map_err(|error| error.to_string())
     }
 
     /// Asks it to end.
