@@ -26,6 +26,8 @@ pub enum Exit {
     Forced = 9,
     /// The running daemon refused what it was told.
     Refused = 10,
+    /// The records of a replay differ from their reference.
+    Differs = 11,
 }
 
 /// Why a command failed, and what it exits with.

@@ -38,6 +38,7 @@ pub mod output;
 pub mod percentiles;
 pub mod pipeline;
 pub mod prepare;
+pub mod recorded;
 pub mod report;
 pub mod signals;
 pub mod video;

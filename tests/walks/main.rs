@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::type_complexity, reason = "a test stops where it fails")]
 
+mod act;
 mod backends;
 mod decoders;
 #[cfg(feature = "h264")]

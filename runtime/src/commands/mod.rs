@@ -29,7 +29,8 @@ use thresholds::ThresholdArgs;
     after_help = "Exit codes: 0 done, 1 internal fault, 2 wrong command line, 3 unreadable picture, recording or \
                         dataset, 4 unusable model or manifest, 5 camera or stream lost, 6 result not written, \
                         7 unusable configuration, 8 actuator or vehicle bus not to be had, 9 ended at once by a \
-                        second signal, 10 refused by the running daemon."
+                        second signal, 10 refused by the running daemon, 11 records differ \
+                        from their reference."
 )]
 pub struct Cli {
     /// Say more (-v) or everything (-vv) on stderr; STOPLINE_LOG overrides.

@@ -141,6 +141,7 @@ impl Config {
             path: self.path,
             stop_sign: self.stop_sign,
             pedestrian: self.pedestrian,
+            fall: self.fall.clone(),
             brake_without_speed: self.command.brake_without_speed,
             ..DecideConfig::default()
         };

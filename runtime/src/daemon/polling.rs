@@ -55,7 +55,10 @@ impl Polling {
                 let now = Nanos(now.as_nanos());
                 self.answers(now);
                 let faults = machine.poll(now);
-                let unread = outboxes.iter_mut().map(|outbox| outbox.poll(now)).fold(FaultSet::default(), FaultSet::union);
+                let unread = outboxes
+                    .iter_mut()
+                    .map(|outbox| outbox.poll(now))
+                    .fold(FaultSet::default(), FaultSet::union);
                 self.teller.tell(faults.union(unread));
             }
             self.clock.sleep(NAP);

@@ -6,6 +6,7 @@ use super::report::{Found, FrameReport};
 use crate::detection::{Detection, Keypoint};
 use crate::draw::label_of;
 use crate::percentiles::micros;
+use crate::recorded;
 
 /// The record of a frame that at least one model looked at. Of several models the first is named; what all of them found
 /// is in it.
@@ -22,6 +23,14 @@ pub fn record(report: &FrameReport) -> Option<DecisionRecord> {
         model: first.model.identity.clone(),
         detections: report.found.iter().flat_map(detections).collect(),
         invalid: report.found.iter().find_map(|found| found.invalid.clone()),
+        dropped: None,
+        faults: Vec::new(),
+        ego: None,
+        // Which detection a track was matched to is known where the frame was decided on, and not here.
+        tracks: report.decision.as_ref().map(|decision| recorded::tracks(decision, |_| None)),
+        situations: report.decision.as_ref().map(recorded::situations),
+        state: None,
+        command: None,
         latency_us: report.latency,
     })
 }
@@ -32,6 +41,7 @@ fn detections(found: &Found) -> impl Iterator<Item = RecordedDetection> + '_ {
         class: detection.class,
         score: detection.score,
         bbox: detection.bbox,
+        track: None,
         keypoints: keypoints(found, detection),
     })
 }

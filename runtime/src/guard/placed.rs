@@ -288,3 +288,6 @@ fn correlation(a: &[f32], b: &[f32]) -> f32 {
     let scale = (aa * bb).sqrt();
     if scale > 1e-3 { ab / scale } else { 0.0 }
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,11 +98,13 @@ impl Histories {
         }
     }
 
-    pub(crate) fn at(&self, time: Monotonic) -> Readings {
+    /// The values at `time`; see [`VehicleSignals::at`](super::VehicleSignals::at).
+    pub fn at(&self, time: Monotonic) -> Readings {
         self.constant.unwrap_or_else(|| Readings(std::array::from_fn(|at| self.series[at].at(time, true))))
     }
 
-    pub(crate) fn newest(&self, now: Monotonic) -> Readings {
+    /// The newest values up to `now`; see [`VehicleSignals::newest`](super::VehicleSignals::newest).
+    pub fn newest(&self, now: Monotonic) -> Readings {
         self.constant.unwrap_or_else(|| Readings(std::array::from_fn(|at| self.series[at].at(now, false))))
     }
 
