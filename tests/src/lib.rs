@@ -5,6 +5,8 @@
 
 pub mod daemon;
 #[cfg(feature = "h264")]
+pub mod luma;
+#[cfg(feature = "h264")]
 pub mod media;
 pub mod onnx;
 pub mod source_suite;

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::type_complexity, reason = "a test stops where it fails")]
 
 mod backends;
+#[cfg(feature = "h264")]
+mod decide;
 mod decoders;
 #[cfg(feature = "h264")]
 mod detect;
