@@ -4,6 +4,8 @@
 
 mod act;
 mod backends;
+#[cfg(feature = "h264")]
+mod decide;
 mod decoders;
 #[cfg(feature = "h264")]
 mod detect;

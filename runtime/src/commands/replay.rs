@@ -81,7 +81,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME", value_delimiter = ',', conflicts_with = "config")]
     functions: Vec<String>,
     /// Decide on the detections of these records and look at no picture.
-    #[arg(long, value_name = "JSONL", conflicts_with_all = ["clip", "model", "video", "report", "realtime"])]
+    #[arg(long, value_name = "JSONL", conflicts_with_all = ["clip", "model", "video", "report", "reference", "realtime"])]
     detections: Option<PathBuf>,
     /// Milliseconds from taking a picture to its decision, on virtual time.
     #[arg(long, value_name = "MS", default_value_t = 50, value_parser = clap::value_parser!(u16).range(0..=10_000))]
@@ -97,6 +97,9 @@ pub struct Args {
     /// Write a report to look at in a browser, one HTML file that needs nothing else.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// Write what the camera sees on average, for the guard to notice when it is moved (`guard.references`).
+    #[arg(long, value_name = "FILE")]
+    reference: Option<PathBuf>,
     /// Begin here: 12.5s, 1:30, 1:02:03.
     #[arg(long, value_name = "TIME", value_parser = span::parse)]
     from: Option<Duration>,
@@ -218,7 +221,12 @@ impl Args {
     }
 
     fn outputs(&self) -> impl Iterator<Item = (&'static str, &PathBuf)> {
-        let named = [("records", &self.records), ("video", &self.video), ("report", &self.report)];
+        let named = [
+            ("records", &self.records),
+            ("video", &self.video),
+            ("report", &self.report),
+            ("reference", &self.reference),
+        ];
         named.into_iter().filter_map(|(name, path)| Some((name, path.as_ref()?)))
     }
 }
