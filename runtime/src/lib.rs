@@ -18,6 +18,7 @@
 
 pub mod act;
 pub mod calibrate;
+pub mod check;
 pub mod commands;
 pub mod config;
 mod cpu;

@@ -10,6 +10,8 @@ use super::saddle::{self, Saddle};
 pub const SIDE: std::ops::RangeInclusive<usize> = 3..=40;
 /// Pictures wider than this are looked at in half size first: a corner in them is soft.
 const WIDE: usize = 1700;
+/// Smoothing before corners are refined, in pixels: sharper edges than this fall between the raster of their gradients.
+const REFINE_SIGMA: f32 = 1.0;
 /// How often a picture is halved at most.
 const HALVINGS: usize = 2;
 
@@ -87,6 +89,7 @@ pub enum NotFound {
 /// [`NotFound`].
 pub fn find(picture: &RgbImage, board: &Board) -> Result<Vec<[f64; 2]>, NotFound> {
     let full = Grey::of(picture);
+    let smooth = full.smoothed(REFINE_SIGMA);
     let mut best = NotFound::Nothing { columns: board.columns, rows: board.rows };
     for halvings in order(full.width) {
         let mut small = full.clone();
@@ -95,9 +98,8 @@ pub fn find(picture: &RgbImage, board: &Board) -> Result<Vec<[f64; 2]>, NotFound
         match pick(&lattice::lattices(&saddles), &saddles, board) {
             Ok(coarse) => {
                 let scale = f64::from(1_u32 << halvings);
-                let coarse =
-                    coarse.into_iter().map(|at| at.map(|v| (v + 0.5) * scale - 0.5)).collect::<Vec<_>>();
-                if let Some(fine) = refined(&full, &coarse, board) {
+                let coarse = coarse.into_iter().map(|at| at.map(|v| (v + 0.5) * scale - 0.5)).collect::<Vec<_>>();
+                if let Some(fine) = refined(&smooth, &coarse, board) {
                     return Ok(fine);
                 }
             }
@@ -129,8 +131,7 @@ fn pick(lattices: &[Lattice], saddles: &[Saddle], board: &Board) -> Result<Vec<[
     let mut why = NotFound::Nothing { columns, rows };
     for lattice in lattices {
         let shapes = [(columns, rows, false), (rows, columns, true)];
-        let fitting =
-            shapes.iter().find_map(|&(c, r, turned)| whole(lattice, c, r).map(|at| (at, c, r, turned)));
+        let fitting = shapes.iter().find_map(|&(c, r, turned)| whole(lattice, c, r).map(|at| (at, c, r, turned)));
         if let Some((at, c, r, turned)) = fitting {
             let place = |column: usize, row: usize| {
                 saddles[lattice.places[&(at.0 + column as i32, at.1 + row as i32)]].at
@@ -147,8 +148,9 @@ fn pick(lattices: &[Lattice], saddles: &[Saddle], board: &Board) -> Result<Vec<[
 fn whole(lattice: &Lattice, columns: usize, rows: usize) -> Option<(i32, i32)> {
     let ((left, top), (right, bottom)) = lattice.bounds();
     let (c, r) = (columns as i32, rows as i32);
-    let full =
-        |at: (i32, i32)| (0..c).all(|i| (0..r).all(|j| lattice.places.contains_key(&(at.0 + i, at.1 + j))));
+    let full = |at: (i32, i32)| {
+        (0..c).all(|i| (0..r).all(|j| lattice.places.contains_key(&(at.0 + i, at.1 + j))))
+    };
     let mut all = (left..=right - c + 1).flat_map(|i| (top..=bottom - r + 1).map(move |j| (i, j)));
     let at = all.find(|at| full(*at))?;
     let beside = |(i, j): (i32, i32)| lattice.places.contains_key(&(i, j));
@@ -162,12 +164,14 @@ fn misfit(lattice: &Lattice, board: &Board) -> NotFound {
     let (found_columns, found_rows) = lattice.size();
     let (columns, rows) = (board.columns, board.rows);
     let found = lattice.places.len();
+    // Gravel and leaves give loose lattices with holes.
+    let mostly = found * 10 >= found_columns * found_rows * 7 && found_columns.min(found_rows) >= 3;
     let filled = found * 10 >= found_columns * found_rows * 9;
     let fits_in = |c: usize, r: usize| found_columns <= c && found_rows <= r;
     if filled && found >= 9 && !(fits_in(columns, rows) || fits_in(rows, columns)) {
         return NotFound::Other { found_columns, found_rows, columns, rows };
     }
-    if found >= 9 { NotFound::Part { found, columns, rows } } else { NotFound::Nothing { columns, rows } }
+    if found >= 9 && mostly { NotFound::Part { found, columns, rows } } else { NotFound::Nothing { columns, rows } }
 }
 
 /// The corners of a lattice of `c` × `r` in the board's order. `turned`: the board's rows are the lattice's columns.
@@ -192,7 +196,7 @@ fn upright(place: impl Fn(usize, usize) -> [f64; 2], c: usize, r: usize, turned:
 }
 
 /// The corners to a fraction of a pixel; `None` where one runs away.
-fn refined(full: &Grey, coarse: &[[f64; 2]], board: &Board) -> Option<Vec<[f64; 2]>> {
+fn refined(picture: &Grey, coarse: &[[f64; 2]], board: &Board) -> Option<Vec<[f64; 2]>> {
     let corner = |i: usize, j: usize| coarse[j * board.columns + i];
     let mut fine = Vec::with_capacity(coarse.len());
     for j in 0..board.rows {
@@ -200,20 +204,12 @@ fn refined(full: &Grey, coarse: &[[f64; 2]], board: &Board) -> Option<Vec<[f64; 
             let at = corner(i, j);
             let mut step = f64::INFINITY;
             let mut against = |other: [f64; 2]| step = step.min((other[0] - at[0]).hypot(other[1] - at[1]));
-            if i > 0 {
-                against(corner(i - 1, j))
-            }
-            if i + 1 < board.columns {
-                against(corner(i + 1, j))
-            }
-            if j > 0 {
-                against(corner(i, j - 1))
-            }
-            if j + 1 < board.rows {
-                against(corner(i, j + 1))
-            }
-            let reach = (step * 0.3).clamp(2.0, 11.0) as usize;
-            fine.push(saddle::refined(full, at, reach)?);
+            if i > 0 { against(corner(i - 1, j)) }
+            if i + 1 < board.columns { against(corner(i + 1, j)) }
+            if j > 0 { against(corner(i, j - 1)) }
+            if j + 1 < board.rows { against(corner(i, j + 1)) }
+            let reach = (step * 0.4).clamp(3.0, 14.0) as usize;
+            fine.push(saddle::refined(picture, at, reach)?);
         }
     }
     Some(fine)

@@ -106,6 +106,8 @@ struct Seen {
     categories: Vec<bool>,
     /// Per category, where the model says; before any is left out.
     thresholds: Option<Vec<f64>>,
+    /// Per image of the dataset, where the model was run: input pixels per picture pixel, down; 0 where not measured.
+    scales: Option<Vec<f64>>,
     pictures: PictureCounts,
     subject: Subject,
     notes: Vec<String>,
@@ -140,12 +142,17 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let verdicts = Verdicts::judge(&dataset, &found);
     let (thresholds, from) = thresholds(args, &seen, &verdicts, &dataset, &found);
     let mistakes = Mistakes::find(&dataset, &found, &verdicts, &thresholds);
+    let scales = seen.scales.as_ref().map(|all| {
+        let kept = all.iter().zip(&seen.images).filter(|(_, measured)| **measured);
+        kept.map(|(scale, _)| *scale).collect::<Vec<f64>>()
+    });
     let measured = Measured {
         dataset: &dataset,
         found: &found,
         verdicts: &verdicts,
         thresholds: &thresholds,
         mistakes: &mistakes,
+        scales: scales.as_deref(),
     };
     let subject = Subject { thresholds_from: from, ..seen.subject };
     let report = Report::new(&measured, subject, seen.pictures, seen.notes);
@@ -200,6 +207,7 @@ fn read_detections(args: &Args, file: &Path, dataset: &Dataset) -> Result<Seen, 
         images: results.looked_at,
         categories: vec![true; dataset.categories.len()],
         thresholds: None,
+        scales: None,
         pictures,
         subject: Subject {
             model: results.model,

@@ -3,6 +3,8 @@
 mod acknowledge;
 mod arm;
 mod bench;
+mod calibrate;
+mod check;
 mod detect;
 mod eval;
 mod model;
@@ -56,6 +58,10 @@ enum Command {
     Bench(bench::Args),
     /// Measure a model against a labelled dataset (COCO).
     Eval(eval::Args),
+    /// Prove from the numbers that a configuration can do what is asked of it.
+    Check(check::Args),
+    /// Find a camera's lens and its place on the vehicle.
+    Calibrate(calibrate::Args),
     /// Look into a model file, or write a first manifest for it.
     Model(model::Args),
 }
@@ -95,6 +101,8 @@ impl Cli {
             Command::Replay(args) => replay::run(&args),
             Command::Bench(args) => bench::run(&args),
             Command::Eval(args) => eval::run(&args),
+            Command::Check(args) => check::run(&args),
+            Command::Calibrate(args) => calibrate::run(&args),
             Command::Model(args) => model::run(&args),
         }
     }

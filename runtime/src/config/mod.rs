@@ -41,6 +41,7 @@ pub use watch::Watch;
 
 use crate::act::config::{ActuatorConfig, may_arm};
 pub use crate::guard::GuardConfig;
+use crate::check::config::CheckConfig;
 use crate::signals::{self, VehicleConfig};
 
 use place::Place;
@@ -108,6 +109,9 @@ pub struct Config {
     /// `[arm]`: whether, and by whom, commands may be armed.
     #[serde(default)]
     pub arm: Arm,
+    /// `[check]`: what is asked of all this, for `stopline check`. The daemon does not read it.
+    #[serde(default)]
+    pub check: CheckConfig,
 }
 
 impl Config {
@@ -197,6 +201,9 @@ impl Config {
             let expected = format!("{} to {}", error.least, error.most);
             Misfit::new(&format!("guard.{}", error.key), error.found, expected)
         })?;
+        let cameras: Vec<&str> = cameras.into_iter().collect();
+        let models: Vec<&str> = self.models.iter().map(|model| model.name.as_str()).collect();
+        self.check.check(&cameras, &models)?;
         self.arm.check()?;
         if self.arm.armed { may_arm(&self.actuators) } else { Ok(()) }
     }
@@ -220,6 +227,7 @@ impl Config {
     fn resolve(&mut self, folder: &Path) {
         self.cameras.iter_mut().for_each(|camera| camera.resolve(folder));
         self.models.iter_mut().for_each(|model| model.resolve(folder));
+        self.check.resolve(folder);
         self.actuators.iter_mut().for_each(|actuator| actuator.resolve(folder));
         if let Some(vehicle) = &mut self.vehicle {
             vehicle.resolve(folder);
