@@ -329,7 +329,12 @@ fn without_a_model_it_stays_in_the_safe_state_and_says_so() {
 #[test]
 fn a_wrong_configuration_ends_the_start_with_its_code_and_says_where() {
     let cases: [(&str, &str, i32, &[&str]); 9] = [
-        ("[arm]", "[arm]\ncolour = 1", 7, &["stopline.toml:24:1", "unknown field `colour`", "CONFIGURATION.md#arm"]),
+        (
+            "[arm]",
+            "[arm]\ncolour = 1",
+            7,
+            &["stopline.toml:24:1", "unknown field `colour`", "CONFIGURATION.md#arm"],
+        ),
         ("schema = 1", "schema = ", 7, &["stopline.toml:1:"]),
         (
             "realtime_priority = 0",

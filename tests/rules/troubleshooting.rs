@@ -23,7 +23,9 @@ fn literals(source: &Source) -> Vec<String> {
             match token {
                 TokenTree::Group(group) => walk(group.stream(), into),
                 TokenTree::Literal(literal) => {
-                    into.extend(syn::parse_str::<syn::LitStr>(&literal.to_string()).ok().map(|text| text.value()));
+                    into.extend(
+                        syn::parse_str::<syn::LitStr>(&literal.to_string()).ok().map(|text| text.value()),
+                    );
                 }
                 _ => {}
             }
@@ -50,7 +52,9 @@ fn says(literal: &str, heading: &str) -> bool {
 fn every_heading_of_the_troubleshooting_page_is_printed_by_the_program() {
     let code: Vec<String> = files(&[".rs"])
         .iter()
-        .filter(|source| !source.is_test() && (source.path.starts_with("runtime/") || source.path.starts_with("sensors/")))
+        .filter(|source| {
+            !source.is_test() && (source.path.starts_with("runtime/") || source.path.starts_with("sensors/"))
+        })
         .flat_map(literals)
         .collect();
     let text = page("runtime/TROUBLESHOOTING.md");
@@ -75,6 +79,9 @@ fn every_section_of_the_example_has_its_heading_on_the_configuration_page() {
 #[test]
 fn a_heading_is_held_against_whole_messages() {
     assert!(says("camera {} is lost: {error}", "camera … is lost: …"));
-    assert!(!says("camera {} is back", "camera … is lost: …") && !says("is lost: a camera", "camera … is lost: …"));
+    assert!(
+        !says("camera {} is back", "camera … is lost: …")
+            && !says("is lost: a camera", "camera … is lost: …")
+    );
     assert_eq!(headings("## a\n### `x … y`\n### plain\n"), ["x … y"]);
 }

@@ -8,8 +8,10 @@ use crate::exit::Failure;
 
 /// Arguments of `stopline acknowledge`.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Every fall that is open now is silent until it alerts again by its own time (fall.again_min); a \
-fall that comes later alerts anew.")]
+#[command(
+    after_help = "Every fall that is open now is silent until it alerts again by its own time (fall.again_min); a \
+fall that comes later alerts anew."
+)]
 pub struct Args {
     /// The daemon's configuration file.
     #[arg(long, value_name = "FILE")]

@@ -19,7 +19,7 @@ use tracing::Level;
 use super::drive::Drive;
 use super::light::LightMeter;
 use super::notes::Notes;
-use super::report::{Found, FrameReport, ModelFacts, ModelSeat};
+use super::report::{Decided, Found, FrameReport, ModelFacts, ModelSeat};
 use super::slot::Slot;
 use super::timing::{Stage, Timings};
 use crate::config::{GuardConfig, When};
@@ -30,7 +30,7 @@ use crate::intake::gauges::Gauges;
 use crate::intake::mailbox::Mailbox;
 use crate::observe::Roles;
 use crate::percentiles::micros;
-use crate::pipeline::{Deciding, FrameFacts};
+use crate::pipeline::{Deciding, FrameFacts, Origin};
 
 /// How long the thread waits for a frame before it looks whether it is to end.
 const WAIT: Duration = Duration::from_millis(100);
@@ -184,7 +184,7 @@ impl Looking {
         eye.guards.len() - 1
     }
 
-    fn decide(&self, eye: &Eye, frame: &Frame, look: &Look, ego: Ego) -> Decision {
+    fn decide(&self, eye: &Eye, frame: &Frame, look: &Look, ego: Ego) -> Decided {
         let begun = self.clock.monotonic();
         let captured = frame.meta().captured;
         let facts = FrameFacts {
@@ -199,15 +199,20 @@ impl Looking {
             deciding.see(&found.detections, &self.models[found.place].roles);
         }
         let decision = deciding.decide(&facts, ego).clone();
+        let begins = look.begins();
+        let place = |Origin { model, detection }: Origin| {
+            begins.get(usize::from(model)).copied().unwrap_or_default().saturating_add(detection)
+        };
+        let places = (0..).map_while(|observation| deciding.origin(observation)).map(place).collect();
         drop(deciding);
         eye.decision.put(decision.clone());
         let now = self.clock.monotonic();
         eye.gauges.decided(now);
         self.timings.took(Stage::Decide, now.since(begun));
-        decision
+        Decided { decision, ego, places }
     }
 
-    fn report(&self, at: usize, frame: Frame, look: Look, decision: Option<Decision>, begun: Monotonic) {
+    fn report(&self, at: usize, frame: Frame, look: Look, decision: Option<Decided>, begun: Monotonic) {
         let Look { found, times, .. } = look;
         self.timings.took(Stage::Prepare, times.prepare);
         self.timings.took(Stage::Infer, times.infer);
@@ -239,6 +244,19 @@ struct Look {
     sound: bool,
     /// Bit i: model i looked.
     models: u64,
+}
+
+impl Look {
+    /// Where each model's detections begin in all of them in a row.
+    fn begins(&self) -> Vec<u16> {
+        let mut sum = 0_u16;
+        let begin = |found: &Found| {
+            let begin = sum;
+            sum = sum.saturating_add(u16::try_from(found.detections.len()).unwrap_or(u16::MAX));
+            begin
+        };
+        self.found.iter().map(begin).collect()
+    }
 }
 
 fn nanos(moment: Monotonic) -> Nanos {
