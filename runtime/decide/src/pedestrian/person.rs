@@ -21,6 +21,12 @@ const SETTLED: f32 = 0.15;
 const BENEATH: Nanos = Nanos::from_millis(5_000);
 const STALE: Nanos = Nanos::from_millis(2_000);
 
+/// Width per height of an upright person's box, and how wrong the height of a box is that was cut off, as a share.
+const ASPECT: f32 = 0.38;
+const CUT: f32 = 0.15;
+/// Least distance of somebody who is seen, in metres.
+const AHEAD: f32 = 0.2;
+
 /// One person.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Person {
@@ -33,6 +39,8 @@ pub(super) struct Person {
     /// Metres from the front, by range while seen, by ego speed while not.
     distance: f32,
     across: Across,
+    /// Width per height of the box.
+    aspect: f32,
     closing: Closing,
     confirmation: Confirmation,
     score: f32,
@@ -68,6 +76,7 @@ impl Person {
             front,
             ranger,
             distance: ranger.distance() - front,
+            aspect: ASPECT,
             across: Across::new(offset, sigma, ranger.height().0),
             closing: Closing::of(&ranger, ranger.distance() - front, front, scene.travel.speed),
             confirmation: Confirmation::default(),
@@ -135,19 +144,13 @@ impl Person {
     /// The camera's frame: with the track, seen or not, or without it.
     pub fn see(&mut self, track: Option<&Track>, scene: &Scene<'_>, config: &PedestrianConfig) {
         let seen = track.filter(|track| track.observation().is_some());
-        let sight = seen.and_then(|track| {
-            let bbox = track.raw();
-            scene.eye.sight(bbox, box_sigma(bbox[3] - bbox[1]), scene.dive)
-        });
-        // Cut off by an edge, a box says how far beside us, not how far ahead: that is carried on by ego speed.
-        let whole = seen.is_some_and(|track| !(track.edges().top || track.edges().bottom));
-        self.visible = whole && sight.is_some();
-        self.ranger.step(&scene.motion, sight.as_ref().filter(|_| whole));
-        if self.visible {
-            self.distance = self.ranger.distance() - self.front;
-        }
+        let sight = seen.and_then(|track| self.look(track, scene));
+        self.ranger.step(&scene.motion, sight.as_ref());
+        self.visible = sight.is_some();
         self.across.predict(scene.motion.dt, self.ranger.height().0);
         if let Some(sight) = &sight {
+            // Whoever is seen before us is not behind our front.
+            self.distance = larger(AHEAD, self.ranger.distance() - self.front);
             let (offset, sigma) = beside(&self.ranger, self.distance + self.front, sight, scene);
             self.across.update(offset, sigma);
         }
@@ -165,6 +168,25 @@ impl Person {
             self.score = track.map_or(0.0, |track| track.median(scene.now, window));
             self.confirmation.update(&config.confirm, scene.now, self.score);
         }
+    }
+
+    /// What the box says. One that is cut off by the upper or lower edge is as high as its width and the shape that it had
+    /// before tell: rough, and without a foot.
+    fn look(&mut self, track: &Track, scene: &Scene<'_>) -> Option<Sight> {
+        let bbox = track.raw();
+        let (edges, [width, height]) = (track.edges(), [bbox[2] - bbox[0], bbox[3] - bbox[1]]);
+        if !(edges.top || edges.bottom) {
+            if !edges.any() {
+                self.aspect += 0.2 * (width / larger(1.0, height) - self.aspect);
+            }
+            return scene.eye.sight(bbox, box_sigma(height), scene.dive);
+        }
+        let whole = larger(height, width / self.aspect);
+        let [top, bottom] =
+            if edges.bottom { [bbox[1], bbox[1] + whole] } else { [bbox[3] - whole, bbox[3]] };
+        let sight = scene.eye.sight([bbox[0], top, bbox[2], bottom], CUT * whole, scene.dive)?;
+        let bearing_sigma = sight.bearing_sigma * box_sigma(height) / (CUT * whole);
+        Some(Sight { foot: None, bearing_sigma, ..sight })
     }
 
     fn lose(&mut self, track: Option<&Track>, scene: &Scene<'_>, config: &PedestrianConfig) {
