@@ -61,6 +61,12 @@ impl<T: Metadata> Unverified<T> {
         Ok(self.signed)
     }
 
+    /// What it says, the bytes that are signed, and the signatures, none of them looked at.
+    #[cfg(feature = "write")]
+    pub(crate) fn into_parts(self) -> (T, Vec<u8>, Vec<Signature>) {
+        (self.signed, self.message, self.signatures)
+    }
+
     fn check(&self, signers: &Signers<'_>) -> Result<(), Error> {
         let found = valid_signatures(&self.signatures, &self.message, signers);
         let enough = u64::try_from(found).is_ok_and(|found| found >= signers.threshold);
