@@ -81,7 +81,9 @@ fn download(
 ) -> Result<(), Box<dyn Error>> {
     let found = session.find(path)?;
     let place = folder.join(path.file_name());
-    if fs::File::open(&place).is_ok_and(|mut file| copy_checked(&mut file, &mut std::io::sink(), &found).is_ok()) {
+    if fs::File::open(&place)
+        .is_ok_and(|mut file| copy_checked(&mut file, &mut std::io::sink(), &found).is_ok())
+    {
         return Ok(());
     }
     let url_path = session.url_paths(&found).into_iter().next().ok_or("a target without digests")?;

@@ -58,7 +58,8 @@ impl<F: Fetch, S: Store, C: Clock> Client<F, S, C> {
         // 5.3.1 to 5.3.9
         let root = self.update_root(first.clone())?;
 
-        let rotated = [RoleName::timestamp(), RoleName::snapshot()].iter().any(|role| first.rotates(&root, role));
+        let rotated =
+            [RoleName::timestamp(), RoleName::snapshot()].iter().any(|role| first.rotates(&root, role));
         let stored = if rotated { None } else { self.stored_timestamp(&root)? };
         // One that was stored while a wrong clock was believed does not move a right one.
         let now = began.raised(stored.as_ref().and_then(|stored| stored.signed_at)).unwrap_or(began);
@@ -76,7 +77,13 @@ impl<F: Fetch, S: Store, C: Clock> Client<F, S, C> {
         let (timestamp, now) = self.update_timestamp(&root, stored, now)?;
         let snapshot = self.update_snapshot(&root, &timestamp, now)?;
         let targets = self.update_targets(&root, &snapshot, now)?;
-        Ok(Session::new(Some(&mut self.fetch), &mut self.store, &self.settings, now, (root, timestamp, snapshot, targets)))
+        Ok(Session::new(
+            Some(&mut self.fetch),
+            &mut self.store,
+            &self.settings,
+            now,
+            (root, timestamp, snapshot, targets),
+        ))
     }
 
     /// What the store holds, verified again, without asking the repository: for looking up targets while it is out of
@@ -165,7 +172,9 @@ impl<F: Fetch, S: Store, C: Clock> Client<F, S, C> {
                 outcome
             }
             (Fetched::Unchanged, Some(_)) => workflow::timestamp::Outcome::Same,
-            (Fetched::Unchanged | Fetched::Missing, _) => return Err(Error::Missing { file: file.to_string() }),
+            (Fetched::Unchanged | Fetched::Missing, _) => {
+                return Err(Error::Missing { file: file.to_string() });
+            }
         };
         match (outcome, stored) {
             (workflow::timestamp::Outcome::New(timestamp, now), _) => Ok((timestamp, now)),
@@ -178,14 +187,20 @@ impl<F: Fetch, S: Store, C: Clock> Client<F, S, C> {
     }
 
     /// 5.5.
-    fn update_snapshot(&mut self, root: &Root, timestamp: &Timestamp, now: UpdateStart) -> Result<Snapshot, Error> {
+    fn update_snapshot(
+        &mut self,
+        root: &Root,
+        timestamp: &Timestamp,
+        now: UpdateStart,
+    ) -> Result<Snapshot, Error> {
         let role = RoleName::snapshot();
         let policy = self.settings.expiry.clone();
         let listed = timestamp.snapshot().ok_or_else(|| Error::malformed(&role, "not listed"))?;
         let stored_bytes = self.store.load(&role)?;
         let stored = stored_bytes.as_deref().and_then(|bytes| workflow::snapshot::stored(root, bytes));
         // The stored one is taken without a download if it is what the timestamp metadata asks for.
-        let unchanged = stored_bytes.filter(|_| stored.as_ref().is_some_and(|stored| stored.version == listed.version));
+        let unchanged =
+            stored_bytes.filter(|_| stored.as_ref().is_some_and(|stored| stored.version == listed.version));
         if let Some(bytes) = unchanged
             && let Ok(snapshot) = workflow::snapshot::check(root, listed, None, &bytes, now, &policy)
         {
@@ -203,10 +218,22 @@ impl<F: Fetch, S: Store, C: Clock> Client<F, S, C> {
     }
 
     /// 5.6.1 to 5.6.6.
-    fn update_targets(&mut self, root: &Root, snapshot: &Snapshot, now: UpdateStart) -> Result<Targets, Error> {
+    fn update_targets(
+        &mut self,
+        root: &Root,
+        snapshot: &Snapshot,
+        now: UpdateStart,
+    ) -> Result<Targets, Error> {
         let role = RoleName::targets();
         let signers = root.signers_of(&role).ok_or(Error::NoRoot)?;
-        session::load_targets(Some(&mut self.fetch), &mut self.store, &self.settings, now, (root, snapshot), &signers)
+        session::load_targets(
+            Some(&mut self.fetch),
+            &mut self.store,
+            &self.settings,
+            now,
+            (root, snapshot),
+            &signers,
+        )
     }
 
     fn fetch(&mut self, file: &MetadataFile, limit: u64) -> Result<Fetched, Error> {
@@ -221,7 +248,9 @@ impl<F: Fetch, S: Store, C: Clock> Client<F, S, C> {
 /// Fetches a file and refuses what is longer than `limit`, whatever the transport did.
 fn fetch(from: &mut impl Fetch, file: &MetadataFile, limit: u64) -> Result<Fetched, Error> {
     match from.metadata(file, limit)? {
-        Fetched::Found(bytes) if length_of(&bytes) > limit => Err(Error::TooLong { file: file.to_string(), limit }),
+        Fetched::Found(bytes) if length_of(&bytes) > limit => {
+            Err(Error::TooLong { file: file.to_string(), limit })
+        }
         fetched => Ok(fetched),
     }
 }

@@ -50,7 +50,8 @@ impl<T: Metadata> Unverified<T> {
             serde_json::from_value(outer).map_err(|error| malformed(error.to_string()))?;
         check_signatures(&signatures).map_err(malformed)?;
         let message = json::canonical(&signed).ok_or_else(|| malformed("a number with a fraction".into()))?;
-        let signed: T = serde_json::from_value(signed).map_err(|error| malformed(format!("signed: {error}")))?;
+        let signed: T =
+            serde_json::from_value(signed).map_err(|error| malformed(format!("signed: {error}")))?;
         check_common(&signed).and_then(|()| signed.check()).map_err(malformed)?;
         Ok(Self { role: role.clone(), signatures, message, signed })
     }

@@ -10,7 +10,9 @@ use crate::store::StoreError;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No root metadata that trust could begin with.
-    #[error("no trusted root metadata: the store holds none that verifies and none was given; install root.json first")]
+    #[error(
+        "no trusted root metadata: the store holds none that verifies and none was given; install root.json first"
+    )]
     NoRoot,
     /// Not what the standard's §4 says such a file looks like.
     #[error("{role} metadata is malformed: {problem}")]
@@ -59,7 +61,9 @@ pub enum Error {
         found: String,
     },
     /// Not signed by enough different keys of the role.
-    #[error("{role} metadata carries {found} valid signatures of different keys, {threshold} are needed (by {by})")]
+    #[error(
+        "{role} metadata carries {found} valid signatures of different keys, {threshold} are needed (by {by})"
+    )]
     Signatures {
         /// Whose metadata.
         role: RoleName,

@@ -9,6 +9,8 @@ mod ecdsa;
 mod ed25519;
 #[cfg(feature = "rsa-pss")]
 mod rsa_pss;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -78,7 +80,10 @@ impl Key {
     /// # Panics
     /// Never: a key read from metadata or made here holds no fractions.
     pub fn id(&self) -> KeyId {
-        key_id_of(&canonical_of(self).expect("metadata is read without fractions, so its keys have a canonical form"))
+        key_id_of(
+            &canonical_of(self)
+                .expect("metadata is read without fractions, so its keys have a canonical form"),
+        )
     }
 
     /// What the key is; `None` where this client cannot use it.

@@ -305,8 +305,23 @@ mod tests {
     fn a_target_path_never_leads_out_of_the_repository() {
         let wide = "x".repeat(MAX_TARGET_PATH + 1);
         for path in [
-            "", "/", "/etc/x", "..", "../x", "a/../b", "a/..", "a//b", "a/", "./a", "a/.", "a\0b", "a\nb",
-            "C:\\x", "..\\x", "\u{85}", wide.as_str(),
+            "",
+            "/",
+            "/etc/x",
+            "..",
+            "../x",
+            "a/../b",
+            "a/..",
+            "a//b",
+            "a/",
+            "./a",
+            "a/.",
+            "a\0b",
+            "a\nb",
+            "C:\\x",
+            "..\\x",
+            "\u{85}",
+            wide.as_str(),
         ] {
             assert!(TargetPath::new(path).is_err(), "{path:?}");
         }

@@ -75,7 +75,8 @@ pub(crate) mod text {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
     pub fn read(text: &str) -> Option<Timestamp> {
-        let shaped = text.len() >= 20 && text.len() <= 30 && text.ends_with('Z') && text.as_bytes()[10] == b'T';
+        let shaped =
+            text.len() >= 20 && text.len() <= 30 && text.ends_with('Z') && text.as_bytes()[10] == b'T';
         shaped.then(|| text.parse().ok())?
     }
 
@@ -169,7 +170,13 @@ mod tests {
         for text in ["2030-01-01T00:00:00Z", "2030-01-01T00:00:00.123456Z", "1970-01-01T00:00:00Z"] {
             assert!(text::read(text).is_some(), "{text}");
         }
-        for text in ["2030-01-01 00:00:00Z", "2030-01-01T00:00:00+00:00", "2030-13-01T00:00:00Z", "", "2030-01-01é000000000Z"] {
+        for text in [
+            "2030-01-01 00:00:00Z",
+            "2030-01-01T00:00:00+00:00",
+            "2030-13-01T00:00:00Z",
+            "",
+            "2030-01-01é000000000Z",
+        ] {
             assert!(text::read(text).is_none(), "{text}");
         }
     }

@@ -40,7 +40,10 @@ fn every_role_is_held_against_going_back_by_what_is_stored() {
     assert_eq!(code(vehicle.refresh(&back)), "rollback");
     let mut back = Workshop::new();
     back.release();
-    back.snapshot.list(&role("models"), MetaFile { version: 1, length: None, hashes: None, extra: Default::default() });
+    back.snapshot.list(
+        &role("models"),
+        MetaFile { version: 1, length: None, hashes: None, extra: Default::default() },
+    );
     back.release_snapshot();
     assert_eq!(code(vehicle.refresh(&back)), "rollback");
 
@@ -94,7 +97,8 @@ fn a_root_that_is_not_the_next_one_is_refused() {
 fn one_key_counts_once_under_however_many_ids() {
     // The same signature twice.
     let mut workshop = Workshop::new();
-    let mut twice: serde_json::Value = serde_json::from_slice(&file(&workshop.targets[&role("models")], &keys("models", 1))).unwrap();
+    let mut twice: serde_json::Value =
+        serde_json::from_slice(&file(&workshop.targets[&role("models")], &keys("models", 1))).unwrap();
     let signature = twice["signatures"][0].clone();
     twice["signatures"].as_array_mut().unwrap().push(signature);
     workshop.publish_targets(&role("models"), serde_json::to_vec(&twice).unwrap());
@@ -167,7 +171,9 @@ fn delegated_metadata_is_checked_like_any_other() {
         let mut bytes = workshop.served.files[&MetadataFile::versioned(&models, 1)].clone();
         bytes.resize(3 << 20, b' ');
         workshop.serve("models", 1, bytes);
-        workshop.snapshot.list(&models, MetaFile { version: 1, length: listed, hashes: None, extra: Default::default() });
+        workshop
+            .snapshot
+            .list(&models, MetaFile { version: 1, length: listed, hashes: None, extra: Default::default() });
         workshop.release_snapshot();
         assert_eq!(code(workshop.vehicle().find(&workshop, MODEL)), "too_long", "{listed:?}");
     }
@@ -179,7 +185,11 @@ fn behind_a_terminating_delegation_nobody_is_asked() {
     let mut workshop = Workshop::new();
     let everything = DelegatedRole::new(role("campaigns2"), 1, &["rollout/*"]);
     workshop.signers.insert("campaigns2".into(), keys("campaigns2", 1));
-    workshop.targets.get_mut(&role("targets")).unwrap().delegate(everything, vec![key("campaigns21").key().clone()]);
+    workshop
+        .targets
+        .get_mut(&role("targets"))
+        .unwrap()
+        .delegate(everything, vec![key("campaigns21").key().clone()]);
     let mut other = Targets::new(days(30));
     other.add(&path("rollout/other.json"), TargetFile::of(b"pushed in"));
     workshop.targets.insert(role("campaigns2"), other);
@@ -265,7 +275,8 @@ fn a_threshold_is_at_least_one_and_can_be_met() {
 
         let mut workshop = Workshop::new();
         let mut targets = json!(workshop.targets[&role("targets")]);
-        targets["delegations"]["roles"][0]["threshold"] = if threshold.is_f64() { json!(0) } else { threshold };
+        targets["delegations"]["roles"][0]["threshold"] =
+            if threshold.is_f64() { json!(0) } else { threshold };
         workshop.publish_targets(&role("targets"), file(&targets, &keys("targets", 3)));
         workshop.release_snapshot();
         assert_eq!(code(workshop.vehicle().refresh(&workshop)), "malformed");
@@ -295,7 +306,10 @@ fn a_key_signs_for_its_own_role_only() {
     let mut workshop = Workshop::new();
     let rollout = workshop.targets.get_mut(&role("rollout")).unwrap();
     rollout.add(&path("models/stop-sign/evil.slb"), TargetFile::of(b"evil"));
-    rollout.delegate(DelegatedRole::new(role("models"), 1, &["*", "*/*", "models/*/*"]), vec![key("thief").key().clone()]);
+    rollout.delegate(
+        DelegatedRole::new(role("models"), 1, &["*", "*/*", "models/*/*"]),
+        vec![key("thief").key().clone()],
+    );
     workshop.release();
     let mut vehicle = workshop.vehicle();
     assert_eq!(code(vehicle.find(&workshop, "models/stop-sign/evil.slb")), "no_target");
@@ -341,7 +355,11 @@ fn lengths_at_the_limits_of_numbers_and_trailing_bytes_are_refused() {
     let mut workshop = Workshop::new();
     for name in ["root", "timestamp"] {
         let next = workshop.root.next(days(365));
-        let mut bytes = if name == "root" { file(&next, &keys("root", 3)) } else { file(&workshop.timestamp, &keys("timestamp", 1)) };
+        let mut bytes = if name == "root" {
+            file(&next, &keys("root", 3))
+        } else {
+            file(&workshop.timestamp, &keys("timestamp", 1))
+        };
         bytes.extend_from_slice(b"{}");
         if name == "root" {
             workshop.serve("root", 2, bytes);
@@ -357,8 +375,16 @@ fn lengths_at_the_limits_of_numbers_and_trailing_bytes_are_refused() {
 #[test]
 fn json_that_makes_no_sense_is_refused_and_nothing_more() {
     let nonsense = [
-        json!(null), json!([]), json!({}), json!(-1), json!(u64::MAX), json!(""), json!("\u{0}"), json!([[[[]]]]),
-        json!({"signed": null}), json!(true),
+        json!(null),
+        json!([]),
+        json!({}),
+        json!(-1),
+        json!(u64::MAX),
+        json!(""),
+        json!("\u{0}"),
+        json!([[[[]]]]),
+        json!({"signed": null}),
+        json!(true),
     ];
     let honest = Workshop::new();
     let asked = |name: &&MetadataFile| !["1.rollout.json", "1.campaigns.json"].contains(&name.as_str());
@@ -378,8 +404,12 @@ fn json_that_makes_no_sense_is_refused_and_nothing_more() {
                 served.files.insert(name.clone(), serde_json::to_vec(&changed).unwrap());
                 let mut vehicle = honest.vehicle();
                 vehicle.store = MemoryStore::default();
-                let _ = install_root(&mut vehicle.store, &served.files[&MetadataFile::versioned(&role("root"), 1)]);
-                let mut client = Client::new(served, &mut vehicle.store, vehicle.reading, vehicle.settings.clone());
+                let _ = install_root(
+                    &mut vehicle.store,
+                    &served.files[&MetadataFile::versioned(&role("root"), 1)],
+                );
+                let mut client =
+                    Client::new(served, &mut vehicle.store, vehicle.reading, vehicle.settings.clone());
                 let result = client.refresh().and_then(|mut session| session.find(&path(MODEL)));
                 // What still passes is what no signature covers: a signature too many, a key beside.
                 if let Ok(found) = result {
@@ -397,7 +427,10 @@ fn pointers(value: &serde_json::Value, at: String, into: &mut Vec<String>) {
             pointers(value, format!("{at}/{}", key.replace('~', "~0").replace('/', "~1")), into);
         }),
         serde_json::Value::Array(items) => {
-            items.iter().enumerate().for_each(|(index, value)| pointers(value, format!("{at}/{index}"), into));
+            items
+                .iter()
+                .enumerate()
+                .for_each(|(index, value)| pointers(value, format!("{at}/{index}"), into));
         }
         _ => {}
     }
@@ -415,7 +448,8 @@ fn a_flipped_bit_anywhere_changes_nothing_that_is_believed() {
             let mut served = workshop.served.clone();
             served.files.get_mut(name).unwrap()[at] ^= 1 << (at % 8);
             let mut vehicle = workshop.vehicle();
-            let mut client = Client::new(served, &mut vehicle.store, vehicle.reading, vehicle.settings.clone());
+            let mut client =
+                Client::new(served, &mut vehicle.store, vehicle.reading, vehicle.settings.clone());
             let found = client.refresh().and_then(|mut session| session.find(&path(MODEL)));
             tried += 1;
             if let Ok(found) = found {
@@ -438,10 +472,14 @@ fn another_spelling_of_a_signed_name_breaks_the_signature() {
     let name = MetadataFile::versioned(&role("models"), 2);
     let text = String::from_utf8(workshop.served.files[&name].clone()).unwrap();
     let evil = serde_json::to_string(&TargetFile::of(b"evil")).unwrap();
-    let added = text.replacen("\"targets\":{", &format!("\"targets\":{{\"models/\u{212a}/1.slb\":{evil},"), 1);
+    let added =
+        text.replacen("\"targets\":{", &format!("\"targets\":{{\"models/\u{212a}/1.slb\":{evil},"), 1);
     assert_ne!(added, text);
     workshop.serve("models", 2, added.into_bytes());
-    workshop.snapshot.list(&role("models"), MetaFile { version: 2, length: None, hashes: None, extra: Default::default() });
+    workshop.snapshot.list(
+        &role("models"),
+        MetaFile { version: 2, length: None, hashes: None, extra: Default::default() },
+    );
     workshop.release_snapshot();
     assert_eq!(code(workshop.vehicle().find(&workshop, "models/\u{212a}/1.slb")), "signatures");
 }
@@ -459,7 +497,10 @@ fn metadata_of_two_moments_is_not_mixed() {
     let result = code(mixed.vehicle().refresh(&mixed));
     assert!(["hash", "length"].contains(&result), "{result}");
     let mut served = old.clone();
-    served.files.insert(MetadataFile::versioned(&role("snapshot"), 1), workshop.served.files[&MetadataFile::versioned(&role("snapshot"), 2)].clone());
+    served.files.insert(
+        MetadataFile::versioned(&role("snapshot"), 1),
+        workshop.served.files[&MetadataFile::versioned(&role("snapshot"), 2)].clone(),
+    );
     let mixed = Workshop { served, ..Workshop::new() };
     let result = code(mixed.vehicle().refresh(&mixed));
     assert!(["hash", "length"].contains(&result), "{result}");
@@ -490,7 +531,8 @@ impl Fetch for Endless {
         self.limit = self.limit.max(limit);
         let Some(version) = name.as_str().strip_suffix(".root.json") else { return Ok(Fetched::Missing) };
         let mut root = Workshop::new().root;
-        root.version = version.parse().map_err(|error: std::num::ParseIntError| FetchError::new(name, error))?;
+        root.version =
+            version.parse().map_err(|error: std::num::ParseIntError| FetchError::new(name, error))?;
         Ok(Fetched::Found(file(&root, &keys("root", 2))))
     }
 }
@@ -572,7 +614,11 @@ impl Failing<'_> {
     }
 
     fn failed() -> StoreError {
-        StoreError { action: "write", path: "x".into(), source: std::io::Error::other("no space left on device") }
+        StoreError {
+            action: "write",
+            path: "x".into(),
+            source: std::io::Error::other("no space left on device"),
+        }
     }
 }
 
@@ -634,14 +680,16 @@ fn an_update_cut_at_any_write_goes_on_from_there() {
         for left in 0.. {
             let mut inner = begin.clone();
             let store = Failing { inner: &mut inner, left, effect };
-            let mut client = Client::new(workshop.served.clone(), store, vehicle.reading, vehicle.settings.clone());
+            let mut client =
+                Client::new(workshop.served.clone(), store, vehicle.reading, vehicle.settings.clone());
             let result = client.refresh().and_then(|mut session| session.find(&path(MODEL)));
             if result.is_ok() {
                 break;
             }
             assert_eq!(code(result), "store");
             drop(client);
-            let mut again = Vehicle { store: inner, reading: vehicle.reading, settings: vehicle.settings.clone() };
+            let mut again =
+                Vehicle { store: inner, reading: vehicle.reading, settings: vehicle.settings.clone() };
             again.find(&workshop, MODEL).unwrap_or_else(|error| panic!("cut at {left}: {error}"));
             assert_eq!((again.version("root"), again.version("models")), (Some(3), Some(2)));
             cuts += 1;

@@ -42,7 +42,10 @@ fn a_device_that_slept_through_many_rotations_finds_its_way() {
         rotate(&mut workshop, name, keys(&format!("new-{name}"), count));
     }
     let mut models = workshop.targets[&role("targets")].clone();
-    models.delegate(DelegatedRole::new(role("models"), 2, &["models/*/*"]), keys("new-models", 3).iter().map(|signer| signer.key().clone()).collect());
+    models.delegate(
+        DelegatedRole::new(role("models"), 2, &["models/*/*"]),
+        keys("new-models", 3).iter().map(|signer| signer.key().clone()).collect(),
+    );
     workshop.targets.insert(role("targets"), models);
     workshop.signers.insert("models".into(), keys("new-models", 3));
     workshop.release();
@@ -82,7 +85,8 @@ fn expired_metadata_stops_news_and_blocks_nothing_afterwards() {
     workshop.now = days(60);
     vehicle.reading = Reading::Synchronised(days(60));
     assert_eq!(code(vehicle.refresh(&workshop)), "expired");
-    workshop.timestamp = workshop.timestamp.next(workshop.timestamp.meta["snapshot.json"].clone(), days(60), days(62));
+    workshop.timestamp =
+        workshop.timestamp.next(workshop.timestamp.meta["snapshot.json"].clone(), days(60), days(62));
     workshop.snapshot.expires = days(67);
     workshop.targets.get_mut(&role("rollout")).unwrap().expires = days(67);
     workshop.release();
@@ -91,13 +95,18 @@ fn expired_metadata_stops_news_and_blocks_nothing_afterwards() {
 
 #[test]
 fn each_role_expires_on_its_own() {
-    for (name, day) in [("timestamp", 2), ("snapshot", 7), ("rollout", 7), ("models", 90), ("targets", 180), ("root", 365)] {
+    for (name, day) in
+        [("timestamp", 2), ("snapshot", 7), ("rollout", 7), ("models", 90), ("targets", 180), ("root", 365)]
+    {
         let workshop = Workshop::new();
         let mut vehicle = workshop.vehicle();
-        let others = ["root", "timestamp", "snapshot", "targets", "models", "rollout"].into_iter().filter(|other| *other != name);
+        let others = ["root", "timestamp", "snapshot", "targets", "models", "rollout"]
+            .into_iter()
+            .filter(|other| *other != name);
         vehicle.settings.expiry = ExpiryPolicy::Except(others.map(role).collect());
         let target = if name == "models" { MODEL } else { ROLLOUT };
-        vehicle.reading = Reading::Synchronised(days(day).checked_sub(jiff::SignedDuration::from_secs(1)).unwrap());
+        vehicle.reading =
+            Reading::Synchronised(days(day).checked_sub(jiff::SignedDuration::from_secs(1)).unwrap());
         vehicle.find(&workshop, target).unwrap();
         vehicle.reading = Reading::Synchronised(days(day));
         let error = vehicle.find(&workshop, target).unwrap_err();
@@ -123,7 +132,11 @@ fn a_board_without_a_clock_takes_news_and_says_that_it_has_none() {
     let mut vehicle = workshop.vehicle();
     vehicle.reading = Reading::Unverified;
     let start = vehicle.client(&workshop).refresh().unwrap().now();
-    assert_eq!((start.at(), start.synchronised()), (now(), false), "the signing of the timestamp is the lower bound");
+    assert_eq!(
+        (start.at(), start.synchronised()),
+        (now(), false),
+        "the signing of the timestamp is the lower bound"
+    );
     // Metadata that had expired by then is found out even so.
     workshop.snapshot.expires = days(-1);
     workshop.release_snapshot();
@@ -196,7 +209,9 @@ fn an_unchanged_timestamp_needs_no_body_and_still_expires() {
     let mut vehicle = workshop.vehicle();
     let fresh = |vehicle: &mut workshop::Vehicle| {
         let fetch = NotModified(workshop.served.clone());
-        Client::new(fetch, &mut vehicle.store, vehicle.reading, vehicle.settings.clone()).refresh().map(|_| ())
+        Client::new(fetch, &mut vehicle.store, vehicle.reading, vehicle.settings.clone())
+            .refresh()
+            .map(|_| ())
     };
     assert_eq!(code(fresh(&mut vehicle)), "missing");
     vehicle.refresh(&workshop).unwrap();
@@ -255,7 +270,12 @@ fn the_runtime_judges_for_itself_from_its_own_root() {
     let mut evil = workshop.targets[&role("models")].clone();
     evil.add(&path(MODEL), TargetFile::of(b"evil"));
     let forged = file(&evil, &[key("models1"), key("rollout1"), key("thief")]);
-    assert_eq!(tamper(&|evidence| { evidence.delegated.insert(role("models"), forged.clone()); }), "signatures");
+    assert_eq!(
+        tamper(&|evidence| {
+            evidence.delegated.insert(role("models"), forged.clone());
+        }),
+        "signatures"
+    );
     let foreign = file(&json!(workshop.root.next(days(365))), &keys("thief", 3));
     assert_eq!(tamper(&|evidence| evidence.roots.push(foreign.clone())), "signatures");
     // A judge that has gone on to the newer root does not go back.

@@ -8,8 +8,8 @@ use crate::metadata::{Root, Signers, Snapshot, Targets, Timestamp};
 use crate::name::{MetadataFile, RoleName, TargetPath};
 use crate::store::Store;
 use crate::time::UpdateStart;
-use crate::workflow::search::{self, Found};
 use crate::workflow;
+use crate::workflow::search::{self, Found};
 
 /// Verified top-level metadata of one repository, at one time. Targets are looked for here and nowhere else.
 #[derive(Debug)]
@@ -94,9 +94,8 @@ impl<'a, F: Fetch, S: Store> Session<'a, F, S> {
             self.store.kept_root(version)?.ok_or_else(|| missing(file))
         };
         let roots = (from_root.max(1)..=self.root.version).map(root).collect::<Result<_, _>>()?;
-        let role = |role: &RoleName| {
-            self.store.load(role)?.ok_or_else(|| missing(MetadataFile::unversioned(role)))
-        };
+        let role =
+            |role: &RoleName| self.store.load(role)?.ok_or_else(|| missing(MetadataFile::unversioned(role)));
         let targets = role(&RoleName::targets())?;
         let delegated = found.chain.iter().skip(1).map(|name| Ok((name.clone(), role(name)?)));
         Ok(Evidence { roots, targets, delegated: delegated.collect::<Result<_, Error>>()? })

@@ -12,7 +12,8 @@ pub(super) fn read(public: &str) -> Option<Material> {
 }
 
 pub(super) fn verifies(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
-    let (Ok(key), Ok(signature)) = (VerifyingKey::from_sec1_bytes(key), Signature::from_der(signature)) else {
+    let (Ok(key), Ok(signature)) = (VerifyingKey::from_sec1_bytes(key), Signature::from_der(signature))
+    else {
         return false;
     };
     key.verify(message, &signature).is_ok()

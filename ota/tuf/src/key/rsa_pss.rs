@@ -21,7 +21,8 @@ pub(super) fn read(public: &str) -> Option<Material> {
 }
 
 pub(super) fn verifies(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
-    let (Ok(key), Ok(signature)) = (RsaPublicKey::from_public_key_der(key), Signature::try_from(signature)) else {
+    let (Ok(key), Ok(signature)) = (RsaPublicKey::from_public_key_der(key), Signature::try_from(signature))
+    else {
         return false;
     };
     VerifyingKey::<Sha256>::new_with_auto_salt_len(key).verify(message, &signature).is_ok()

@@ -59,7 +59,11 @@ fn check_rollback(trusted: &Snapshot, new: &Snapshot) -> Result<(), Error> {
         match new.meta.get(file) {
             None => return Err(Error::Delisted { role: role() }),
             Some(after) if after.version < before.version => {
-                return Err(Error::Rollback { role: role(), offered: after.version, trusted: before.version });
+                return Err(Error::Rollback {
+                    role: role(),
+                    offered: after.version,
+                    trusted: before.version,
+                });
             }
             Some(_) => {}
         }

@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 
 use crate::key::Key;
 use crate::metadata::{
-    DelegatedRole, Delegations, Hashes, Kind, MetaFile, RoleKeys, Root, SPEC_VERSION, Snapshot, TargetFile, Targets,
-    Timestamp,
+    DelegatedRole, Delegations, Hashes, Kind, MetaFile, RoleKeys, Root, SPEC_VERSION, Snapshot, TargetFile,
+    Targets, Timestamp,
 };
 use crate::name::{KeyId, RoleName, TargetPath};
 use crate::workflow::length_of;

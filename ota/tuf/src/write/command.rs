@@ -34,7 +34,8 @@ impl Signer for CommandSigner {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().map_err(|error| format!("{} cannot be started: {error}", self.program))?;
+        let mut child =
+            command.spawn().map_err(|error| format!("{} cannot be started: {error}", self.program))?;
         let mut input = child.stdin.take().ok_or("no standard input")?;
         let output = child.stdout.take().ok_or("no standard output")?;
         // A program that answers before it has read all must not wait for us while we wait for it.
@@ -45,14 +46,18 @@ impl Signer for CommandSigner {
             (writer.join(), read.map(|_| answer))
         });
         let status = child.wait()?;
+        let (written, answer) = written;
+        let answer = answer?;
+        let expected = |found: &str| format!("{} wrote {found}, expected a signature", self.program);
+        if answer.len() as u64 > MAX_ANSWER {
+            return Err(expected(&format!("more than {MAX_ANSWER} bytes")).into());
+        }
         if !status.success() {
             return Err(format!("{} ended with {status}", self.program).into());
         }
-        let (written, answer) = written;
         written.map_err(|_| "writing to it failed")??;
-        let answer = answer?;
-        if answer.is_empty() || answer.len() as u64 > MAX_ANSWER {
-            return Err(format!("{} wrote {} bytes, expected a signature", self.program, answer.len()).into());
+        if answer.is_empty() {
+            return Err(expected("nothing").into());
         }
         Ok(answer)
     }

@@ -69,7 +69,10 @@ impl<T: Metadata> Draft<T> {
         let (signed, message, signatures) = Unverified::<T>::read(&role, bytes)?.into_parts();
         let draft = Self::new(role, signed)?;
         if draft.message != message {
-            return Err(Error::malformed(&draft.role, "it holds a spelling that would not survive: sign it with the tool that wrote it"));
+            return Err(Error::malformed(
+                &draft.role,
+                "it holds a spelling that would not survive: sign it with the tool that wrote it",
+            ));
         }
         Ok(Self { signatures, ..draft })
     }
@@ -109,9 +112,12 @@ impl<T: Metadata> Draft<T> {
         let failed = |problem: String| Error::Signer { key: key.id(), problem };
         let signers = authority.signers_of(&self.role)?;
         let material = key.material().ok_or_else(|| failed("its type is not understood here".into()))?;
-        let same = |id: &&KeyId| signers.keys.get(*id).and_then(crate::key::Key::material).as_ref() == Some(&material);
+        let same = |id: &&KeyId| {
+            signers.keys.get(*id).and_then(crate::key::Key::material).as_ref() == Some(&material)
+        };
         let keyid = signers.keyids.iter().find(same).cloned();
-        let keyid = keyid.ok_or_else(|| failed(format!("{} does not name it for {}", signers.by, self.role)))?;
+        let keyid =
+            keyid.ok_or_else(|| failed(format!("{} does not name it for {}", signers.by, self.role)))?;
         drop(signers);
         let bytes = signer.sign(&self.message).map_err(|error| failed(error.to_string()))?;
         if !material.verifies(&self.message, &bytes) {

@@ -7,7 +7,10 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use pkcs8::der::asn1::OctetStringRef;
 use pkcs8::der::pem::PemLabel;
 use pkcs8::pkcs5::{pbes2, scrypt};
-use pkcs8::{AlgorithmIdentifierRef, EncryptedPrivateKeyInfoRef, LineEnding, ObjectIdentifier, PrivateKeyInfoRef, SecretDocument};
+use pkcs8::{
+    AlgorithmIdentifierRef, EncryptedPrivateKeyInfoRef, LineEnding, ObjectIdentifier, PrivateKeyInfoRef,
+    SecretDocument,
+};
 use zeroize::Zeroizing;
 
 use super::Signer;
@@ -107,7 +110,8 @@ impl KeyFileSigner {
     }
 
     fn from_der(der: &[u8]) -> Result<Self, KeyFileError> {
-        let info = PrivateKeyInfoRef::try_from(der).map_err(|error| KeyFileError::NoKey(error.to_string()))?;
+        let info =
+            PrivateKeyInfoRef::try_from(der).map_err(|error| KeyFileError::NoKey(error.to_string()))?;
         if info.algorithm.oid != ED25519 {
             return Err(KeyFileError::OtherAlgorithm(info.algorithm.oid.to_string()));
         }
@@ -130,7 +134,8 @@ impl KeyFileSigner {
         let write = |error: &dyn std::fmt::Display| KeyFileError::Write(error.to_string());
         let (log_n, r, p) = SCRYPT;
         let params = scrypt::Params::new(log_n, r, p).map_err(|error| write(&error))?;
-        let scheme = pbes2::Parameters::generate_scrypt_aes256cbc(params, &salt, iv).map_err(|error| write(&error))?;
+        let scheme =
+            pbes2::Parameters::generate_scrypt_aes256cbc(params, &salt, iv).map_err(|error| write(&error))?;
         let sealed = self.with_info(|info| info.encrypt_with_params(scheme, passphrase));
         let sealed = sealed?.map_err(|error| write(&error))?;
         sealed.to_pem(EncryptedPrivateKeyInfoRef::PEM_LABEL, LineEnding::LF).map_err(|error| write(&error))
@@ -150,7 +155,8 @@ impl KeyFileSigner {
         let mut inner = Zeroizing::new([0_u8; 34]);
         inner[..2].copy_from_slice(&INNER);
         inner[2..].copy_from_slice(self.secret.as_bytes());
-        let octets = OctetStringRef::new(inner.as_slice()).map_err(|error| KeyFileError::Write(error.to_string()))?;
+        let octets =
+            OctetStringRef::new(inner.as_slice()).map_err(|error| KeyFileError::Write(error.to_string()))?;
         Ok(use_it(PrivateKeyInfoRef::new(AlgorithmIdentifierRef { oid: ED25519, parameters: None }, octets)))
     }
 }
@@ -187,7 +193,10 @@ mod tests {
     #[test]
     fn an_empty_erased_or_foreign_key_file_is_no_key() {
         for pem in ["", "\n", "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n", "\0\0\0\0"] {
-            assert!(matches!(KeyFileSigner::from_pem(pem, Some("x")), Err(KeyFileError::NoKey(_))), "{pem:?}");
+            assert!(
+                matches!(KeyFileSigner::from_pem(pem, Some("x")), Err(KeyFileError::NoKey(_))),
+                "{pem:?}"
+            );
         }
         for byte in [0, 0xff] {
             assert!(matches!(KeyFileSigner::from_seed(&[byte; 32]), Err(KeyFileError::Trivial)));

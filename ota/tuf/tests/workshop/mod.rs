@@ -86,12 +86,23 @@ impl Workshop {
         }
         let mut targets = Targets::new(days(180));
         targets.delegate(DelegatedRole::new(role("models"), 2, &["models/*/*"]), public("models"));
-        targets.delegate(DelegatedRole::new(role("rollout"), 1, &["rollout/*"]).terminating(), public("rollout"));
-        targets.delegate(DelegatedRole::new(role("campaigns"), 1, &["campaigns/*"]).terminating(), public("campaigns"));
+        targets.delegate(
+            DelegatedRole::new(role("rollout"), 1, &["rollout/*"]).terminating(),
+            public("rollout"),
+        );
+        targets.delegate(
+            DelegatedRole::new(role("campaigns"), 1, &["campaigns/*"]).terminating(),
+            public("campaigns"),
+        );
         let (mut models, mut rollout) = (Targets::new(days(90)), Targets::new(days(7)));
         models.add(&path(MODEL), TargetFile::of(b"model 1"));
         rollout.add(&path(ROLLOUT), TargetFile::of(b"rollout 1"));
-        let roles = [("targets", targets), ("models", models), ("rollout", rollout), ("campaigns", Targets::new(days(30)))];
+        let roles = [
+            ("targets", targets),
+            ("models", models),
+            ("rollout", rollout),
+            ("campaigns", Targets::new(days(30))),
+        ];
         let mut workshop = Self {
             now: now(),
             signers,
