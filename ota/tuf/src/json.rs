@@ -47,7 +47,7 @@ fn write(value: &Value, out: &mut Vec<u8>) -> Option<()> {
         Value::Number(number) => out.extend_from_slice(number.to_string().as_bytes()),
         Value::String(text) => write_string(text, out),
         Value::Array(items) => {
-            write_between(b'[', b']', items, out, |item, out| write(item, out))?;
+            write_between(b'[', b']', items, out, write)?;
         }
         Value::Object(members) => {
             let sorted: BTreeMap<&String, &Value> = members.iter().collect();

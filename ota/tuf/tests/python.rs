@@ -19,7 +19,7 @@ use workshop::{MODEL, Workshop, days, file, key, keys, path, role};
 
 fn script(name: &str, arguments: &[&Path], targets: &[&str]) -> Option<Value> {
     let python = needs::python_with("tuf.ngclient, securesystemslib.signer, cryptography")?;
-    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(name);
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests").join("python").join(name);
     let output = Command::new(python).arg(script).args(arguments).args(targets).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Some(serde_json::from_slice(&output.stdout).unwrap())
