@@ -91,6 +91,9 @@ pub struct Situation {
     pub ttc: Option<f32>,
     /// Median score over the confirmation window.
     pub score: f32,
+    /// Whether a stop before it is possible within the limits; `false`: too late, only a warning. True where nothing is
+    /// stopped for.
+    pub reachable: bool,
 }
 
 /// What a decision asks for; the commander decides what becomes of it.

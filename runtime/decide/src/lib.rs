@@ -10,9 +10,18 @@
 //! Time is [`time::Nanos`] and always comes in as an argument.
 #![no_std]
 
+#[cfg(test)]
+extern crate std;
+
+mod arith;
+pub mod bounds;
+pub mod camera;
 pub mod cause;
 pub mod command;
+pub mod confirm;
+pub mod decider;
 pub mod decision;
 pub mod ego;
 pub mod observe;
 pub mod time;
+pub mod track;
