@@ -24,6 +24,7 @@ pub mod decider;
 pub mod decision;
 pub mod e2e;
 pub mod ego;
+pub mod fall;
 pub mod frame;
 pub mod observe;
 pub mod receiver;
