@@ -6,6 +6,7 @@
 #[cfg(feature = "h264")]
 pub mod media;
 pub mod onnx;
+pub mod scenario;
 pub mod source_suite;
 
 use std::io::Write;

@@ -346,10 +346,10 @@ fn with_camera(setup: &Setup) -> DecideConfig {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole pixels")]
     let size = setup.eye.size.map(|side| side as u32);
     let mut calibration =
-        stopline_decide::camera::Calibration::pinhole(size, single(setup.eye.focal), single(setup.eye.height));
+        stopline_decide::camera::Calibration::level(size, single(setup.eye.focal), single(setup.eye.height));
     calibration.pitch = single(setup.eye.pitch);
     calibration.front = single(setup.eye.behind);
-    let functions = [Function::StopSign, Function::Pedestrian];
+    let functions = [stopline_decide::decider::Function::StopSign, stopline_decide::decider::Function::Pedestrian];
     let camera = CameraConfig { functions: functions.into_iter().collect(), calibration: Some(calibration) };
     config.cameras.clear();
     let _ = config.cameras.push(camera);

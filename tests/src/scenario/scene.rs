@@ -11,6 +11,12 @@ pub enum Class {
     StopSign,
     /// A person, upright.
     Person,
+    /// A person on the ground.
+    Lying,
+    /// Something fixed that the detector takes for a stop sign as surely as it takes its clutter.
+    FalseSign,
+    /// Something fixed that it takes for a person as surely as its clutter.
+    FalsePerson,
     /// Nothing the functions look for: it only hides what is behind it.
     Other,
 }

@@ -97,35 +97,63 @@ impl<'a> Sensor<'a> {
             let (label, role) = match sight.class {
                 Class::StopSign => ("stop_sign", Role::StopSign),
                 Class::Person => ("person", Role::Person),
+                Class::Lying => ("person_lying", Role::Person),
+                Class::FalseSign => ("clutter", Role::StopSign),
+                Class::FalsePerson => ("clutter", Role::Person),
                 Class::Other => continue,
             };
             while self.luck.len() <= sight.thing {
                 let luck = Luck::new(&mut self.random);
                 self.luck.push(luck);
             }
-            let share = self.object_share(label);
-            let mut luck = self.luck[sight.thing].clone();
-            let drawn = luck.draw(passed, share, &self.detector.persistence, &mut self.random);
-            self.luck[sight.thing] = luck;
-            let curve = &self.detector.curves[label][self.light.name()];
-            found.extend(self.detect(curve, role, sight, drawn));
+            let share = self.object_share(role);
+            let drawn = self.luck[sight.thing].draw(passed, share, &self.detector.persistence, &mut self.random);
+            found.extend(match label {
+                "clutter" => self.mistake(role, sight, drawn),
+                _ => self.detect(self.curve(label), role, sight, drawn),
+            });
         }
         self.clutter(time, passed, speed, &mut found);
         found
     }
 
-    fn object_share(&self, label: &str) -> f64 {
-        self.detector.persistence.object_share.get(&label.replace('_', " ")).copied().unwrap_or(0.5)
+    fn object_share(&self, role: Role) -> f64 {
+        let label = if role == Role::StopSign { "stop sign" } else { "person" };
+        self.detector.persistence.object_share[label]
+    }
+
+    /// Lying people were measured by day only; by night no more is known of them than of upright ones.
+    fn curve(&self, label: &str) -> &'a [Height] {
+        let lights = &self.detector.curves[label];
+        lights.get(self.light.name()).unwrap_or_else(|| &lights["day"])
+    }
+
+    /// A fixed thing with the scores of clutter, and the box errors of what it is taken for.
+    fn mistake(&self, role: Role, sight: &Sight, drawn: [f64; CHANNELS]) -> Option<Observation> {
+        let scores = self.shape_of(role).score.as_ref()?;
+        let score = self.measured.at(&scores.quantiles, normal_below(drawn[0]));
+        let label = if role == Role::StopSign { "stop_sign" } else { "person" };
+        self.boxed(self.curve(label), role, score, sight, drawn)
     }
 
     fn detect(&self, curve: &[Height], role: Role, sight: &Sight, drawn: [f64; CHANNELS]) -> Option<Observation> {
-        let height = sight.bbox[3] - sight.bbox[1];
-        let rows = height * self.scale;
+        // A lying person was measured by the body's length.
+        let (wide, tall) = (sight.bbox[2] - sight.bbox[0], sight.bbox[3] - sight.bbox[1]);
+        let rows = self.scale * if sight.class == Class::Lying { tall.max(wide) } else { tall };
         let score = self.measured.score(curve, rows, normal_below(drawn[0]));
-        if score <= 0.0 {
-            return None;
-        }
-        let error = box_error(curve, rows);
+        (score > 0.0).then(|| self.boxed(curve, role, score, sight, drawn)).flatten()
+    }
+
+    fn boxed(
+        &self,
+        curve: &[Height],
+        role: Role,
+        score: f64,
+        sight: &Sight,
+        drawn: [f64; CHANNELS],
+    ) -> Option<Observation> {
+        let height = sight.bbox[3] - sight.bbox[1];
+        let error = box_error(curve, height * self.scale);
         let off = |pair: [f64; 2], z: f64| pair[0] + pair[1] * z;
         let tall = height * libm::exp(off(error.log_height, drawn[1]));
         let wide = (sight.bbox[2] - sight.bbox[0]) * libm::exp(off(error.log_width, drawn[2]));
