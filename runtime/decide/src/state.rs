@@ -7,22 +7,7 @@
 use crate::cause::{Cause, FaultSet, State};
 use crate::time::Nanos;
 
-/// Most cameras of one runtime.
-pub const MAX_CAMERAS: usize = 8;
-
-/// What a camera can be there for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum Function {
-    /// Stop signs.
-    StopSign = 0,
-    /// Pedestrians.
-    Pedestrian = 1,
-    /// Falls, before a camera that does not move.
-    Fall = 2,
-    /// Other watched classes.
-    Watch = 3,
-}
+pub use crate::decider::{Function, Functions as FunctionSet, MAX_CAMERAS};
 
 impl Function {
     /// Every function, in the order of the columns of [`POLICY`].
@@ -49,42 +34,15 @@ impl Function {
     }
 }
 
-/// Some of the functions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct FunctionSet(u8);
-
 impl FunctionSet {
-    /// With `function`.
-    #[must_use]
-    pub const fn with(self, function: Function) -> Self {
-        Self(self.0 | (1 << function as u8))
-    }
-
-    /// Whether `function` is among them.
-    pub const fn has(self, function: Function) -> bool {
-        self.0 & (1 << function as u8) != 0
-    }
-
     /// Whether there is none.
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    /// What is in either.
-    #[must_use]
-    pub const fn union(self, other: Self) -> Self {
-        Self(self.0 | other.0)
+    pub fn is_empty(self) -> bool {
+        self == Self::default()
     }
 
     /// Those in it, in the order of [`Function::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Function> {
         Function::ALL.into_iter().filter(move |function| self.has(*function))
-    }
-}
-
-impl FromIterator<Function> for FunctionSet {
-    fn from_iter<I: IntoIterator<Item = Function>>(functions: I) -> Self {
-        functions.into_iter().fold(Self::default(), Self::with)
     }
 }
 

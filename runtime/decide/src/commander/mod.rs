@@ -22,7 +22,7 @@ use crate::time::Nanos;
 use config::seconds;
 pub use config::{CommandConfig, Disengage};
 use driver::{Acts, Driver};
-use sight::{Age, Object, Sight};
+use sight::{Age, Sight};
 
 /// Longest time one ramp step accounts for: a period that came late is no reason for a blow.
 const LONGEST_STEP_S: f32 = 0.1;
@@ -41,10 +41,10 @@ pub struct Commander {
     asked: f32,
     brake: Option<Braking>,
     hold: Option<Holding>,
-    /// Objects the driver took over from or that were served: no brake and no warning for them again. Ids are never
-    /// used again, so the oldest may be forgotten.
-    let_go: Deque<Object, MAX_SITUATIONS>,
-    overridden: Option<Object>,
+    /// Situations that the driver took over from or that were served: no brake and no warning for them again. Ids are
+    /// never used again, so the oldest may be forgotten.
+    let_go: Deque<u32, MAX_SITUATIONS>,
+    overridden: Option<u32>,
     disengage: bool,
     found: Faults,
 }
@@ -52,7 +52,8 @@ pub struct Commander {
 /// A brake in progress.
 #[derive(Clone, Copy, Debug)]
 struct Braking {
-    object: Object,
+    /// The camera that saw its object last.
+    camera: u8,
     function: Function,
     request: BrakeRequest,
     since: Nanos,
@@ -63,7 +64,7 @@ struct Braking {
 /// A hold at standstill.
 #[derive(Clone, Copy, Debug)]
 struct Holding {
-    object: Object,
+    situation: u32,
     since: Nanos,
     /// Nobody answered in time, or it rolled. Stays until the hold ends.
     escalated: bool,
@@ -174,26 +175,27 @@ impl Commander {
     }
 
     fn drop_all(&mut self) {
-        let objects = [self.brake.map(|brake| brake.object), self.hold.map(|hold| hold.object)];
-        objects.into_iter().flatten().for_each(|object| self.let_go_of(object));
+        let of_brake = self.brake.map(|brake| brake.request.situation);
+        let of_hold = self.hold.map(|hold| hold.situation);
+        of_brake.into_iter().chain(of_hold).for_each(|situation| self.let_go_of(situation));
         self.brake = None;
         self.hold = None;
         self.asked = 0.0;
     }
 
-    fn let_go_of(&mut self, object: Object) {
-        if self.let_go.iter().any(|known| *known == object) {
+    fn let_go_of(&mut self, situation: u32) {
+        if self.is_let_go(situation) {
             return;
         }
         if self.let_go.is_full() {
             self.let_go.pop_front();
         }
         // There is room: one was taken out.
-        let _ = self.let_go.push_back(object);
+        let _ = self.let_go.push_back(situation);
     }
 
-    fn is_let_go(&self, object: Object) -> bool {
-        self.let_go.iter().any(|known| *known == object)
+    fn is_let_go(&self, situation: u32) -> bool {
+        self.let_go.iter().any(|known| *known == situation)
     }
 
     /// Override and release. Neither the off switch nor the wheel ends a hold: the vehicle could roll.
@@ -201,12 +203,12 @@ impl Commander {
         if let Some(hold) = self.hold {
             if acts.releases || self.config.release_by_accelerator && acts.kick_down {
                 self.hold = None;
-                self.let_go_of(hold.object);
+                self.let_go_of(hold.situation);
             }
         } else if let Some(brake) = self.brake.filter(|_| acts.overrides()) {
             self.brake = None;
-            self.overridden = Some(brake.object);
-            self.let_go_of(brake.object);
+            self.overridden = Some(brake.request.situation);
+            self.let_go_of(brake.request.situation);
         }
     }
 
@@ -226,19 +228,32 @@ impl Commander {
 
     fn go_on(&mut self, now: Nanos, faults: &Faults) {
         let Some(mut brake) = self.brake else { return };
-        let effect = self.effect(faults, brake.object.camera, brake.function);
-        let seen = self.sight.of(brake.object.camera).and_then(|seen| seen.brake);
-        let request = seen.map(|(_, request)| request).filter(|one| one.situation == brake.object.situation);
+        let situation = brake.request.situation;
         if now.since(brake.since) > seconds(self.config.max_duration_s) {
-            self.let_go_of(brake.object);
+            self.let_go_of(situation);
             self.brake = None;
-        } else if table::of_effect(Row::Braking, effect).asked == Asked::LastValue {
+        } else if let Some((camera, request)) = self.asked_again(situation, faults) {
+            self.brake = Some(Braking { camera, request, blind: None, ..brake });
+        } else if self.sees(brake.camera, brake.function, faults) {
+            self.brake = None;
+        } else {
             let (since, _) = *brake.blind.get_or_insert((now, self.asked));
             let over = now.since(since) > seconds(self.config.max_blind_s);
             self.brake = (!over || self.asked > 0.0).then_some(brake);
-        } else {
-            self.brake = request.map(|request| Braking { request, blind: None, ..brake });
         }
+    }
+
+    /// Whether a brake in progress may go on by what `camera` says.
+    fn sees(&self, camera: u8, function: Function, faults: &Faults) -> bool {
+        table::of_effect(Row::Braking, self.effect(faults, camera, function)).asked == Asked::AsDecided
+    }
+
+    /// What is asked for now for the situation that is braked for, by whichever camera sees it.
+    fn asked_again(&self, situation: u32, faults: &Faults) -> Option<(u8, BrakeRequest)> {
+        self.sight.all().find_map(|(camera, seen)| {
+            let (function, request) = seen.brake.filter(|(_, request)| request.situation == situation)?;
+            self.sees(camera, function, faults).then_some((camera, request))
+        })
     }
 
     /// The most urgent brake that may begin now.
@@ -247,18 +262,22 @@ impl Commander {
         if !moves || acts.off || acts.steers {
             return None;
         }
-        let current = self.brake.map(|brake| brake.object);
+        let current = self.brake.map(|brake| brake.request.situation);
         let mut best: Option<Braking> = None;
         for (camera, seen) in self.sight.all() {
             let Some((function, request)) = seen.brake else { continue };
-            let object = Object { camera, situation: request.situation };
+            let situation = request.situation;
             let may =
                 table::of_effect(Row::Idle, self.effect(faults, camera, function)).asked == Asked::AsDecided;
-            if !may || Some(object) == current || self.is_let_go(object) || !(request.deceleration > 0.0) {
+            if !may
+                || Some(situation) == current
+                || self.is_let_go(situation)
+                || !(request.deceleration > 0.0)
+            {
                 continue;
             }
             if best.is_none_or(|best| urgency(&request) > urgency(&best.request)) {
-                best = Some(Braking { object, function, request, since: now, blind: None });
+                best = Some(Braking { camera, function, request, since: now, blind: None });
             }
         }
         best
@@ -281,7 +300,8 @@ impl Commander {
         if let Some(brake) = self.brake.filter(|_| stands) {
             self.brake = None;
             if brake.request.hold {
-                self.hold = Some(Holding { object: brake.object, since: now, escalated: false });
+                let situation = brake.request.situation;
+                self.hold = Some(Holding { situation, since: now, escalated: false });
                 self.driver.watch_from_here(ego);
             }
         }
@@ -314,8 +334,7 @@ impl Commander {
         let row = self.row(warn.is_some());
         let escalate = self.hold.is_some_and(|hold| hold.escalated);
         self.disengage = self.hands_over(row, acts);
-        let object = self.object();
-        let camera = object.map(|object| object.camera).or_else(|| self.newest());
+        let camera = self.brake.map(|brake| brake.camera).or_else(|| self.newest());
         let stands_on = camera.and_then(|camera| self.sight.of(camera));
         Command {
             made: now,
@@ -333,14 +352,14 @@ impl Commander {
             object_age: stands_on.map(|seen| now.since(seen.captured)),
             decision_age: stands_on.map(|seen| now.since(seen.received)),
             cause: reported(faults),
-            situation: object.map(|object| object.situation).or(warn.map(|(situation, _)| situation)),
+            situation: self.situation().or(warn.map(|(situation, _)| situation)),
         }
     }
 
-    /// The object the command is about, warnings apart.
-    fn object(&self) -> Option<Object> {
-        let hold = self.hold.map(|hold| hold.object);
-        hold.or(self.brake.map(|brake| brake.object)).or(self.overridden)
+    /// The situation the command is about, warnings apart.
+    fn situation(&self) -> Option<u32> {
+        let hold = self.hold.map(|hold| hold.situation);
+        hold.or(self.brake.map(|brake| brake.request.situation)).or(self.overridden)
     }
 
     fn newest(&self) -> Option<u8> {
@@ -354,18 +373,17 @@ impl Commander {
             let (function, situation, level) = seen.warn?;
             let effect = faults.worst(camera, function).0;
             let may = table::of_effect(Row::Warning, effect).asked != Asked::Nothing;
-            (may && !self.is_let_go(Object { camera, situation })).then_some((situation, level))
+            (may && !self.is_let_go(situation)).then_some((situation, level))
         });
         warnings.reduce(|most, one| if one.1 > most.1 { one } else { most })
     }
 
     /// An override is over when its object is asked for no more and the brake has run out.
     fn forget_override(&mut self) {
-        let Some(object) = self.overridden else { return };
-        let seen = self.sight.of(object.camera);
-        let asks = seen.is_some_and(|seen| {
-            seen.brake.is_some_and(|(_, brake)| brake.situation == object.situation)
-                || seen.warn.is_some_and(|(_, situation, _)| situation == object.situation)
+        let Some(situation) = self.overridden else { return };
+        let asks = self.sight.all().any(|(_, seen)| {
+            seen.brake.is_some_and(|(_, brake)| brake.situation == situation)
+                || seen.warn.is_some_and(|(_, of_warning, _)| of_warning == situation)
         });
         if !asks && self.asked <= 0.0 {
             self.overridden = None;

@@ -18,13 +18,6 @@ pub(super) struct Seen {
     pub persons_down: u8,
 }
 
-/// An object as the commander knows it: whose camera, which situation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Object {
-    pub camera: u8,
-    pub situation: u32,
-}
-
 /// Why a decision is no command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Age {
