@@ -4,10 +4,14 @@
 //! brakes is [`stopline_decide`] with its default settings.
 
 pub mod drive;
+pub mod falls;
 pub mod measured;
+pub mod persons;
 pub mod plant;
+pub mod quiet;
 pub mod random;
 pub mod report;
 pub mod scene;
 pub mod sensor;
 pub mod setups;
+pub mod signs;
