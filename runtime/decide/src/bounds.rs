@@ -59,4 +59,16 @@ impl Section {
     ) -> Result<(), OutOfBounds> {
         self.holds(key, found as f32, least as f32, most as f32)
     }
+
+    /// A part of the picture: left, upper, right, lower edge as shares of it, in order.
+    pub(crate) fn region(
+        &self,
+        key: &'static str,
+        [left, top, right, bottom]: [f32; 4],
+    ) -> Result<(), OutOfBounds> {
+        self.holds(key, left, 0.0, 1.0)?;
+        self.holds(key, top, 0.0, 1.0)?;
+        self.holds(key, right, left, 1.0)?;
+        self.holds(key, bottom, top, 1.0)
+    }
 }

@@ -7,8 +7,8 @@ use crate::time::Nanos;
 
 /// Most tracks alive at once; the policy when full is the tracker's.
 pub const MAX_TRACKS: usize = 64;
-/// Most situations alive at once.
-pub const MAX_SITUATIONS: usize = 32;
+/// Most situations alive at once: 8 signs, 16 persons in traffic, 8 watched classes, 16 falls.
+pub const MAX_SITUATIONS: usize = 48;
 
 /// What a processed frame led to. Valid for the commander as long as its age is below the freshness limit.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -133,6 +133,7 @@ pub struct WarnRequest {
 
 /// How urgently the driver is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum WarnLevel {
     /// Look: a sign ahead.
     Inform,

@@ -3,6 +3,7 @@
 //! **Vehicle axes** (ISO 8855): x forwards, y to the left, z up; the origin lies on the road below the camera.
 //! Distances along x are handed out from the *front* of the vehicle, since that is what hits.
 
+mod approach;
 mod lens;
 mod path;
 mod range;
@@ -12,6 +13,7 @@ mod tests;
 use crate::arith::{from_degrees, larger, magnitude};
 use crate::bounds::{OutOfBounds, Section};
 
+pub use approach::{Approach, Growth};
 pub use lens::Lens;
 pub use path::{Path, PathConfig};
 pub use range::{Motion, Prior, Ranger};
@@ -113,6 +115,8 @@ pub struct Sight {
     pub heights_sigma: f32,
     /// Metres to the left per metre forwards, of the box's middle.
     pub bearing: f32,
+    /// Standard deviation of `bearing`.
+    pub bearing_sigma: f32,
     /// Metres up per metre forwards, of the box's middle, from the camera.
     pub elevation: f32,
     /// Where it stands, if the lower edge is a foot on the road.
@@ -191,6 +195,7 @@ impl Camera {
             heights: 1.0 / height,
             heights_sigma: share / height,
             bearing: 0.5 * (top[1] / top[0] + bottom[1] / bottom[0]),
+            bearing_sigma: box_sigma * height / larger(1.0, magnitude(y2 - y1)),
             elevation: 0.5 * (rise + fall),
             foot: self.ground([middle, y2], pitch_sigma),
         })

@@ -4,8 +4,10 @@ use heapless::Vec;
 
 use crate::bounds::{OutOfBounds, Section};
 use crate::camera::{Calibration, PathConfig};
-use crate::time::Nanos;
+use crate::pedestrian::PedestrianConfig;
+use crate::stop_sign::StopSignConfig;
 use crate::track::TrackConfig;
+use crate::watch::{MAX_WATCHES, WatchConfig};
 
 /// Most cameras that one decider follows.
 pub const MAX_CAMERAS: usize = 4;
@@ -66,6 +68,15 @@ pub struct DecideConfig {
     pub track: TrackConfig,
     /// `[path]`
     pub path: PathConfig,
+    /// `[stop_sign]`
+    pub stop_sign: StopSignConfig,
+    /// `[pedestrian]`
+    pub pedestrian: PedestrianConfig,
+    /// `[[watch]]`
+    pub watch: Vec<WatchConfig, MAX_WATCHES>,
+    /// The commander's key of the same name in `[command]`: whether a brake for a person may begin by growth alone while
+    /// the ego speed is not fresh. Default false.
+    pub brake_without_speed: bool,
 }
 
 impl DecideConfig {
@@ -81,11 +92,9 @@ impl DecideConfig {
             calibration.check()?;
         }
         self.track.check()?;
-        self.path.check()
-    }
-
-    /// The window that a track's shown score is the median over.
-    pub(super) fn track_window(&self) -> Nanos {
-        Nanos::from_millis(500)
+        self.path.check()?;
+        self.stop_sign.check()?;
+        self.pedestrian.check()?;
+        self.watch.iter().try_for_each(WatchConfig::check)
     }
 }
