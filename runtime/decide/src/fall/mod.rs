@@ -19,7 +19,6 @@ use crate::time::Nanos;
 
 pub use config::{FallConfig, MAX_CORNERS, MAX_REGIONS, Region};
 use person::{Entry, Turn, place};
-use posture::judge;
 
 /// Most people, and places of lost ones, followed at once by one camera. When full, nobody new is followed until
 /// somebody who does not lie leaves; a place where somebody is down is never given up.
@@ -190,10 +189,9 @@ impl FallWatch {
         for person in people.iter().filter(|person| person.observed) {
             let in_bed = self.is_in_bed(person, size);
             let motion = !self.report.frame_rate_low;
-            let posture = judge(person, None, &self.config);
             let of_track = self.people.iter().position(|entry| entry.track == Some(person.id));
             let at = match of_track {
-                Some(at) if !self.people[at].is_idle() && !self.people[at].can_be(person, posture) => {
+                Some(at) if !self.people[at].is_idle() && !self.people[at].can_be(person, &self.config) => {
                     // Another body wears this track's number: the place stays open without it.
                     self.people[at].miss();
                     None
@@ -214,8 +212,7 @@ impl FallWatch {
 
     /// The place of a lost person that this one, who lies or begins to rise, can be.
     fn lost_at(&self, person: &Person) -> Option<usize> {
-        let posture = judge(person, None, &self.config);
-        self.people.iter().position(|entry| entry.track.is_none() && entry.can_be(person, posture))
+        self.people.iter().position(|entry| entry.track.is_none() && entry.can_be(person, &self.config))
     }
 
     fn is_in_bed(&self, person: &Person, size: [f32; 2]) -> bool {

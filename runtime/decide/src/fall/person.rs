@@ -17,8 +17,14 @@ const SAMPLES: usize = 24;
 const SAMPLE_GAP: Nanos = Nanos::from_millis(20);
 /// How long after a fast descent a posture may still be its result.
 const DESCENT_LASTS: Nanos = Nanos::from_millis(1_500);
-/// Weight of a new upright height in the running one, per second.
-const REFERENCE_PER_S: f32 = 1.5;
+/// Share of the height while upright below which somebody low sits or lies on the floor: chairs leave about 0.75.
+const ON_FLOOR: f32 = 0.6;
+/// Above this share who was there has left it.
+const OFF_FLOOR: f32 = 0.68;
+/// Weight of a new upright height in the running one, per second: of a larger one, and of a smaller one. People walk
+/// away slowly; what shrinks fast falls, and must not take its own measure along.
+const GROWS_PER_S: f32 = 1.5;
+const SHRINKS_PER_S: f32 = 0.4;
 
 /// One person.
 #[derive(Clone, Debug)]
@@ -80,7 +86,7 @@ impl Entry {
 
     /// Whether it may be forgotten when its track is gone.
     pub fn is_idle(&self) -> bool {
-        self.stage == Stage::Watching && self.posture != Posture::Down
+        self.stage == Stage::Watching && (self.posture != Posture::Down || self.in_bed)
     }
 
     /// A picture with this person in it. `motion`: frames come often enough to judge speed.
@@ -97,13 +103,11 @@ impl Entry {
     }
 
     /// Whether `person`, who carries this entry's track or appeared anew, can be the one who went down here: one who
-    /// goes on lying, or who begins to rise at the same place. An upright box elsewhere is somebody else.
-    pub fn can_be(&self, person: &Person, posture: Posture) -> bool {
-        let near = is_near(self.bbox, person.bbox);
-        match posture {
-            Posture::Upright => near && self.track == Some(person.id),
-            _ => near,
-        }
+    /// goes on lying, or who begins to rise at the same place. An upright box elsewhere, or of a new track, is somebody
+    /// else.
+    pub fn can_be(&self, person: &Person, config: &FallConfig) -> bool {
+        let upright = judge(person, self.reference, config) == Posture::Upright;
+        is_near(self.bbox, person.bbox) && (!upright || self.track == Some(person.id))
     }
 
     /// The track is not in this picture.
@@ -123,31 +127,43 @@ impl Entry {
     }
 
     fn suspect(&mut self, now: Nanos) -> Turn {
-        let descended = self.descended.is_some_and(|then| self.steady.since(then) <= DESCENT_LASTS);
+        let fell = self.fell();
         let begins = match self.posture {
             Posture::Upright => false,
-            Posture::Low => descended,
-            Posture::Down => !self.in_bed,
+            Posture::Low => fell && self.is_below(ON_FLOOR),
+            Posture::Down => true,
         };
         if !begins || self.in_bed {
             return Turn::None;
         }
         self.stage = Stage::Suspected;
-        self.since = smaller_time(self.steady, now);
-        self.fast = descended;
+        self.since = now;
+        self.fast = fell;
         Turn::Suspected
     }
 
+    /// Whether the posture came with a fast descent.
+    fn fell(&self) -> bool {
+        let lasts = |then: Nanos| {
+            self.steady.since(then) <= DESCENT_LASTS && then.since(self.steady) <= DESCENT_LASTS
+        };
+        self.descended.is_some_and(lasts)
+    }
+
+    fn is_below(&self, share: f32) -> bool {
+        self.reference.is_some_and(|height| self.bbox[3] - self.bbox[1] <= height * share)
+    }
+
     fn confirm(&mut self, now: Nanos, steady: Nanos, config: &FallConfig) -> Turn {
-        if self.posture == Posture::Upright || self.in_bed {
-            return self.close(Turn::Cancelled);
-        }
-        if self.posture == Posture::Low && !self.fast {
+        self.fast |= self.fell();
+        let sits = self.posture == Posture::Low && !(self.fast && self.is_below(OFF_FLOOR));
+        if self.posture == Posture::Upright || self.in_bed || sits {
             return self.close(Turn::Cancelled);
         }
         let dwell =
             if self.posture == Posture::Down && self.fast { config.dwell_s } else { config.slow_dwell_s };
-        if steady.seconds() < dwell {
+        // Who is just changing posture may be getting up.
+        if steady.seconds() < dwell || self.doubt.is_some() {
             return Turn::None;
         }
         self.stage = Stage::Open;
@@ -196,8 +212,9 @@ impl Entry {
 
     fn learn_height(&mut self, now: Nanos, bbox: [f32; 4]) {
         let height = bbox[3] - bbox[1];
-        let weight = smaller(now.since(self.seen).seconds() * REFERENCE_PER_S, 1.0);
         let known = self.reference.unwrap_or(height);
+        let per_second = if height > known { GROWS_PER_S } else { SHRINKS_PER_S };
+        let weight = smaller(now.since(self.seen).seconds() * per_second, 1.0);
         self.reference = Some(known + (height - known) * weight);
     }
 
@@ -240,8 +257,4 @@ fn is_near(place: [f32; 4], other: [f32; 4]) -> bool {
     let x = (other[0] + other[2]) / 2.0;
     let within = |y: f32| x >= x1 - grow_x && x <= x2 + grow_x && y >= y1 - grow_y && y <= y2 + grow_y;
     within((other[1] + other[3]) / 2.0) || within(other[3])
-}
-
-fn smaller_time(a: Nanos, b: Nanos) -> Nanos {
-    if b < a { b } else { a }
 }

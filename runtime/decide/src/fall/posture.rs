@@ -32,7 +32,18 @@ pub(super) fn judge(person: &Person, reference: Option<f32>, config: &FallConfig
         return Posture::Down;
     }
     let by_points = person.keypoints.as_ref().and_then(|points| by_keypoints(points, config.keypoint_score));
-    by_points.unwrap_or_else(|| by_box(person, reference, config))
+    match by_points {
+        // Joints one above the other, but far lower than when upright: lying towards the camera or away from it.
+        Some(Posture::Upright) if share_of_height(person, reference) < config.low_height => Posture::Low,
+        Some(posture) => posture,
+        None => by_box(person, reference, config),
+    }
+}
+
+/// The box's height beside the height while upright; 1 where that is not known.
+fn share_of_height(person: &Person, reference: Option<f32>) -> f32 {
+    let height = larger(person.bbox[3] - person.bbox[1], 1.0);
+    reference.map_or(1.0, |reference| height / larger(reference, 1.0))
 }
 
 /// By shoulders, hips and ankles; `None` where they are not all seen.
@@ -65,9 +76,8 @@ pub(super) fn middle(points: &Keypoints, [left, right]: [usize; 2], least: f32) 
 /// By the box: its shape, and its height beside the height while upright.
 fn by_box(person: &Person, reference: Option<f32>, config: &FallConfig) -> Posture {
     let [x1, y1, x2, y2] = person.bbox;
-    let height = larger(y2 - y1, 1.0);
-    let aspect = (x2 - x1) / height;
-    let share = reference.map_or(1.0, |reference| height / larger(reference, 1.0));
+    let aspect = (x2 - x1) / larger(y2 - y1, 1.0);
+    let share = share_of_height(person, reference);
     if aspect >= config.lying_aspect || share <= config.lying_height {
         Posture::Down
     } else if aspect <= UPRIGHT_ASPECT && share >= config.low_height {
