@@ -3,8 +3,9 @@
     STOPLINE_FIELD_DATA=... STOPLINE_ORT_LIBRARY=... python tests/scenarios/measure.py STOPLINE-PROGRAM [--look DIR]
 
 needs numpy and OpenCV (tests/requirements.txt). Writes measured.json beside this file; `--look DIR` also keeps contact
-sheets of the cut-outs and of composed pictures, to be looked at. Every random number is seeded: the same program, models
-and pictures give the same file.
+sheets of the cut-outs and of composed pictures, to be looked at; `--only-persons` measures the scaled photographs of
+persons anew and keeps the rest of the file. Every random number is seeded: the same program, models and pictures give
+the same file.
 
 What it measures, and how far that carries, stands in README.md beside this file.
 """
@@ -48,8 +49,21 @@ PERSONS = [
 ]
 
 
+# Photographs that are scaled as a whole, with the persons in them that stand free: boxes by eye.
+PHOTOGRAPHS = [
+    ("peds_0.jpg", [(452, 140, 736, 960), (1066, 102, 1391, 973), (750, 188, 1018, 930), (1486, 160, 1724, 893)]),
+    ("peds_1.jpg", [(466, 111, 884, 1076)]),
+    ("peds_4.jpg", [(1472, 726, 1610, 1151), (968, 700, 1066, 1010)]),
+    ("humans_2.jpg", [(627, 24, 973, 656)]),
+    ("coco_000000007977.jpg", [(105, 150, 269, 424)]),
+    ("coco_000000009891.jpg", [(206, 89, 348, 431)]),
+]
+
+
 def main():
     program = sys.argv[1]
+    if "--only-persons" in sys.argv:
+        return only_persons(program)
     look = pathlib.Path(sys.argv[sys.argv.index("--look") + 1]) if "--look" in sys.argv else None
     signs = [cut_sign(MEDIA / "stop-sign" / f"{name}.png") for name in SIGNS]
     persons = [cut_person(*person) for person in PERSONS]
@@ -61,6 +75,8 @@ def main():
         folder = pathlib.Path(folder)
         sets = {light: compose(folder / light, signs, persons, light) for light in ("day", "night")}
         sets["lying"] = compose_lying(folder / "lying", persons)
+        for light in ("day", "night"):
+            sets[f"scaled_{light}"] = scale_photographs(folder / f"scaled_{light}", light)
         for clip in DARK_CLIPS:
             darken_clip(folder / "dark", clip)
         if look:
@@ -72,7 +88,8 @@ def main():
             found = {light: detect(program, model, folder / light) for light in sets}
             curves = {
                 "stop_sign": {light: curve(found[light], sets[light], "stop sign", scale) for light in ("day", "night")},
-                "person": {light: curve(found[light], sets[light], "person", scale) for light in ("day", "night")},
+                "person": {light: scaled_curve(found, sets, light, scale) for light in ("day", "night")},
+                "person_cut_out": {light: curve(found[light], sets[light], "person", scale) for light in ("day", "night")},
                 "person_lying": {"day": curve(found["lying"], sets["lying"], "person", scale)},
             }
             records = {clip: replay(program, model, clip) for clip in CLIPS}
@@ -223,6 +240,51 @@ def compose_lying(folder, persons):
                 cv2.imwrite(str(folder / name), finish(canvas, "day", random), [cv2.IMWRITE_JPEG_QUALITY, 90])
                 truth[name] = {"boxes": {"person": box}, "step": k, "object": {"person": (b, s)}}
     return truth
+
+
+def scale_photographs(folder, light):
+    """Whole photographs made smaller and put anywhere on grey: persons where they belong, on feet that stand."""
+    folder.mkdir()
+    random = np.random.default_rng(5 if light == "day" else 6)
+    scale = MODELS["yolox_nano_416"]
+    truth = {}
+    for p, (name, boxes) in enumerate(PHOTOGRAPHS):
+        photograph = cv2.imread(str(MEDIA / "pedestrian" / name))
+        middle = float(np.median([box[3] - box[1] for box in boxes]))
+        for k, rows in enumerate(PERSON_ROWS):
+            smaller = rows / scale / middle
+            width, height = int(photograph.shape[1] * smaller), int(photograph.shape[0] * smaller)
+            if smaller > 1 or width > WIDTH or height > HEIGHT:
+                continue
+            small = cv2.resize(photograph, (width, height), interpolation=cv2.INTER_AREA)
+            small = small if light == "day" else darken(small, 0.18)
+            for place in range(6):
+                canvas = np.full((HEIGHT, WIDTH, 3), 114, np.float32)
+                x, y = int(random.integers(0, WIDTH - width + 1)), int(random.integers(0, HEIGHT - height + 1))
+                canvas[y : y + height, x : x + width] = small
+                picture = f"{p:02}_{k:02}_{place}.jpg"
+                cv2.imwrite(str(folder / picture), finish(canvas, light, random), [cv2.IMWRITE_JPEG_QUALITY, 90])
+                for one, box in enumerate(boxes):
+                    placed = [x + box[0] * smaller, y + box[1] * smaller, x + box[2] * smaller, y + box[3] * smaller]
+                    truth[f"{picture}#{one}"] = {"boxes": {"person": placed}, "step": k, "object": {"person": (p, one)}}
+    return truth
+
+
+def scaled_curve(found, sets, light, scale):
+    truth = sets[f"scaled_{light}"]
+    return curve({name: found[f"scaled_{light}"][name.split("#")[0]] for name in truth}, truth, "person", scale)
+
+
+def only_persons(program):
+    measured = json.loads((HERE / "measured.json").read_text())
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        sets = {f"scaled_{light}": scale_photographs(folder / f"scaled_{light}", light) for light in ("day", "night")}
+        for model, scale in MODELS.items():
+            found = {light: detect(program, model, folder / light) for light in sets}
+            curves = measured["models"][model]["curves"]
+            curves["person"] = {light: scaled_curve(found, sets, light, scale) for light in ("day", "night")}
+    (HERE / "measured.json").write_text(pretty(measured))
 
 
 def lit(cutout, light, random, reflects):

@@ -25,6 +25,10 @@ use super::sensor::{ClutterRate, Sensor};
 pub struct Setup {
     /// The detector's name in the measured file.
     pub model: &'static str,
+    /// Sides of the model's input over the measured one's; 1 unless assumed.
+    pub input: f64,
+    /// Which of the measured curves upright persons follow.
+    pub person_curve: &'static str,
     /// Day or night.
     pub light: Light,
     /// Pictures per second.
@@ -145,7 +149,9 @@ struct Rig<'a> {
 impl<'a> Rig<'a> {
     fn new(measured: &'a Measured, setup: &'a Setup, story: &Story<'_>, mut random: Random) -> Self {
         let eye = Eye { pitch: setup.eye.pitch + setup.pitch_error, ..setup.eye };
-        let sensor = Sensor::new(measured, setup.model, setup.light, setup.clutter, eye.size, random.split());
+        let sensor = Sensor::new(measured, setup.model, setup.light, setup.clutter, eye.size, random.split())
+            .with_input(setup.input)
+            .with_person_curve(setup.person_curve);
         let config = ReceiverConfig::default();
         let functions = FunctionSet::default().with(Function::StopSign).with(Function::Pedestrian);
         let period = Nanos(nanos(1.0 / setup.fps).0);
@@ -239,6 +245,7 @@ impl<'a> Rig<'a> {
         };
         self.frame += 1;
         let decision = self.decider.step(&input).clone();
+        if std::env::var_os("S_TRACE").is_some() { eprintln!("{time:.3} x {:.2} v {:.2} req {:.2} sit {:?} obs {:?}", self.plant.x, self.plant.speed, self.ask.0, decision.situations.iter().map(|s|(s.id,s.kind,s.phase,s.distance,s.score)).collect::<Vec<_>>(), observations.iter().map(|o|(o.score,o.bbox)).collect::<Vec<_>>()); }//XX
         for situation in &decision.situations {
             let known = self.outcome.phases.iter().rev().find(|(_, kind, _)| *kind == situation.kind);
             if known.is_none_or(|(_, _, phase)| *phase != situation.phase) && self.outcome.phases.len() < 200 {
@@ -280,7 +287,8 @@ impl<'a> Rig<'a> {
             self.outcome.warned = Some(time);
         }
         if command.row != self.row {
-            if command.row == Row::Braking {
+            // After a hold the row is that of a brake until its pressure has run out.
+            if command.row == Row::Braking && self.row != Row::Holding {
                 self.outcome.brakes.push(time);
                 self.outcome.brake_speeds.push(self.plant.speed);
             }

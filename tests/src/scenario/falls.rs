@@ -5,9 +5,8 @@
 //! by theirs.
 
 use stopline_decide::decider::{CameraConfig, DecideConfig, Decider, FrameInput, Function};
-use stopline_decide::decision::SituationKind;
 use stopline_decide::ego::Ego;
-use stopline_decide::fall::Region;
+use stopline_decide::fall::{FallConfig, FallWatch, Person, Region};
 
 use super::drive::nanos;
 use super::measured::{Light, Measured};
@@ -133,7 +132,10 @@ pub fn run(measured: &Measured, sequence: &Sequence, mut random: Random) -> Foun
     let mut sensor =
         Sensor::new(measured, super::setups::MODEL, Light::Day, ClutterRate::None, eye.size, random.split());
     let mut config = DecideConfig::default();
-    config.fall.beds.push(bed()).expect("one bed fits");
+    let mut fall = FallConfig::default();
+    fall.beds.push(bed()).expect("one bed fits");
+    let mut watch = FallWatch::new(fall);
+    let mut next_id = 1;
     let camera = CameraConfig { functions: [Function::Fall].into_iter().collect(), calibration: None };
     let _ = config.cameras.push(camera);
     let mut decider = Decider::new(config).expect("the settings lie within their bounds");
@@ -159,8 +161,19 @@ pub fn run(measured: &Measured, sequence: &Sequence, mut random: Random) -> Foun
             ego: Ego::default(),
         };
         let decision = decider.step(&input);
-        let now = decision.request.persons_down;
-        debug_assert!(decision.situations.iter().all(|one| one.kind == SituationKind::Fall));
+        let people: Vec<Person> = decision
+            .tracks
+            .iter()
+            .map(|track| Person {
+                id: track.id,
+                bbox: track.bbox,
+                keypoints: None,
+                score: track.score,
+                observed: track.observation.is_some(),
+                down: false,
+            })
+            .collect();
+        let now = watch.step(input.captured, [1280.0, 720.0], &people, &mut next_id).persons_down;
         for _ in down..now {
             found.alerts.push(time);
         }

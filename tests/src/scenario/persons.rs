@@ -124,9 +124,9 @@ impl Test {
         let confirm = f64::from(config.confirm.dwell_ms + config.confirm.window_ms / 2) / 1000.0;
         let brake = stopping(speed, deceleration, ramp) - stopping(allowed.min(speed), deceleration, ramp);
         let distance = speed * (setup.latency + confirm + setup.brakes.lag) + brake + setup.eye.behind;
-        let curve = &measured.detector(setup.model).curves["person"][view.light.name()];
+        let curve = &measured.detector(setup.model).curves[setup.person_curve][view.light.name()];
         let metres = if self.kind == Kind::ChildBehindCars { 1.15 } else { 1.8 };
-        Reach::new(measured, curve, &setup.eye, metres, distance, f64::from(config.confirm.score_on))
+        Reach::new(measured, curve, &setup, metres, distance, f64::from(config.confirm.score_on))
     }
 
     /// A row of the table.
@@ -150,7 +150,7 @@ impl Test {
         let seen = format!(
             "{reach}; avoided {avoided}; impact {middle:.0} / {most:.0} km/h, allowed {limit:.0}; {warned}"
         );
-        Line::judged(format!("{}, {kmh:.0} km/h", self.name), view.name(), runs, good, seen, reach.reachable())
+        Line::judged(format!("{}, {kmh:.0} km/h", self.name), view, (good, runs), seen, reach.reachable())
     }
 }
 

@@ -12,7 +12,7 @@ use super::random::Random;
 use super::report::{Line, upper_95};
 use super::scene::{Class, Motion, Thing};
 use super::sensor::ClutterRate;
-use super::setups::View;
+use super::setups::{PLAIN, View};
 use super::signs::{of_run, steady};
 
 struct Scene {
@@ -147,7 +147,7 @@ pub fn scenes(measured: &Measured, view: View, runs: usize) -> Vec<Line> {
         }
         let seen = format!("brakes in {}, warnings in {warned}", runs - good);
         let name = format!("{}, {:.0} km/h", scene.name, scene.kmh);
-        lines.push(Line::judged(name, view.name(), runs, good, seen, true));
+        lines.push(Line::judged(name, view, (good, runs), seen, true));
     }
     lines
 }
@@ -223,7 +223,7 @@ pub fn hours_table(measured: &Measured, fps: f64, minutes: usize) -> String {
             (ClutterRate::Growing, "upper bound, growing as fixed things"),
         ] {
             for light in [Light::Day, Light::Night] {
-                let view = View { degrees: 60.0, fps, light, corner: None };
+                let view = View { fps, light, ..PLAIN };
                 let Hours { hours: time, brakes, warned } = hours(measured, view, model, clutter, minutes);
                 let found = Hours { hours: time, brakes, warned };
                 let ((brake, brake_upper), (warning, warning_upper)) = (found.brake_rate(), found.warning_rate());

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::setups::View;
+
 /// What became of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -11,6 +13,8 @@ pub enum Verdict {
     Failed,
     /// The measured detector does not see the object in time through this lens. Never a pass.
     NotReachable,
+    /// Every run met the criterion, on the assumption that the second column names. Never a pass.
+    Assumed,
     /// Told, without a criterion.
     Told,
 }
@@ -21,6 +25,7 @@ impl fmt::Display for Verdict {
             Self::Passed => "passed",
             Self::Failed => "FAILED",
             Self::NotReachable => "not reachable with this camera",
+            Self::Assumed => "logic holds if so",
             Self::Told => "-",
         })
     }
@@ -45,13 +50,20 @@ pub struct Line {
 
 impl Line {
     /// A row whose criterion every run must meet where the camera can.
-    pub fn judged(name: String, with: String, runs: usize, good: usize, seen: String, reachable: bool) -> Self {
+    pub fn judged(
+        name: String,
+        view: View,
+        (good, runs): (usize, usize),
+        seen: String,
+        reachable: bool,
+    ) -> Self {
         let verdict = match (reachable, good == runs) {
             (false, _) => Verdict::NotReachable,
+            (true, true) if view.assumed_input > 1.0 => Verdict::Assumed,
             (true, true) => Verdict::Passed,
             (true, false) => Verdict::Failed,
         };
-        Self { name, with, runs, good, seen, verdict }
+        Self { name, with: view.name(), runs, good, seen, verdict }
     }
 }
 
@@ -64,11 +76,12 @@ pub fn table(title: &str, lines: &[Line]) -> String {
     }
     let count = |verdict| lines.iter().filter(|line| line.verdict == verdict).count();
     text += &format!(
-        "\n{} rows: {} passed, {} failed, {} not reachable with this camera.\n\n",
+        "\n{} rows: {} passed, {} failed, {} not reachable with this camera, {} hold by assumption.\n\n",
         lines.len(),
         count(Verdict::Passed),
         count(Verdict::Failed),
-        count(Verdict::NotReachable)
+        count(Verdict::NotReachable),
+        count(Verdict::Assumed)
     );
     text
 }

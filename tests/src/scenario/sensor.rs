@@ -27,6 +27,7 @@ pub struct Sensor<'a> {
     rate: ClutterRate,
     /// Rows of the model's input per row of this camera's picture.
     scale: f64,
+    person_curve: &'static str,
     size: [f64; 2],
     luck: Vec<Luck>,
     clutter: [Births; 2],
@@ -79,6 +80,7 @@ impl<'a> Sensor<'a> {
             light,
             rate,
             scale: detector.rows_per_source_row * measured.source_size[1] / size[1],
+            person_curve: "person",
             size,
             luck: Vec::new(),
             clutter: [births(Role::StopSign, "stop sign"), births(Role::Person, "person")],
@@ -86,6 +88,18 @@ impl<'a> Sensor<'a> {
             random: random.split(),
             last: 0.0,
         }
+    }
+
+    /// With a model input that is `factor` times as large, and sees as well per row.
+    #[must_use]
+    pub fn with_input(self, factor: f64) -> Self {
+        Self { scale: self.scale * factor, ..self }
+    }
+
+    /// With another of the measured curves for upright persons.
+    #[must_use]
+    pub fn with_person_curve(self, person_curve: &'static str) -> Self {
+        Self { person_curve, ..self }
     }
 
     /// Detections of the picture taken at `time` seconds; `speed` of the car in m/s is what growing clutter grows by.
@@ -96,7 +110,7 @@ impl<'a> Sensor<'a> {
         for sight in sights {
             let (label, role) = match sight.class {
                 Class::StopSign => ("stop_sign", Role::StopSign),
-                Class::Person => ("person", Role::Person),
+                Class::Person => (self.person_curve, Role::Person),
                 Class::Lying => ("person_lying", Role::Person),
                 Class::FalseSign => ("clutter", Role::StopSign),
                 Class::FalsePerson => ("clutter", Role::Person),

@@ -51,7 +51,7 @@ pub fn row(measured: &Measured, view: View, kmh: f64, runs: usize) -> Line {
         format!("stops {least:.1} / {middle:.1} / {far:.1} m before the sign")
     });
     let seen = format!("{reach}; {stops}; at most {most:.1} m/s²");
-    Line::judged(format!("stop sign, {kmh:.0} km/h"), view.name(), runs, good, seen, reach.reachable())
+    Line::judged(format!("stop sign, {kmh:.0} km/h"), view, (good, runs), seen, reach.reachable())
 }
 
 /// In the worst case every run takes another corner.
@@ -75,7 +75,7 @@ pub fn reach(measured: &Measured, view: View, kmh: f64) -> Reach {
     let curve = &measured.detector(setup.model).curves["stop_sign"][view.light.name()];
     // Nominal plate; in the corner the smaller one counts.
     let metres = SIGN * if view.corner.is_some() { factor.min(0.8) } else { 1.0 };
-    Reach::new(measured, curve, &setup.eye, metres, distance, f64::from(config.confirm.score_on))
+    Reach::new(measured, curve, &setup, metres, distance, f64::from(config.confirm.score_on))
 }
 
 /// Runs until the car has stood for two seconds, or is past `end` metres.
@@ -102,12 +102,12 @@ pub fn steady(speed: f64) -> Driver {
 }
 
 /// The stories beside the approach, each with its criterion.
-pub fn stories(measured: &Measured, view: View, runs: usize) -> Vec<Line> {
-    let told: [(&str, &dyn Fn(&Measured, View, Random) -> (bool, f64)); 10] = [
+pub fn stories(measured: &Measured, view: View, kmh: f64, runs: usize) -> Vec<Line> {
+    let told: [(&str, &Telling); 10] = [
         ("stopped, released, crept over the line: no second brake", &creep),
         ("stopped, reversed 15 m, forwards again: no brake backwards", &reverse),
         ("a lorry crosses and hides the sign for a second: stops", &crossing_lorry),
-        ("a lead van hides the sign until 34 m: stops", &lead_van),
+        ("a van two seconds ahead hides the sign from afar: stops", &lead_van),
         ("side-road sign, turned by 70°, 5 m to the right: no brake", &side_road),
         ("sign that faces us 9 m to the right: no brake", &far_right),
         ("sign on a bus that drives ahead: no brake", &bus_ahead),
@@ -121,19 +121,21 @@ pub fn stories(measured: &Measured, view: View, runs: usize) -> Vec<Line> {
         let results: Vec<(bool, f64)> = (0..runs)
             .map(|seed| {
                 let (view, seed) = of_run(view, seed);
-                story(measured, view, Random::of(&[2, key, view.fps.to_bits(), seed]))
+                story(measured, view, kmh / 3.6, Random::of(&[2, key, view.fps.to_bits(), seed]))
             })
             .collect();
         let good = results.iter().filter(|(good, _)| *good).count();
         let values = results.iter().map(|(_, value)| *value).collect();
         let seen = middle_and_most(values)
             .map_or(String::new(), |(middle, most)| format!("brakes: median {middle:.0}, most {most:.0}"));
-        lines.push(Line::judged(format!("{name}, 40 km/h"), view.name(), runs, good, seen, true));
+        lines.push(Line::judged(format!("{name}, {kmh:.0} km/h"), view, (good, runs), seen, true));
     }
     lines
 }
 
-const KMH_40: f64 = 40.0 / 3.6;
+/// With the view, the speed in m/s and chance: whether the criterion was met, and brakes begun.
+type Telling = dyn Fn(&Measured, View, f64, Random) -> (bool, f64);
+
 const SIGN_AT: f64 = 90.0;
 
 #[allow(clippy::cast_precision_loss, reason = "a few brakes")]
@@ -146,10 +148,11 @@ fn undisturbed(
     measured: &Measured,
     setup: &Setup,
     things: Vec<Thing>,
+    pace: f64,
     end: f64,
     random: Random,
 ) -> (bool, f64) {
-    let outcome = until_it_stood(measured, setup, things, KMH_40, end, random);
+    let outcome = until_it_stood(measured, setup, things, pace, end, random);
     (outcome.brakes.is_empty(), brakes(&outcome))
 }
 
@@ -162,7 +165,7 @@ fn own_sign(factor: f64, random: &mut Random) -> Thing {
 }
 
 /// Seconds after the stop: 2 released, then creeps on.
-fn creep(measured: &Measured, view: View, mut random: Random) -> (bool, f64) {
+fn creep(measured: &Measured, view: View, pace: f64, mut random: Random) -> (bool, f64) {
     let (setup, factor) = view.setup(&mut random);
     let things = vec![own_sign(factor, &mut random)];
     let stood = Cell::new(None);
@@ -175,16 +178,16 @@ fn creep(measured: &Measured, view: View, mut random: Random) -> (bool, f64) {
                 Driver { release: time < since + 2.5, creeps: true, ..Driver::default() }
             }
             Some(_) => Driver::default(),
-            None => steady(KMH_40),
+            None => steady(pace),
         }
     };
     let over = |time: f64, car: &Plant| car.x > SIGN_AT + 12.0 || stood.get().is_some_and(|since| time > since + 30.0);
-    let outcome = run(measured, &setup, &Story { things, speed: KMH_40, driver: &driver, over: &over }, random);
+    let outcome = run(measured, &setup, &Story { things, speed: pace, driver: &driver, over: &over }, random);
     let went_on = outcome.end > SIGN_AT + 12.0;
     (stops_before(&outcome, SIGN_AT) && went_on && outcome.brakes.len() == 1, brakes(&outcome))
 }
 
-fn reverse(measured: &Measured, view: View, mut random: Random) -> (bool, f64) {
+fn reverse(measured: &Measured, view: View, pace: f64, mut random: Random) -> (bool, f64) {
     let (setup, factor) = view.setup(&mut random);
     let things = vec![own_sign(factor, &mut random)];
     let stood = Cell::new(None);
@@ -198,72 +201,72 @@ fn reverse(measured: &Measured, view: View, mut random: Random) -> (bool, f64) {
                 let back = car.x > at - 15.0 && time < since + 20.0;
                 Driver { release: time < since + 2.5, keeps: if back { -2.0 } else { 0.0 }, ..Driver::default() }
             }
-            None => steady(KMH_40),
+            None => steady(pace),
         }
     };
     let over = |time: f64, _: &Plant| stood.get().is_some_and(|(since, _)| time > since + 20.0) || time > 60.0;
-    let outcome = run(measured, &setup, &Story { things, speed: KMH_40, driver: &driver, over: &over }, random);
+    let outcome = run(measured, &setup, &Story { things, speed: pace, driver: &driver, over: &over }, random);
     let went_back = outcome.stood_at.is_some_and(|at| outcome.end < at - 10.0);
     (stops_before(&outcome, SIGN_AT) && went_back && outcome.brakes.len() == 1, brakes(&outcome))
 }
 
-fn crossing_lorry(measured: &Measured, view: View, mut random: Random) -> (bool, f64) {
+fn crossing_lorry(measured: &Measured, view: View, pace: f64, mut random: Random) -> (bool, f64) {
     let (setup, factor) = view.setup(&mut random);
-    // From the right, before the sign, when it is some 45 m away.
-    let from = 3.0;
+    // From the right, and before the sign when we are 3.5 s from it.
+    let from = SIGN_AT / pace - 3.5 - 1.6;
     let lorry = Thing {
         z: [0.0, 3.5],
         size: [2.5, 7.0],
         ..Thing::car(SIGN_AT - 7.0, -16.0, Motion::Walks { from, until: 60.0, velocity: [0.0, 8.0] })
     };
     let things = vec![own_sign(factor, &mut random), lorry];
-    let outcome = until_it_stood(measured, &setup, things, KMH_40, SIGN_AT + 15.0, random);
+    let outcome = until_it_stood(measured, &setup, things, pace, SIGN_AT + 15.0, random);
     (stops_before(&outcome, SIGN_AT), brakes(&outcome))
 }
 
-fn lead_van(measured: &Measured, view: View, mut random: Random) -> (bool, f64) {
+fn lead_van(measured: &Measured, view: View, pace: f64, mut random: Random) -> (bool, f64) {
     let (setup, factor) = view.setup(&mut random);
-    let drives = Motion::Drives { speed: KMH_40, brakes_at: 1e9, deceleration: 1.0 };
-    let van = Thing { z: [0.0, 2.8], size: [5.5, 2.0], ..Thing::car(15.0, 0.0, drives) };
-    let things = vec![own_sign(factor, &mut random), van];
-    let outcome = until_it_stood(measured, &setup, things, KMH_40, SIGN_AT + 15.0, random);
+    let drives = Motion::Drives { speed: pace, brakes_at: 1e9, deceleration: 1.0 };
+    let van = Thing { z: [0.0, 2.8], size: [5.5, 2.0], ..Thing::car(2.0 * pace + 2.75, 0.0, drives) };
+    let things = vec![Thing::sign(SIGN_AT, -3.4, SIGN * factor), van];
+    let outcome = until_it_stood(measured, &setup, things, pace, SIGN_AT + 15.0, random);
     (stops_before(&outcome, SIGN_AT), brakes(&outcome))
 }
 
-fn side_road(measured: &Measured, view: View, mut random: Random) -> (bool, f64) {
+fn side_road(measured: &Measured, view: View, pace: f64, mut random: Random) -> (bool, f64) {
     let (setup, factor) = view.setup(&mut random);
     let height = SIGN * factor;
     let turned = [height * 0.94, height * 0.34];
     let sign = Thing { size: turned, ..Thing::sign(SIGN_AT, -1.8 - 5.0, height) };
-    undisturbed(measured, &setup, vec![sign], SIGN_AT + 10.0, random)
+    undisturbed(measured, &setup, vec![sign], pace, SIGN_AT + 10.0, random)
 }
 
-fn far_right(measured: &Measured, view: View, mut random: Random) -> (bool, f64) {
+fn far_right(measured: &Measured, view: View, pace: f64, mut random: Random) -> (bool, f64) {
     let (setup, factor) = view.setup(&mut random);
-    undisturbed(measured, &setup, vec![Thing::sign(SIGN_AT, -9.0, SIGN * factor)], SIGN_AT + 10.0, random)
+    undisturbed(measured, &setup, vec![Thing::sign(SIGN_AT, -9.0, SIGN * factor)], pace, SIGN_AT + 10.0, random)
 }
 
-fn bus_ahead(measured: &Measured, view: View, mut random: Random) -> (bool, f64) {
+fn bus_ahead(measured: &Measured, view: View, pace: f64, mut random: Random) -> (bool, f64) {
     let (setup, _) = view.setup(&mut random);
-    let drives = Motion::Drives { speed: KMH_40, brakes_at: 1e9, deceleration: 1.0 };
+    let drives = Motion::Drives { speed: pace, brakes_at: 1e9, deceleration: 1.0 };
     let sign = Thing { z: [1.4, 1.85], motion: drives, ..Thing::sign(18.0, -0.7, 0.45) };
-    undisturbed(measured, &setup, vec![sign], 200.0, random)
+    undisturbed(measured, &setup, vec![sign], pace, 200.0, random)
 }
 
-fn oncoming_bus(measured: &Measured, view: View, mut random: Random) -> (bool, f64) {
+fn oncoming_bus(measured: &Measured, view: View, pace: f64, mut random: Random) -> (bool, f64) {
     let (setup, _) = view.setup(&mut random);
-    let comes = Motion::Walks { from: 0.0, until: 60.0, velocity: [-KMH_40, 0.0] };
+    let comes = Motion::Walks { from: 0.0, until: 60.0, velocity: [-pace, 0.0] };
     let sign = Thing { z: [1.4, 1.85], motion: comes, ..Thing::sign(160.0, 2.6, 0.45) };
-    undisturbed(measured, &setup, vec![sign], 100.0, random)
+    undisturbed(measured, &setup, vec![sign], pace, 100.0, random)
 }
 
-fn growing_false_sign(measured: &Measured, view: View, mut random: Random) -> (bool, f64) {
+fn growing_false_sign(measured: &Measured, view: View, pace: f64, mut random: Random) -> (bool, f64) {
     let (setup, factor) = view.setup(&mut random);
     let thing = Thing { class: Class::FalseSign, ..own_sign(factor, &mut random) };
-    undisturbed(measured, &setup, vec![thing], SIGN_AT + 10.0, random)
+    undisturbed(measured, &setup, vec![thing], pace, SIGN_AT + 10.0, random)
 }
 
-fn next_sign(measured: &Measured, view: View, mut random: Random) -> (bool, f64) {
+fn next_sign(measured: &Measured, view: View, pace: f64, mut random: Random) -> (bool, f64) {
     let (setup, factor) = view.setup(&mut random);
     let next = SIGN_AT + 80.0;
     let things = vec![own_sign(factor, &mut random), Thing::sign(next, -3.2, SIGN * factor)];
@@ -282,27 +285,27 @@ fn next_sign(measured: &Measured, view: View, mut random: Random) -> (bool, f64)
                 Driver { release: time < since + 2.5, accelerator: if accelerates { 0.3 } else { 0.15 }, ..steady(8.0) }
             }
             Some(_) => Driver::default(),
-            None => steady(KMH_40),
+            None => steady(pace),
         }
     };
     let over = |time: f64, car: &Plant| car.x > next + 10.0 || second.get().is_some_and(|(at, _)| time > at + 1.0);
-    let outcome = run(measured, &setup, &Story { things, speed: KMH_40, driver: &driver, over: &over }, random);
+    let outcome = run(measured, &setup, &Story { things, speed: pace, driver: &driver, over: &over }, random);
     let stopped_again = second.get().is_some_and(|(_, at)| (0.0..=FARTHEST).contains(&(next - at)));
     (stops_before(&outcome, SIGN_AT) && stopped_again, brakes(&outcome))
 }
 
 /// A paddle that a road worker holds: told, not judged. It asks for the same stop as a sign, but has half its size.
-pub fn paddle(measured: &Measured, view: View, runs: usize) -> Line {
+pub fn paddle(measured: &Measured, view: View, kmh: f64, runs: usize) -> Line {
     let mut stopped = 0;
     for seed in 0..runs {
         let (view, seed) = of_run(view, seed);
         let mut random = Random::of(&[3, view.fps.to_bits(), seed]);
         let (setup, _) = view.setup(&mut random);
         let paddle = Thing { z: [1.5, 1.95], ..Thing::sign(SIGN_AT, -2.0, 0.45) };
-        let outcome = until_it_stood(measured, &setup, vec![paddle], KMH_40, SIGN_AT + 10.0, random);
+        let outcome = until_it_stood(measured, &setup, vec![paddle], kmh / 3.6, SIGN_AT + 10.0, random);
         stopped += usize::from(!outcome.brakes.is_empty());
     }
     let seen = format!("braked in {stopped} of {runs}");
-    let name = "a 0.45 m paddle held up beside the lane, 40 km/h".to_owned();
+    let name = format!("a 0.45 m paddle held up beside the lane, {kmh:.0} km/h");
     Line { name, with: view.name(), runs, good: runs, seen, verdict: Verdict::Told }
 }
