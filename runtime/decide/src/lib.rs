@@ -14,6 +14,8 @@
 extern crate std;
 
 mod arith;
+#[cfg(test)]
+mod bench;
 pub mod bounds;
 pub mod camera;
 pub mod cause;

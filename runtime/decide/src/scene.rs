@@ -95,8 +95,4 @@ impl Glimpse {
         let lower = self.bbox[3] + (self.velocity[1] + 0.5 * self.growth[1]) * since;
         self.edges.bottom || lower >= size[1]
     }
-
-    pub fn bbox(&self) -> [f32; 4] {
-        self.bbox
-    }
 }

@@ -11,7 +11,12 @@ use crate::arith::{larger, magnitude, root, within};
 /// Standard deviation of the odometer, per metre.
 const ODOMETER: f32 = 0.02;
 /// Share by which 1 / height wanders per root of a metre.
-const FADING: f32 = 0.004;
+const FADING: f32 = 0.012;
+
+/// Deviation of the growth, as a share of what is expected, from which it counts as known.
+const KNOWN: f32 = 0.35;
+/// Shares of the growth that is expected which agree with it.
+const ALIKE: [f32; 2] = [0.62, 1.6];
 
 /// Follows (u, 1 / height) of one object that stands still.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,7 +50,11 @@ impl Line {
     }
 
     fn update(&mut self, sight: &Sight) {
-        let total = self.variance + sight.heights_sigma * sight.heights_sigma;
+        // The noise of what was expected to be seen: with that of what was seen, boxes that come out large would
+        // count more than those that come out small.
+        let share = within(self.heights / sight.heights, 0.5, 2.0);
+        let sigma = sight.heights_sigma * share * share;
+        let total = self.variance + sigma * sigma;
         if total <= 0.0 {
             return;
         }
@@ -138,7 +147,9 @@ impl Approach {
         let apart = magnitude(self.without.inverse - expected);
         if apart > sigmas * root(prior * prior + own) {
             Growth::Contradicts
-        } else if root(own) > 0.3 * expected {
+        } else if root(own) > KNOWN * expected
+            || !(ALIKE[0]..=ALIKE[1]).contains(&(self.without.inverse / expected))
+        {
             Growth::Unknown
         } else {
             Growth::Agrees

@@ -151,6 +151,12 @@ impl Camera {
         self.calibration.size == size
     }
 
+    /// Rows of the rotation from camera axes (right, down, forward) to vehicle axes.
+    #[cfg(test)]
+    pub(crate) fn axes(&self) -> &[[f32; 3]; 3] {
+        &self.rotation
+    }
+
     /// The unit vector in vehicle axes that a pixel looks along.
     pub fn direction(&self, pixel: [f32; 2]) -> Option<[f32; 3]> {
         let Calibration { focal, centre, lens, .. } = &self.calibration;

@@ -31,8 +31,10 @@ pub struct PedestrianConfig {
     pub least_mps2: f32,
     /// Most, in m/s². Default 9.
     pub limit_mps2: f32,
-    /// Change of the deceleration, in m/s³: what the brake ramps with. Default 15.
+    /// Most change of the deceleration that is asked for, in m/s³. Default 20.
     pub jerk_mps3: f32,
+    /// What the brake really ramps with, in m/s³; the moment of braking is reckoned with it. Default 10.
+    pub brake_ramp_mps3: f32,
     /// Delay of the brake, in s. Default 0.4.
     pub brake_lag_s: f32,
     /// How long before the brake the driver is warned, in s. Default 0.8.
@@ -70,7 +72,8 @@ impl Default for PedestrianConfig {
             plan_mps2: 6.5,
             least_mps2: 5.0,
             limit_mps2: 9.0,
-            jerk_mps3: 15.0,
+            jerk_mps3: 20.0,
+            brake_ramp_mps3: 10.0,
             brake_lag_s: 0.4,
             warn_ahead_s: 0.8,
             min_speed_kmh: 6.0,
@@ -101,6 +104,7 @@ impl PedestrianConfig {
         section.holds("limit_mps2", self.limit_mps2, self.least_mps2, 10.0)?;
         section.holds("plan_mps2", self.plan_mps2, 2.0, self.limit_mps2)?;
         section.holds("jerk_mps3", self.jerk_mps3, 1.0, 100.0)?;
+        section.holds("brake_ramp_mps3", self.brake_ramp_mps3, 1.0, 100.0)?;
         section.holds("brake_lag_s", self.brake_lag_s, 0.0, 2.0)?;
         section.holds("warn_ahead_s", self.warn_ahead_s, 0.0, 3.0)?;
         section.holds("min_speed_kmh", self.min_speed_kmh, 1.0, 60.0)?;
@@ -114,8 +118,13 @@ impl PedestrianConfig {
     /// Seconds to collision at which braking must begin at a closing speed, in m/s:
     /// lag + half of the ramp + v / 2a + the gap that is to be left.
     pub fn brake_time(&self, closing: f32) -> f32 {
-        let ramp = 0.5 * self.plan_mps2 / self.jerk_mps3;
         let gap = self.stop_before_m / crate::arith::larger(closing, 1.0);
-        self.brake_lag_s + ramp + closing / (2.0 * self.plan_mps2) + gap
+        self.brake_delay() + closing / (2.0 * self.plan_mps2) + gap
+    }
+
+    /// Seconds lost before the planned deceleration is there: the lag, and half of the ramp (its distance, to first
+    /// order).
+    pub(super) fn brake_delay(&self) -> f32 {
+        self.brake_lag_s + 0.5 * self.plan_mps2 / self.brake_ramp_mps3
     }
 }

@@ -9,7 +9,6 @@ mod threat;
 use heapless::Vec;
 
 use self::person::{Person, Rules};
-use crate::decision::Phase;
 use crate::observe::Role;
 use crate::scene::{Outcome, Scene, Travel, box_sigma};
 use crate::time::Nanos;
@@ -88,18 +87,24 @@ impl Pedestrians {
         for person in &mut self.persons {
             person.judge(now, travel, 0.5 * width, rules);
         }
+        self.hand_over();
     }
 
-    /// What there is: a person that two cameras see is the one that was seen first, unless the later one brakes and the
-    /// first does not.
+    /// One person is one event: the oldest id stays with whichever camera's sight of him speaks for him.
+    fn hand_over(&mut self) {
+        for older in 0..self.persons.len() {
+            for newer in older + 1..self.persons.len() {
+                let (one, other) = (self.persons[newer], self.persons[older]);
+                if one.id > other.id && one.outranks(&other) {
+                    (self.persons[newer].id, self.persons[older].id) = (other.id, one.id);
+                }
+            }
+        }
+    }
+
+    /// What there is: one outcome per person, also where two cameras see him.
     pub fn outcomes(&self) -> impl Iterator<Item = Outcome> + '_ {
-        let shown = move |person: &&Person| {
-            let rank = |person: &Person| matches!(person.phase, Phase::Braking | Phase::Holding);
-            !self.persons.iter().any(|other| {
-                let first = (rank(other), other.id < person.id) > (rank(person), person.id < other.id);
-                !other.ended && other.is_twin(person) && first
-            })
-        };
+        let shown = |person: &&Person| !self.persons.iter().any(|other| other.outranks(person));
         self.persons.iter().filter(shown).map(|person| person.outcome(&self.config))
     }
 }

@@ -15,6 +15,8 @@ const MOVES: f32 = 0.5;
 /// Metres behind the front at which a person is passed.
 const PASSED: f32 = -1.0;
 
+/// Time constant of a brake that is already on, in s.
+const SETTLED: f32 = 0.15;
 /// How long a person under the bonnet is carried on, and one whose camera gives no frames.
 const BENEATH: Nanos = Nanos::from_millis(5_000);
 const STALE: Nanos = Nanos::from_millis(2_000);
@@ -103,8 +105,14 @@ impl Person {
         self.threat <= Threat::Near && self.phase != Phase::Holding
     }
 
+    /// Whether it speaks for a person that `other` is, too: the one that is braked for, else the one that was seen first.
+    pub fn outranks(&self, other: &Self) -> bool {
+        let acts = |person: &Self| (!person.ended, matches!(person.phase, Phase::Braking | Phase::Holding));
+        !self.ended && self.is_twin(other) && (acts(self), other.id) > (acts(other), self.id)
+    }
+
     /// Whether both are one person, seen by two cameras.
-    pub fn is_twin(&self, other: &Self) -> bool {
+    fn is_twin(&self, other: &Self) -> bool {
         self.camera != other.camera
             && self.calibrated
             && other.calibrated
@@ -242,7 +250,7 @@ impl Person {
             Some(speed) => speed,
             None => self.ranger.closing().0,
         };
-        let lag = if self.phase == Phase::Braking { 0.1 } else { config.brake_lag_s };
+        let lag = if self.phase == Phase::Braking { SETTLED } else { config.brake_delay() };
         let room = self.distance - 0.5 * config.stop_before_m - closing * lag;
         let needed = if room > 0.05 { closing * closing / (2.0 * room) } else { config.limit_mps2 };
         within(needed, config.least_mps2, config.limit_mps2)

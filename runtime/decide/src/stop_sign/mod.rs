@@ -141,39 +141,35 @@ impl StopSigns {
         let _ = self.served.push(distance);
     }
 
-    /// A stop's event lives on in its other sign, so that an override of the driver holds for that one, too.
+    /// One stop is one event: the oldest id stays with the sign that speaks for it, also when that one ends first, so that
+    /// an override of the driver holds on.
     fn hand_over(&mut self) {
-        let mut at = 0;
-        while at < self.signs.len() {
-            let (ended, served) = (self.signs[at].ended, self.signs[at].served);
-            let heir = if ended && !served { self.heir(at) } else { None };
-            match heir {
-                Some(heir) => {
-                    self.signs[heir].id = self.signs[at].id;
-                    self.signs.remove(at);
+        for older in 0..self.signs.len() {
+            for newer in older + 1..self.signs.len() {
+                if self.outranks(newer, older) && self.signs[newer].id > self.signs[older].id {
+                    let (a, b) = (self.signs[older].id, self.signs[newer].id);
+                    (self.signs[older].id, self.signs[newer].id) = (b, a);
                 }
-                None => at += 1,
             }
         }
     }
 
-    fn heir(&self, of: usize) -> Option<usize> {
-        let place = self.signs[of].distance();
-        (0..self.signs.len()).find(|other| {
-            let sign = &self.signs[*other];
-            !sign.ended && sign.is_sure(&self.config) && same_place(sign.distance(), place)
-        })
+    /// Whether `a` speaks for the stop and not `b`.
+    fn outranks(&self, a: usize, b: usize) -> bool {
+        let (one, other) = (&self.signs[a], &self.signs[b]);
+        if !same_place(one.distance(), other.distance()) || one.ended {
+            return false;
+        }
+        let rank = |sign: &Sign| (!sign.ended || sign.served, sign.rank(&self.config));
+        (rank(one), other.id) > (rank(other), one.id)
     }
 
-    /// What there is, one outcome per stop: a sign that is sure hides later ones at the same place.
+    /// What there is, one outcome per stop.
     pub fn outcomes(&self) -> impl Iterator<Item = Outcome> + '_ {
-        let first = move |index: usize| {
-            let sign = &self.signs[index];
-            !self.signs[..index].iter().any(|other| {
-                !other.ended && other.is_sure(&self.config) && same_place(other.distance(), sign.distance())
-            })
-        };
-        let shown = (0..self.signs.len()).filter(move |index| first(*index));
+        let all = 0..self.signs.len();
+        let hidden =
+            move |index: usize| all.clone().any(|other| other != index && self.outranks(other, index));
+        let shown = (0..self.signs.len()).filter(move |index| !hidden(*index));
         shown.map(|index| self.signs[index].outcome(&self.config))
     }
 }

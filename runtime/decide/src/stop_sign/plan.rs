@@ -7,8 +7,12 @@ use crate::arith::larger;
 pub(super) const TOLERANCE: f32 = 1.3;
 /// Time constant of a brake that is already on, in s.
 const SETTLED: f32 = 0.15;
-/// Metres before the stop point from which on the deceleration is only held: speed² / distance is noise there.
+/// Metres before the stop point from which on the deceleration rises no more: speed² / distance is noise there.
 const LAST: f32 = 0.4;
+/// Share of the comfort deceleration that a brake in progress keeps on its last metres, so that it comes to a stand.
+const LEAST: f32 = 0.5;
+/// Share of it below which, farther away, a brake in progress is no longer needed: somebody else has braked.
+const NEEDLESS: f32 = 0.25;
 
 /// Metres that are left to the stop point.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,10 +30,16 @@ impl Room {
 
     /// The same for a brake that is on and asks for `now`.
     pub fn to_go_on(self, speed: f32, now: f32, config: &StopSignConfig) -> f32 {
+        let need = self.needed(speed, SETTLED);
         if self.distance <= LAST {
-            return larger(now, config.comfort_mps2);
+            larger(now, LEAST * config.comfort_mps2)
+        } else if self.distance <= config.line_m {
+            larger(need, LEAST * config.comfort_mps2)
+        } else if need < NEEDLESS * config.comfort_mps2 {
+            0.0
+        } else {
+            need
         }
-        self.needed(speed, SETTLED)
     }
 
     /// Whether braking would begin within the time that the driver is told ahead.

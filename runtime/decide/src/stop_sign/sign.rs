@@ -55,7 +55,9 @@ pub(super) struct Sign {
     seen: Nanos,
     travelled: f32,
     sightline: Sightline,
-    /// Growth has agreed at some time.
+    /// Since when growth agrees.
+    agrees_since: Option<Nanos>,
+    /// Growth has agreed for the dwell, and has not contradicted since.
     verified: bool,
     /// Not seen for too long to ask for anything.
     silent: bool,
@@ -88,6 +90,7 @@ impl Sign {
             seen: scene.now,
             travelled: 0.0,
             sightline: Sightline::Seen,
+            agrees_since: None,
             verified: false,
             silent: false,
             phase: Phase::Suspected,
@@ -127,6 +130,12 @@ impl Sign {
         self.verified && self.confirmation.is_believed() && self.is_ours(config)
     }
 
+    /// Which of several signs of one stop speaks for it: the one that is acted on, else the surest.
+    pub fn rank(&self, config: &StopSignConfig) -> (bool, bool, bool) {
+        let acts = matches!(self.phase, Phase::Braking | Phase::Holding);
+        (acts, self.is_sure(config), self.confirmation.is_believed())
+    }
+
     /// Whether it may give way to another sign when there is no room.
     pub fn is_idle(&self) -> bool {
         !self.confirmation.is_believed()
@@ -155,13 +164,16 @@ impl Sign {
                 self.aspect += share * (aspect(track.raw()) - self.aspect);
             }
         }
+        self.verify(scene.now, config);
+        // At the edge it comes and goes; what was missed there says nothing.
+        if self.sightline != Sightline::Beyond && !edges.any() {
+            self.score(track.median(scene.now, config.confirm.window()), scene.now, config);
+        }
         self.glimpse = Glimpse::of(track);
         self.seen = scene.now;
         self.travelled = 0.0;
         self.sightline = Sightline::Seen;
         self.silent = false;
-        self.verified |= self.approach.growth(SIGMAS) == Growth::Agrees;
-        self.score(track.median(scene.now, config.confirm.window()), scene.now, config);
     }
 
     /// Its camera gave a frame without it.
@@ -189,6 +201,21 @@ impl Sign {
         }
         self.silent |= !self.confirmation.is_believed();
         self.ended |= track.is_none() && self.silent && !(self.verified && unseen <= REMEMBERED);
+    }
+
+    fn verify(&mut self, now: Nanos, config: &StopSignConfig) {
+        match self.approach.growth(SIGMAS) {
+            Growth::Agrees => {
+                let since = *self.agrees_since.get_or_insert(now);
+                let dwell = Nanos::from_millis(u64::from(config.confirm.dwell_ms));
+                self.verified |= now.since(since) >= dwell;
+            }
+            Growth::Unknown => self.agrees_since = None,
+            Growth::Contradicts => {
+                self.agrees_since = None;
+                self.verified = false;
+            }
+        }
     }
 
     fn score(&mut self, median: f32, now: Nanos, config: &StopSignConfig) {
@@ -239,7 +266,8 @@ impl Sign {
         }
         let unsure = smaller(self.approach.distance_sigma(), 0.15 * magnitude(distance));
         let room = Room { distance: distance - unsure - config.stop_before_m };
-        self.time = travel.speed.filter(|speed| *speed > MOVES).map(|speed| distance / speed);
+        self.time =
+            travel.speed.filter(|speed| *speed > MOVES && distance > 0.0).map(|speed| distance / speed);
         if self.silent || !self.confirmation.is_believed() || !self.is_ours(config) {
             self.phase = Phase::Suspected;
             self.deceleration = 0.0;
@@ -291,8 +319,7 @@ impl Sign {
         let need = room.to_go_on(speed, self.deceleration, config);
         self.reachable = need <= plan::TOLERANCE * config.limit_mps2;
         self.deceleration = smaller(need, config.limit_mps2);
-        let moves = self.approach.growth(SIGMAS) == Growth::Contradicts;
-        if stands || moves || speed < 0.0 || need < 0.25 * config.comfort_mps2 {
+        if stands || !self.verified || speed < 0.0 || need <= 0.0 {
             self.phase = Phase::Confirmed;
             self.deceleration = 0.0;
         }
