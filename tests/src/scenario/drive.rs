@@ -25,8 +25,8 @@ use super::sensor::{ClutterRate, Sensor};
 pub struct Setup {
     /// The detector's name in the measured file.
     pub model: &'static str,
-    /// Sides of the model's input over the measured one's; 1 unless assumed.
-    pub input: f64,
+    /// How many times fewer rows an assumed detector needs; 1: the measured one.
+    pub sharper: f64,
     /// Which of the measured curves upright persons follow.
     pub person_curve: &'static str,
     /// Day or night.
@@ -150,7 +150,7 @@ impl<'a> Rig<'a> {
     fn new(measured: &'a Measured, setup: &'a Setup, story: &Story<'_>, mut random: Random) -> Self {
         let eye = Eye { pitch: setup.eye.pitch + setup.pitch_error, ..setup.eye };
         let sensor = Sensor::new(measured, setup.model, setup.light, setup.clutter, eye.size, random.split())
-            .with_input(setup.input)
+            .sharpened(setup.sharper)
             .with_person_curve(setup.person_curve);
         let config = ReceiverConfig::default();
         let functions = FunctionSet::default().with(Function::StopSign).with(Function::Pedestrian);

@@ -59,7 +59,7 @@ impl Line {
     ) -> Self {
         let verdict = match (reachable, good == runs) {
             (false, _) => Verdict::NotReachable,
-            (true, true) if view.assumed_input > 1.0 => Verdict::Assumed,
+            (true, true) if view.assumed_sharper > 1.0 => Verdict::Assumed,
             (true, true) => Verdict::Passed,
             (true, false) => Verdict::Failed,
         };

@@ -90,9 +90,9 @@ impl<'a> Sensor<'a> {
         }
     }
 
-    /// With a model input that is `factor` times as large, and sees as well per row.
+    /// A detector that sees as well with `factor` times fewer rows.
     #[must_use]
-    pub fn with_input(self, factor: f64) -> Self {
+    pub fn sharpened(self, factor: f64) -> Self {
         Self { scale: self.scale * factor, ..self }
     }
 

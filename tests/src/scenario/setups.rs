@@ -26,14 +26,13 @@ pub struct View {
     pub light: Light,
     /// One of the four corners (pitch, sign height), with slow inference, late signals and the most clutter.
     pub corner: Option<Corner>,
-    /// Sides of the model's input over the measured one's. 1 is measured; anything else assumes that the same detector
-    /// sees as well per row on a larger input: for the logic of the decision at speeds that the measured one cannot
-    /// reach. Never a pass.
-    pub assumed_input: f64,
+    /// 1: the measured detector. More: one is assumed that sees as well with so many times fewer rows, for the logic of
+    /// the decision at speeds that the measured one cannot reach. Never a pass.
+    pub assumed_sharper: f64,
 }
 
 /// The measured detector behind a 60° lens at 30 pictures a second, by day.
-pub const PLAIN: View = View { degrees: 60.0, fps: 30.0, light: Light::Day, corner: None, assumed_input: 1.0 };
+pub const PLAIN: View = View { degrees: 60.0, fps: 30.0, light: Light::Day, corner: None, assumed_sharper: 1.0 };
 
 /// A corner of the tolerances.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +52,7 @@ impl View {
 
     /// For the table's second column.
     pub fn name(self) -> String {
-        let assumed = if self.assumed_input > 1.0 { format!(", assumed {:.0}× input", self.assumed_input) } else { String::new() };
+        let assumed = if self.assumed_sharper > 1.0 { format!(", assumed {:.0}× sharper detector", self.assumed_sharper) } else { String::new() };
         let worst = if self.corner.is_some() { ", worst corner" } else { "" };
         format!("{:.0}°, {:.0} fps, {}{assumed}{worst}", self.degrees, self.fps, self.light.name())
     }
@@ -65,7 +64,7 @@ impl View {
         let [pitch, height] = self.corner.map_or(drawn, |corner| [corner.pitch, corner.height]);
         let setup = Setup {
             model: MODEL,
-            input: self.assumed_input,
+            sharper: self.assumed_sharper,
             person_curve: if worst { "person_cut_out" } else { "person" },
             light: self.light,
             fps: self.fps,
@@ -109,7 +108,7 @@ impl Reach {
     ) -> Self {
         let eye = &setup.eye;
         let scale = measured.detector(setup.model).rows_per_source_row * measured.source_size[1] / eye.size[1];
-        let rows = eye.focal * metres / distance * scale * setup.input;
+        let rows = eye.focal * metres / distance * scale * setup.sharper;
         Self { distance, rows, recall: measured.recall(curve, rows, score) }
     }
 
