@@ -15,3 +15,4 @@ pub mod scene;
 pub mod sensor;
 pub mod setups;
 pub mod signs;
+pub mod tables;

@@ -96,6 +96,8 @@ pub struct Found {
     pub down_at_end: u8,
     /// Most people down at once.
     pub most_down: u8,
+    /// The frame rate was told to be too low.
+    pub too_slow: bool,
 }
 
 /// An alert later than this after the body reached the floor is none: the slow dwell and some luck, seconds.
@@ -126,11 +128,13 @@ fn bed() -> Region {
     region
 }
 
-/// Runs a sequence through detector and decision.
-pub fn run(measured: &Measured, sequence: &Sequence, mut random: Random) -> Found {
+/// Runs a sequence through detector and decision. `lying` is the measured curve that people on the ground follow:
+/// "person_lying", or "person" where a detector is assumed that sees them as it sees upright ones.
+pub fn run(measured: &Measured, sequence: &Sequence, lying: &'static str, mut random: Random) -> Found {
     let eye = eye();
     let mut sensor =
-        Sensor::new(measured, super::setups::MODEL, Light::Day, ClutterRate::None, eye.size, random.split());
+        Sensor::new(measured, super::setups::MODEL, Light::Day, ClutterRate::None, eye.size, random.split())
+            .with_lying_curve(lying);
     let mut config = DecideConfig::default();
     let mut fall = FallConfig::default();
     fall.beds.push(bed()).expect("one bed fits");
@@ -173,7 +177,9 @@ pub fn run(measured: &Measured, sequence: &Sequence, mut random: Random) -> Foun
                 down: false,
             })
             .collect();
-        let now = watch.step(input.captured, [1280.0, 720.0], &people, &mut next_id).persons_down;
+        let report = watch.step(input.captured, [1280.0, 720.0], &people, &mut next_id);
+        found.too_slow |= report.frame_rate_low;
+        let now = report.persons_down;
         for _ in down..now {
             found.alerts.push(time);
         }
@@ -211,6 +217,107 @@ fn body_at(keys: &[Key], time: f64) -> Option<Thing> {
         swing: if here == there { 0.0 } else { 0.15 },
         ..Thing::adult(mix(here[0], there[0]), mix(here[1], there[1]), Motion::Fixed)
     })
+}
+
+/// What a sequence's runs came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    /// True falls.
+    pub falls: usize,
+    /// Of them, alerted not before the body was down and not later than [`LATEST`] after.
+    pub found: usize,
+    /// Alerts that belong to no fall.
+    pub false_alerts: usize,
+    /// Runs that were right in everything.
+    pub right: usize,
+    /// Runs.
+    pub runs: usize,
+    /// Sum of seconds from the floor to the alert, of those found.
+    pub seconds: f64,
+    /// The longest of them.
+    pub longest: f64,
+}
+
+impl Tally {
+    /// Both together.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self {
+            falls: self.falls + other.falls,
+            found: self.found + other.found,
+            false_alerts: self.false_alerts + other.false_alerts,
+            right: self.right + other.right,
+            runs: self.runs + other.runs,
+            seconds: self.seconds + other.seconds,
+            longest: self.longest.max(other.longest),
+        }
+    }
+
+    fn of(sequence: &Sequence, found: &Found) -> Self {
+        let mut alerts = found.alerts.clone();
+        let mut tally = Self { falls: sequence.falls.len(), runs: 1, ..Self::default() };
+        for fall in &sequence.falls {
+            let fits = |at: &f64| (*fall - 0.5..=*fall + LATEST).contains(at);
+            if let Some(which) = alerts.iter().position(fits) {
+                let late = (alerts.remove(which) - fall).max(0.0);
+                tally.found += 1;
+                tally.seconds += late;
+                tally.longest = tally.longest.max(late);
+            }
+        }
+        tally.false_alerts = alerts.len();
+        let over = sequence.up_again.is_none() || found.down_at_end == 0;
+        let told = !sequence.too_slow || found.too_slow;
+        // Where nothing can be judged, what is decided is not judged either: monitoring is told to be lost.
+        let decided = tally.found == tally.falls && tally.false_alerts == 0 || sequence.too_slow;
+        tally.right = usize::from(decided && over && told);
+        if sequence.too_slow {
+            (tally.falls, tally.found, tally.false_alerts) = (0, 0, 0);
+        }
+        tally
+    }
+}
+
+/// `runs` runs of a sequence.
+pub fn tally(measured: &Measured, sequence: &Sequence, number: usize, lying: &'static str, runs: usize) -> Tally {
+    let key = |value: usize| u64::try_from(value).expect("few");
+    (0..runs)
+        .map(|seed| Tally::of(sequence, &run(measured, sequence, lying, Random::of(&[9, key(number), key(seed)]))))
+        .fold(Tally::default(), Tally::with)
+}
+
+/// All sequences as a table, and the sums.
+pub fn table(measured: &Measured, lying: &'static str, runs: usize) -> (String, Tally, Vec<&'static str>) {
+    let mut text = String::from("| sequence | right | falls found | false alerts | seconds to alert, mean / longest |\n|---|---|---|---|---|\n");
+    let (mut all, mut wrong) = (Tally::default(), Vec::new());
+    for (number, sequence) in sequences().iter().enumerate() {
+        let of = tally(measured, sequence, number, lying, runs);
+        let Tally { falls, found, false_alerts, right, runs, longest, .. } = of;
+        text += &format!(
+            "| {} | {right} of {runs} | {found} of {falls} | {false_alerts} | {:.1} / {longest:.1} |\n",
+            sequence.name,
+            of.mean_seconds()
+        );
+        if right < runs {
+            wrong.push(sequence.name);
+        }
+        all = all.with(of);
+    }
+    let Tally { falls, found, false_alerts, .. } = all;
+    text += &format!(
+        "\nRecall {found} of {falls}, precision {found} of {}, {:.1} s to the alert on average, {:.1} s at most.\n\n",
+        found + false_alerts,
+        all.mean_seconds(),
+        all.longest
+    );
+    (text, all, wrong)
+}
+
+impl Tally {
+    #[allow(clippy::cast_precision_loss, reason = "few")]
+    fn mean_seconds(&self) -> f64 {
+        if self.found == 0 { 0.0 } else { self.seconds / self.found as f64 }
+    }
 }
 
 const A: [f64; 2] = [4.0, 0.8];

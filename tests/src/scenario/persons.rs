@@ -150,7 +150,8 @@ impl Test {
         let seen = format!(
             "{reach}; avoided {avoided}; impact {middle:.0} / {most:.0} km/h, allowed {limit:.0}; {warned}"
         );
-        Line::judged(format!("{}, {kmh:.0} km/h", self.name), view, (good, runs), seen, reach.reachable())
+        let short = format!("{good}/{runs}, {middle:.0} / {most:.0}");
+        Line::judged(format!("{}, {kmh:.0} km/h", self.name), view, (good, runs), (seen, short), reach.reachable())
     }
 }
 

@@ -41,9 +41,9 @@ fn turn(time: f64, speed: f64) -> f64 {
 
 const SCENES: [Scene; 12] = [
     Scene { name: "parked cars on both sides, people standing between them", kmh: 50.0, things: parked, yaw: straight, end: 9.0 },
-    Scene { name: "the same at 30 km/h", kmh: 30.0, things: parked, yaw: straight, end: 14.0 },
+    Scene { name: "parked cars, people between them", kmh: 30.0, things: parked, yaw: straight, end: 14.0 },
     Scene { name: "a person walks along the road 1.3 m beside our side, our way", kmh: 50.0, things: walks_along, yaw: straight, end: 9.0 },
-    Scene { name: "the same, towards us", kmh: 50.0, things: walks_towards, yaw: straight, end: 9.0 },
+    Scene { name: "a person walks along the road 1.3 m beside our side, towards us", kmh: 50.0, things: walks_towards, yaw: straight, end: 9.0 },
     Scene { name: "bend of 60 m, a person straight ahead beside it", kmh: 40.0, things: outside_bend, yaw: bend, end: 9.0 },
     Scene { name: "turn to the right, people wait at both corners", kmh: 15.0, things: corners, yaw: turn, end: 9.0 },
     Scene { name: "a person walks to the kerb and stops 1.2 m beside our side, 3 s before us", kmh: 40.0, things: stops_at_kerb, yaw: straight, end: 9.0 },
@@ -146,8 +146,9 @@ pub fn scenes(measured: &Measured, view: View, runs: usize) -> Vec<Line> {
             warned += usize::from(outcome.warned.is_some());
         }
         let seen = format!("brakes in {}, warnings in {warned}", runs - good);
+        let short = format!("{good}/{runs}");
         let name = format!("{}, {:.0} km/h", scene.name, scene.kmh);
-        lines.push(Line::judged(name, view, (good, runs), seen, true));
+        lines.push(Line::judged(name, view, (good, runs), (seen, short), true));
     }
     lines
 }
@@ -238,3 +239,17 @@ pub fn hours_table(measured: &Measured, fps: f64, minutes: usize) -> String {
 }
 
 const NAMES: [&str; 3] = ["yolox_nano_416", "nanodet_m_320", "fastestdet_352"];
+
+pub fn one(measured: &Measured, view: View, number: usize, seed: usize) {//XX
+    let scene = &SCENES[number];
+    let speed = scene.kmh / 3.6;
+    let (view, seed) = of_run(view, seed);
+    let mut random = Random::of(&[5, u64::try_from(number).expect("few"), view.fps.to_bits(), seed]);
+    let (setup, _) = view.setup(&mut random);
+    println!("pitch {}", setup.pitch_error.to_degrees());
+    let driver = |time: f64, car: &Plant| Driver { yaw_rate: (scene.yaw)(time, car.speed.max(1.0)), ..steady(speed) };
+    let over = |time: f64, car: &Plant| time > scene.end || car.stands();
+    let story = Story { things: (scene.things)(speed), speed, driver: &driver, over: &over };
+    let outcome = run(measured, &setup, &story, random);
+    println!("{:?}", outcome.rows);
+}

@@ -42,8 +42,10 @@ pub struct Line {
     pub runs: usize,
     /// Runs that met the criterion.
     pub good: usize,
-    /// What was seen.
+    /// What was seen, in full.
     pub seen: String,
+    /// What was seen, for a cell.
+    pub short: String,
     /// What became of it.
     pub verdict: Verdict,
 }
@@ -54,7 +56,7 @@ impl Line {
         name: String,
         view: View,
         (good, runs): (usize, usize),
-        seen: String,
+        (seen, short): (String, String),
         reachable: bool,
     ) -> Self {
         let verdict = match (reachable, good == runs) {
@@ -63,27 +65,47 @@ impl Line {
             (true, true) => Verdict::Passed,
             (true, false) => Verdict::Failed,
         };
-        Self { name, with: view.name(), runs, good, seen, verdict }
+        Self { name, with: view.name(), runs, good, seen, short, verdict }
     }
 }
 
-/// A table as Markdown.
-pub fn table(title: &str, lines: &[Line]) -> String {
-    let mut text = format!("### {title}\n\n| scenario | with | met | seen | verdict |\n|---|---|---|---|---|\n");
-    for line in lines {
-        let Line { name, with, runs, good, seen, verdict } = line;
-        text += &format!("| {name} | {with} | {good} of {runs} | {seen} | {verdict} |\n");
+/// A table with one column per view, as Markdown; the cells hold the short form. Below it, every row that failed in full.
+pub fn matrix(title: &str, first: &str, columns: &[String], rows: &[(String, Vec<Line>)]) -> String {
+    let mut text = format!("### {title}\n\n| {first} | {} |\n|---|{}\n", columns.join(" | "), "---|".repeat(columns.len()));
+    for (name, cells) in rows {
+        let cells: Vec<String> = cells.iter().map(|cell| format!("{} {}", cell.short, mark(cell.verdict))).collect();
+        text += &format!("| {name} | {} |\n", cells.join(" | "));
     }
+    text += "\n";
+    let all: Vec<&Line> = rows.iter().flat_map(|(_, cells)| cells).collect();
+    for line in all.iter().filter(|line| line.verdict == Verdict::Failed) {
+        let Line { name, with, runs, good, seen, .. } = line;
+        text += &format!("- FAILED: {name}; {with}: {good} of {runs}; {seen}\n");
+    }
+    text + &sum(&all) + "\n"
+}
+
+fn mark(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Passed => "passed",
+        Verdict::Failed => "**FAILED**",
+        Verdict::NotReachable => "n/r",
+        Verdict::Assumed => "(holds)",
+        Verdict::Told => "",
+    }
+}
+
+/// How many rows came to what.
+pub fn sum(lines: &[&Line]) -> String {
     let count = |verdict| lines.iter().filter(|line| line.verdict == verdict).count();
-    text += &format!(
-        "\n{} rows: {} passed, {} failed, {} not reachable with this camera, {} hold by assumption.\n\n",
+    format!(
+        "\n{} cells: {} passed, {} failed, {} not reachable with this camera (n/r), {} hold by assumption.\n",
         lines.len(),
         count(Verdict::Passed),
         count(Verdict::Failed),
         count(Verdict::NotReachable),
         count(Verdict::Assumed)
-    );
-    text
+    )
 }
 
 /// Rows that failed.

@@ -28,6 +28,7 @@ pub struct Sensor<'a> {
     /// Rows of the model's input per row of this camera's picture.
     scale: f64,
     person_curve: &'static str,
+    lying_curve: &'static str,
     size: [f64; 2],
     luck: Vec<Luck>,
     clutter: [Births; 2],
@@ -81,6 +82,7 @@ impl<'a> Sensor<'a> {
             rate,
             scale: detector.rows_per_source_row * measured.source_size[1] / size[1],
             person_curve: "person",
+            lying_curve: "person_lying",
             size,
             luck: Vec::new(),
             clutter: [births(Role::StopSign, "stop sign"), births(Role::Person, "person")],
@@ -102,6 +104,12 @@ impl<'a> Sensor<'a> {
         Self { person_curve, ..self }
     }
 
+    /// With another of the measured curves for people on the ground.
+    #[must_use]
+    pub fn with_lying_curve(self, lying_curve: &'static str) -> Self {
+        Self { lying_curve, ..self }
+    }
+
     /// Detections of the picture taken at `time` seconds; `speed` of the car in m/s is what growing clutter grows by.
     pub fn see(&mut self, time: f64, speed: f64, sights: &[Sight]) -> Vec<Observation> {
         let passed = time - self.last;
@@ -111,7 +119,7 @@ impl<'a> Sensor<'a> {
             let (label, role) = match sight.class {
                 Class::StopSign => ("stop_sign", Role::StopSign),
                 Class::Person => (self.person_curve, Role::Person),
-                Class::Lying => ("person_lying", Role::Person),
+                Class::Lying => (self.lying_curve, Role::Person),
                 Class::FalseSign => ("clutter", Role::StopSign),
                 Class::FalsePerson => ("clutter", Role::Person),
                 Class::Other => continue,

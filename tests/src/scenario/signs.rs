@@ -47,11 +47,12 @@ pub fn row(measured: &Measured, view: View, kmh: f64, runs: usize) -> Line {
     }
     let most = requests.iter().copied().fold(0.0, f64::max);
     let least = gaps.iter().copied().fold(f64::INFINITY, f64::min);
+    let short = if gaps.is_empty() { format!("{good}/{runs}") } else { format!("{good}/{runs}, {least:.1} m") };
     let stops = middle_and_most(gaps).map_or("no stop".into(), |(middle, far)| {
         format!("stops {least:.1} / {middle:.1} / {far:.1} m before the sign")
     });
     let seen = format!("{reach}; {stops}; at most {most:.1} m/s²");
-    Line::judged(format!("stop sign, {kmh:.0} km/h"), view, (good, runs), seen, reach.reachable())
+    Line::judged(format!("stop sign, {kmh:.0} km/h"), view, (good, runs), (seen, short), reach.reachable())
 }
 
 /// In the worst case every run takes another corner.
@@ -128,7 +129,7 @@ pub fn stories(measured: &Measured, view: View, kmh: f64, runs: usize) -> Vec<Li
         let values = results.iter().map(|(_, value)| *value).collect();
         let seen = middle_and_most(values)
             .map_or(String::new(), |(middle, most)| format!("brakes: median {middle:.0}, most {most:.0}"));
-        lines.push(Line::judged(format!("{name}, {kmh:.0} km/h"), view, (good, runs), seen, true));
+        lines.push(Line::judged(format!("{name}, {kmh:.0} km/h"), view, (good, runs), (seen, format!("{good}/{runs}")), true));
     }
     lines
 }
@@ -307,5 +308,6 @@ pub fn paddle(measured: &Measured, view: View, kmh: f64, runs: usize) -> Line {
     }
     let seen = format!("braked in {stopped} of {runs}");
     let name = format!("a 0.45 m paddle held up beside the lane, {kmh:.0} km/h");
-    Line { name, with: view.name(), runs, good: runs, seen, verdict: Verdict::Told }
+    let short = seen.clone();
+    Line { name, with: view.name(), runs, good: runs, seen, short, verdict: Verdict::Told }
 }
