@@ -7,10 +7,10 @@
 
 use super::drive::{CAR, Outcome, Story, run};
 use super::measured::Measured;
-use super::plant::Plant;
+use super::plant::{Brakes, Plant};
 use super::random::Random;
 use super::report::{Line, middle_and_most};
-use super::scene::{Motion, Thing};
+use super::scene::{Eye, Motion, Thing, look};
 use super::setups::{Reach, View, stopping};
 use super::signs::{of_run, steady};
 
@@ -126,7 +126,31 @@ impl Test {
         let distance = speed * (setup.latency + confirm + setup.brakes.lag) + brake + setup.eye.behind;
         let curve = &measured.detector(setup.model).curves[setup.person_curve][view.light.name()];
         let metres = if self.kind == Kind::ChildBehindCars { 1.15 } else { 1.8 };
-        Reach::new(measured, curve, &setup, metres, distance, f64::from(config.confirm.score_on))
+        let beside = match self.kind {
+            Kind::FarSide => HURRY * distance / speed + 0.25,
+            Kind::NearSide | Kind::ChildBehindCars => WALK * distance / speed + 0.25,
+            Kind::Ahead => CAR[1] * (0.5 - self.part) + 0.25,
+        };
+        let reach = Reach::new(measured, curve, &setup, metres, distance, f64::from(config.confirm.score_on))
+            .with_place(&setup.eye, [0.0, metres], beside);
+        Reach { appears: self.appears(&setup.eye, kmh / 3.6), ..reach }
+    }
+
+    /// Metres from the camera at which the person can first be recognised, if nothing brakes.
+    fn appears(&self, eye: &Eye, speed: f64) -> f64 {
+        if self.kind != Kind::ChildBehindCars {
+            return f64::INFINITY;
+        }
+        let things = self.things(speed);
+        let sees = |step: u32| {
+            let time = 0.01 * f64::from(step);
+            let mut car = Plant::new(Brakes::default(), speed);
+            car.x = speed * time;
+            look(eye, &car, &things, time).iter().any(|sight| sight.thing == 0)
+        };
+        // The last stretch counts: far away the child stands free beside the cars for a moment.
+        let hidden = (0..600).rev().find(|step| !sees(*step)).map_or(0.0, |step| 0.01 * f64::from(step));
+        (MEET - hidden) * speed + eye.behind
     }
 
     /// A row of the table.

@@ -91,6 +91,10 @@ pub struct Reach {
     pub rows: f64,
     /// Share of such objects whose score is enough there, as measured.
     pub recall: f64,
+    /// Whether all of it is in the picture there: half an object has no height to range by.
+    pub whole: bool,
+    /// Distance at which it comes out from behind what hides it, metres; infinite where nothing does.
+    pub appears: f64,
 }
 
 /// The measured share from which on a row says that the camera can.
@@ -109,18 +113,33 @@ impl Reach {
         let eye = &setup.eye;
         let scale = measured.detector(setup.model).rows_per_source_row * measured.source_size[1] / eye.size[1];
         let rows = eye.focal * metres / distance * scale * setup.sharper;
-        Self { distance, rows, recall: measured.recall(curve, rows, score) }
+        Self { distance, rows, recall: measured.recall(curve, rows, score), whole: true, appears: f64::INFINITY }
     }
 
-    /// Whether it is seen often enough.
+    /// The same of an object from `low` to `high` metres above the road, `beside` metres from our middle.
+    #[must_use]
+    pub fn with_place(self, eye: &Eye, [low, high]: [f64; 2], beside: f64) -> Self {
+        let rows = eye.focal / self.distance * (eye.height - low).max(high - eye.height);
+        let columns = eye.focal / self.distance * beside.abs();
+        Self { whole: rows <= eye.size[1] / 2.0 && columns <= eye.size[0] / 2.0, ..self }
+    }
+
+    /// Whether it is seen often enough, whole, and not hidden for too long.
     pub fn reachable(self) -> bool {
-        self.recall >= REACHABLE
+        self.recall >= REACHABLE && self.whole && self.appears >= self.distance
     }
 }
 
 impl std::fmt::Display for Reach {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "needs {:.0} m: {:.1} rows, recall {:.2}", self.distance, self.rows, self.recall)
+        write!(f, "needs {:.0} m: {:.1} rows, recall {:.2}", self.distance, self.rows, self.recall)?;
+        if !self.whole {
+            write!(f, ", cut off by the picture's edge")?;
+        }
+        if self.appears < self.distance {
+            write!(f, ", hidden until {:.0} m", self.appears)?;
+        }
+        Ok(())
     }
 }
 

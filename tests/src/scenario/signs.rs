@@ -77,6 +77,7 @@ pub fn reach(measured: &Measured, view: View, kmh: f64) -> Reach {
     // Nominal plate; in the corner the smaller one counts.
     let metres = SIGN * if view.corner.is_some() { factor.min(0.8) } else { 1.0 };
     Reach::new(measured, curve, &setup, metres, distance, f64::from(config.confirm.score_on))
+        .with_place(&setup.eye, [2.2, 2.2 + 1.2 * SIGN], 4.2 + 0.6 * SIGN)
 }
 
 /// Runs until the car has stood for two seconds, or is past `end` metres.
