@@ -8,7 +8,7 @@ use crate::bounds::{OutOfBounds, Section};
 use crate::time::Nanos;
 
 /// Most scores kept. Above `SCORES / window` frames per second the window is shorter than configured; the dwell is not.
-pub const SCORES: usize = 64;
+pub const SCORES: usize = 32;
 
 /// When something is believed. Scores are 0 to 1; a frame in which the object was missed counts as 0, so the median says
 /// in which half of the frames it was seen how surely.
@@ -61,7 +61,8 @@ impl ConfirmConfig {
 /// The newest scores of a track, 0 for each frame it was missed in.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scores {
-    samples: Deque<(Nanos, f32), SCORES>,
+    /// Microseconds, of which 71 minutes are kept: a track lives by far shorter without a frame.
+    samples: Deque<(u32, f32), SCORES>,
 }
 
 impl Scores {
@@ -71,14 +72,15 @@ impl Scores {
             self.samples.pop_front();
         }
         // Room was made.
-        let _ = self.samples.push_back((at, score));
+        let _ = self.samples.push_back((micros(at), score));
     }
 
     /// Median of the scores not older than `window`; 0 where there is none.
     pub fn median(&self, now: Nanos, window: Nanos) -> f32 {
         let mut sorted = [0.0_f32; SCORES];
         let mut count = 0;
-        for (_, score) in self.samples.iter().filter(|(at, _)| now.since(*at) <= window) {
+        let (now, window) = (micros(now), micros(window));
+        for (_, score) in self.samples.iter().filter(|(at, _)| now.wrapping_sub(*at) <= window) {
             let mut place = count;
             while place > 0 && sorted[place - 1] > *score {
                 sorted[place] = sorted[place - 1];
@@ -93,6 +95,12 @@ impl Scores {
             even => 0.5 * (sorted[even / 2 - 1] + sorted[even / 2]),
         }
     }
+}
+
+/// The lower 32 bits.
+#[allow(clippy::cast_possible_truncation, reason = "differences are what is asked for")]
+fn micros(time: Nanos) -> u32 {
+    (time.0 / 1_000) as u32
 }
 
 /// Whether one object is believed.

@@ -7,8 +7,9 @@ use crate::time::Nanos;
 
 /// Most tracks alive at once; the policy when full is the tracker's.
 pub const MAX_TRACKS: usize = 64;
-/// Most situations alive at once: 8 signs, 16 persons in traffic, 8 watched classes, 16 falls.
-pub const MAX_SITUATIONS: usize = 48;
+/// Most situations alive at once: 8 signs, 16 persons in traffic, 8 watched classes, 32 falls; falls beyond them are
+/// counted in the request, not listed.
+pub const MAX_SITUATIONS: usize = 64;
 
 /// What a processed frame led to. Valid for the commander as long as its age is below the freshness limit.
 #[derive(Clone, Debug, Default, PartialEq)]

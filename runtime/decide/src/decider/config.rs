@@ -4,6 +4,7 @@ use heapless::Vec;
 
 use crate::bounds::{OutOfBounds, Section};
 use crate::camera::{Calibration, PathConfig};
+use crate::fall::{FallConfig, MAX_REGIONS, Region};
 use crate::pedestrian::PedestrianConfig;
 use crate::stop_sign::StopSignConfig;
 use crate::track::TrackConfig;
@@ -72,6 +73,10 @@ pub struct DecideConfig {
     pub stop_sign: StopSignConfig,
     /// `[pedestrian]`
     pub pedestrian: PedestrianConfig,
+    /// `[fall]`
+    pub fall: FallConfig,
+    /// Per camera, by its number: beds that this camera sees, beside those of `[fall]`, which hold for every camera.
+    pub beds: [Vec<Region, MAX_REGIONS>; MAX_CAMERAS],
     /// `[[watch]]`
     pub watch: Vec<WatchConfig, MAX_WATCHES>,
     /// The commander's key of the same name in `[command]`: whether a brake for a person may begin by growth alone while
@@ -85,9 +90,7 @@ impl DecideConfig {
     /// # Errors
     /// The first that does not.
     pub fn check(&self) -> Result<(), OutOfBounds> {
-        let most = u32::try_from(MAX_CAMERAS).unwrap_or(u32::MAX);
-        let count = u32::try_from(self.cameras.len()).unwrap_or(u32::MAX);
-        Section("camera").holds_whole("count", count, 1, most)?;
+        Section("camera").holds_whole("count", whole(self.cameras.len()), 1, whole(MAX_CAMERAS))?;
         for calibration in self.cameras.iter().filter_map(|camera| camera.calibration) {
             calibration.check()?;
         }
@@ -95,6 +98,23 @@ impl DecideConfig {
         self.path.check()?;
         self.stop_sign.check()?;
         self.pedestrian.check()?;
+        self.check_falls()?;
         self.watch.iter().try_for_each(WatchConfig::check)
     }
+
+    /// `[fall]`, and with each camera's own beds.
+    fn check_falls(&self) -> Result<(), OutOfBounds> {
+        self.fall.check()?;
+        for beds in &self.beds {
+            let most = whole(MAX_REGIONS - self.fall.beds.len());
+            Section("camera").holds_whole("beds", whole(beds.len()), 0, most)?;
+            FallConfig { beds: beds.clone(), ..self.fall.clone() }.check()?;
+        }
+        Ok(())
+    }
+}
+
+/// A count of something that there are few of.
+fn whole(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }

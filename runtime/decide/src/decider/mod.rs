@@ -1,12 +1,14 @@
 //! From a frame's detections to a [`Decision`], for all cameras of a vehicle or a room.
 
 mod config;
+mod falls;
 #[cfg(test)]
 mod tests;
 mod travel;
 
 use heapless::Vec;
 
+use self::falls::Falls;
 use self::travel::{Odometer, sound};
 use crate::bounds::OutOfBounds;
 use crate::camera::{Calibration, Camera, Motion, Path};
@@ -49,6 +51,7 @@ pub struct Decider {
     signs: StopSigns,
     pedestrians: Pedestrians,
     watches: Watches,
+    falls: Falls,
     decision: Decision,
 }
 
@@ -87,6 +90,7 @@ impl Decider {
             signs: StopSigns::new(config.stop_sign),
             pedestrians: Pedestrians::new(config.pedestrian, config.brake_without_speed),
             watches: Watches::new(&config.watch),
+            falls: Falls::new(&config),
             decision: Decision::default(),
             config,
         })
@@ -104,7 +108,7 @@ impl Decider {
         if usize::from(input.camera) < self.eyes.len() {
             self.follow(input);
             self.show_tracks(input);
-            self.show_situations();
+            self.show_situations(input);
         }
         &self.decision
     }
@@ -117,6 +121,22 @@ impl Decider {
     /// The tracks of a camera; none where there is no such camera.
     pub fn tracks(&self, camera: u8) -> &[Track] {
         self.eyes.get(usize::from(camera)).map_or(&[], |eye| eye.tracker.tracks())
+    }
+
+    /// Silences an open fall, by its situation's id, for [`crate::fall::FallConfig::again_min`]. `false` where there is
+    /// none with this id.
+    pub fn acknowledge(&mut self, now: Nanos, situation: u32) -> bool {
+        self.falls.acknowledge(now, situation)
+    }
+
+    /// Ends a fall, by its situation's id, because somebody who is there says so. `false` where there is none.
+    pub fn close(&mut self, situation: u32) -> bool {
+        self.falls.close(situation)
+    }
+
+    /// Whether this camera's frames come too slowly to judge falls: raise [`crate::cause::Cause::FrameRateLow`].
+    pub fn is_frame_rate_low(&self, camera: u8) -> bool {
+        self.falls.is_frame_rate_low(camera)
     }
 
     fn follow(&mut self, input: &FrameInput<'_>) {
@@ -157,6 +177,7 @@ impl Decider {
                 self.watches.see(&scene, &mut self.ids);
             }
         }
+        self.falls.see(input.camera, now, size, tracks, &mut self.ids);
         self.judge(now, &travel);
     }
 
@@ -181,13 +202,19 @@ impl Decider {
         }
     }
 
-    fn show_situations(&mut self) {
+    fn show_situations(&mut self, input: &FrameInput<'_>) {
         let decision = &mut self.decision;
         let outcomes =
             self.signs.outcomes().chain(self.pedestrians.outcomes()).chain(self.watches.outcomes());
         for outcome in outcomes {
             show(decision, &outcome);
         }
+        let eye = &self.eyes[usize::from(input.camera)];
+        for situation in self.falls.situations(input.camera, eye.tracker.tracks(), input.captured) {
+            // Suspected ones fall out first; the count of persons down is always complete.
+            let _ = decision.situations.push(situation);
+        }
+        decision.request.persons_down = self.falls.persons_down();
     }
 }
 

@@ -134,6 +134,76 @@ fn a_watched_class_informs_or_warns_and_ends() {
     assert_eq!((ended, decider.decision().situations.len()), (2, 0));
 }
 
+fn body(x: f32, foot: f32, height: f32, aspect: f32) -> Observation {
+    let half = 0.5 * aspect * height;
+    Observation {
+        role: Role::Person,
+        score: 0.8,
+        bbox: [x - half, foot - height, x + half, foot],
+        keypoints: None,
+    }
+}
+
+fn ward() -> DecideConfig {
+    let mut config = DecideConfig::default();
+    for _ in 0..2 {
+        let functions = Functions::default().with(Function::Fall);
+        config.cameras.push(CameraConfig { functions, calibration: None }).unwrap();
+    }
+    config
+}
+
+/// Stands for two seconds, falls in half a second, lies for `lying` seconds, seen by `camera`.
+fn fall(decider: &mut Decider, camera: u8, lying: u64) {
+    for frame in 0..(2_500 + 1_000 * lying) / 50 {
+        let ms = frame * 50;
+        let down = ((ms as f32 - 2_000.0) / 500.0).clamp(0.0, 1.0);
+        let person = body(500.0, 600.0, 300.0 - 220.0 * down, 0.35 + 2.6 * down);
+        decider.step(&input(camera, 1 + ms, 0.0, &[person]));
+    }
+}
+
+#[test]
+fn a_fall_tells_the_staff_until_acknowledged_and_another_camera_keeps_it() {
+    let mut decider = Decider::new(ward()).unwrap();
+    fall(&mut decider, 0, 4);
+    let decision = decider.decision().clone();
+    assert_eq!(decision.request.persons_down, 1, "{:?}", decision.situations);
+    let open = decision.situations.iter().find(|situation| situation.phase == Phase::Warning).unwrap();
+    assert_eq!(open.kind, SituationKind::Fall);
+    assert!(decision.request.brake.is_none() && decision.request.warn.is_none());
+    let other = decider.step(&input(1, 7_000, 0.0, &[]));
+    assert_eq!(other.request.persons_down, 1, "a frame of another camera does not get anybody up");
+    assert!(decider.acknowledge(Nanos::from_millis(7_000), open.id) && !decider.acknowledge(Nanos(0), 999));
+    let silenced = decider.step(&input(0, 7_050, 0.0, &[]));
+    assert_eq!(silenced.request.persons_down, 0);
+    assert!(silenced.situations.iter().any(|situation| situation.phase == Phase::Confirmed));
+    assert!(decider.close(open.id) && !decider.close(open.id));
+}
+
+#[test]
+fn lying_down_in_a_bed_that_only_this_camera_sees_is_no_fall() {
+    for camera in [0, 1] {
+        let mut config = ward();
+        let bed: crate::fall::Region = crate::fall::Region(
+            Vec::from([[0.1, 0.5], [0.9, 0.5], [0.9, 1.0], [0.1, 1.0]]).into_iter().collect(),
+        );
+        config.beds[0].push(bed).unwrap();
+        let mut decider = Decider::new(config).unwrap();
+        fall(&mut decider, camera, 4);
+        assert_eq!(decider.decision().request.persons_down, camera);
+    }
+}
+
+#[test]
+fn a_camera_too_slow_for_falls_says_so() {
+    let mut decider = Decider::new(ward()).unwrap();
+    for second in 0..20 {
+        decider.step(&input(0, 1 + second * 1_000, 0.0, &[body(500.0, 600.0, 300.0, 0.35)]));
+    }
+    assert!(decider.is_frame_rate_low(0) && !decider.is_frame_rate_low(1) && !decider.is_frame_rate_low(9));
+}
+
 #[test]
 fn a_camera_that_is_not_configured_gives_an_empty_decision() {
     let mut decider = Decider::new(config()).unwrap();
