@@ -245,7 +245,6 @@ impl<'a> Rig<'a> {
         };
         self.frame += 1;
         let decision = self.decider.step(&input).clone();
-        if std::env::var_os("S_TRACE").is_some() { eprintln!("{time:.3} x {:.2} v {:.2} req {:.2} sit {:?} obs {:?}", self.plant.x, self.plant.speed, self.ask.0, decision.situations.iter().map(|s|(s.id,s.kind,s.phase,s.distance,s.score)).collect::<Vec<_>>(), observations.iter().map(|o|(o.score,o.bbox)).collect::<Vec<_>>()); }//XX
         for situation in &decision.situations {
             let known = self.outcome.phases.iter().rev().find(|(_, kind, _)| *kind == situation.kind);
             if known.is_none_or(|(_, _, phase)| *phase != situation.phase) && self.outcome.phases.len() < 200 {

@@ -6,7 +6,7 @@
 
 use stopline_decide::decider::{CameraConfig, DecideConfig, Decider, FrameInput, Function};
 use stopline_decide::ego::Ego;
-use stopline_decide::fall::{FallConfig, FallWatch, Person, Region};
+use stopline_decide::fall::Region;
 
 use super::drive::nanos;
 use super::measured::{Light, Measured};
@@ -136,10 +136,7 @@ pub fn run(measured: &Measured, sequence: &Sequence, lying: &'static str, mut ra
         Sensor::new(measured, super::setups::MODEL, Light::Day, ClutterRate::None, eye.size, random.split())
             .with_lying_curve(lying);
     let mut config = DecideConfig::default();
-    let mut fall = FallConfig::default();
-    fall.beds.push(bed()).expect("one bed fits");
-    let mut watch = FallWatch::new(fall);
-    let mut next_id = 1;
+    config.beds[0].push(bed()).expect("one bed fits");
     let camera = CameraConfig { functions: [Function::Fall].into_iter().collect(), calibration: None };
     let _ = config.cameras.push(camera);
     let mut decider = Decider::new(config).expect("the settings lie within their bounds");
@@ -165,27 +162,14 @@ pub fn run(measured: &Measured, sequence: &Sequence, lying: &'static str, mut ra
             ego: Ego::default(),
         };
         let decision = decider.step(&input);
-        let people: Vec<Person> = decision
-            .tracks
-            .iter()
-            .map(|track| Person {
-                id: track.id,
-                bbox: track.bbox,
-                keypoints: None,
-                score: track.score,
-                observed: track.observation.is_some(),
-                down: false,
-            })
-            .collect();
-        let report = watch.step(input.captured, [1280.0, 720.0], &people, &mut next_id);
-        found.too_slow |= report.frame_rate_low;
-        let now = report.persons_down;
+        let now = decision.request.persons_down;
         for _ in down..now {
             found.alerts.push(time);
         }
         down = now;
         found.most_down = found.most_down.max(now);
         found.down_at_end = now;
+        found.too_slow |= decider.is_frame_rate_low(0);
         frame += 1;
         time += 1.0 / sequence.fps;
     }

@@ -239,17 +239,3 @@ pub fn hours_table(measured: &Measured, fps: f64, minutes: usize) -> String {
 }
 
 const NAMES: [&str; 3] = ["yolox_nano_416", "nanodet_m_320", "fastestdet_352"];
-
-pub fn one(measured: &Measured, view: View, number: usize, seed: usize) {//XX
-    let scene = &SCENES[number];
-    let speed = scene.kmh / 3.6;
-    let (view, seed) = of_run(view, seed);
-    let mut random = Random::of(&[5, u64::try_from(number).expect("few"), view.fps.to_bits(), seed]);
-    let (setup, _) = view.setup(&mut random);
-    println!("pitch {}", setup.pitch_error.to_degrees());
-    let driver = |time: f64, car: &Plant| Driver { yaw_rate: (scene.yaw)(time, car.speed.max(1.0)), ..steady(speed) };
-    let over = |time: f64, car: &Plant| time > scene.end || car.stands();
-    let story = Story { things: (scene.things)(speed), speed, driver: &driver, over: &over };
-    let outcome = run(measured, &setup, &story, random);
-    println!("{:?}", outcome.rows);
-}
