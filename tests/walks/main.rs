@@ -6,6 +6,8 @@ mod act;
 mod backends;
 #[cfg(feature = "h264")]
 mod decide;
+mod calibrate;
+mod check;
 mod decoders;
 #[cfg(feature = "h264")]
 mod detect;

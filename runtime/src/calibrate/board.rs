@@ -171,7 +171,7 @@ fn misfit(lattice: &Lattice, board: &Board) -> NotFound {
     if filled && found >= 9 && !(fits_in(columns, rows) || fits_in(rows, columns)) {
         return NotFound::Other { found_columns, found_rows, columns, rows };
     }
-    if found >= 9 && mostly { NotFound::Part { found, columns, rows } } else { NotFound::Nothing { columns, rows } }
+    if found >= (columns * rows / 4).max(9) && mostly { NotFound::Part { found, columns, rows } } else { NotFound::Nothing { columns, rows } }
 }
 
 /// The corners of a lattice of `c` × `r` in the board's order. `turned`: the board's rows are the lattice's columns.
