@@ -34,5 +34,11 @@ pub mod percentiles;
 pub mod pipeline;
 pub mod prepare;
 pub mod report;
+#[cfg(feature = "view")]
+pub mod serve;
 pub mod signals;
 pub mod video;
+#[cfg(feature = "view")]
+pub mod view;
+#[cfg(feature = "view")]
+mod web;

@@ -8,13 +8,16 @@ mod model;
 mod model_args;
 mod replay;
 mod run;
+#[cfg(feature = "view")]
+mod serve_api;
 mod source;
 mod span;
 mod thresholds;
+#[cfg(feature = "view")]
+mod view;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
-use stopline_depot::manifest::Manifest;
 
 use crate::detector::Detector;
 use crate::exit::{Exit, Failure, OrExit};
@@ -54,6 +57,12 @@ enum Command {
     Eval(eval::Args),
     /// Look into a model file, or write a first manifest for it.
     Model(model::Args),
+    /// Show what the daemon does: live page and Prometheus metrics on a local address.
+    #[cfg(feature = "view")]
+    View(view::Args),
+    /// Answer pictures with detections over HTTP, on a local address.
+    #[cfg(feature = "view")]
+    ServeApi(serve_api::Args),
 }
 
 impl Cli {
@@ -91,6 +100,10 @@ impl Cli {
             Command::Bench(args) => bench::run(&args),
             Command::Eval(args) => eval::run(&args),
             Command::Model(args) => model::run(&args),
+            #[cfg(feature = "view")]
+            Command::View(args) => view::run(&args),
+            #[cfg(feature = "view")]
+            Command::ServeApi(args) => serve_api::run(&args),
         }
     }
 }
@@ -115,9 +128,4 @@ fn load(model: &ModelArgs, thresholds: ThresholdArgs) -> Result<Detector, Failur
         tracing::warn!("{}: {warning}", model.model.display());
     }
     Ok(detector)
-}
-
-/// The name of keypoint number `at`, or its number where the manifest has no name for it.
-fn keypoint_name(manifest: &Manifest, at: usize) -> String {
-    manifest.keypoints.get(at).cloned().unwrap_or_else(|| format!("keypoint {at}"))
 }

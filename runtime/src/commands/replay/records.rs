@@ -9,8 +9,7 @@ use stopline_depot::record::{
 };
 
 use super::sinks::Seen;
-use crate::commands::keypoint_name;
-use crate::detection::Detection;
+use crate::detection::{Detection, keypoint_name};
 use crate::detector::Detector;
 use crate::draw::label_of;
 use crate::exit::{Exit, Failure, OrExit};
