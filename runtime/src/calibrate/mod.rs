@@ -10,6 +10,7 @@
 //! Pixels are counted as in OpenCV: the centre of the first pixel is (0, 0).
 
 pub mod board;
+mod decide;
 pub mod draw;
 pub mod file;
 pub mod grey;

@@ -90,6 +90,11 @@ impl Camera {
         self.source.contains("://")
     }
 
+    /// Whether its source is a recording, pictures or the test pattern, and not a device.
+    pub fn is_recorded(&self) -> bool {
+        !self.is_network() && !self.source.starts_with("/dev/") && !self.source.starts_with("serial:")
+    }
+
     /// Whether `source` names a file or folder, and not a device, an address or a pattern.
     fn is_path(&self) -> bool {
         !self.is_network() && !self.source.starts_with("pattern:") && !self.source.starts_with("serial:")

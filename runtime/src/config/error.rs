@@ -3,7 +3,8 @@
 use std::fmt::Display;
 
 /// A value that cannot work: which key, what stands there, what may stand there. [`ConfigError::Value`] adds the place.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: found {found}, expected {expected}")]
 pub struct Misfit {
     /// Dotted path of the key, with the number of a section counted from 0: `camera[0].priority`.
     pub key: String,

@@ -14,6 +14,7 @@ pub mod reload;
 mod run;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
@@ -21,11 +22,14 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use stopline_decide::bounds::OutOfBounds;
-use stopline_decide::camera::PathConfig;
+use stopline_decide::camera::{Calibration, PathConfig};
 use stopline_decide::commander::CommandConfig;
-use stopline_decide::decider::MAX_CAMERAS;
+use stopline_decide::decider::{CameraConfig, DecideConfig, MAX_CAMERAS};
 use stopline_decide::fall::FallConfig;
+use stopline_decide::pedestrian::PedestrianConfig;
+use stopline_decide::stop_sign::StopSignConfig;
 use stopline_decide::track::TrackConfig;
+use stopline_decide::watch::MAX_WATCHES;
 
 pub use arm::{Arm, ArmInput};
 pub use camera::{Camera, Rtsp};
@@ -33,8 +37,11 @@ pub use error::{ConfigError, Misfit};
 pub use model::{Engine, Light, Model, When};
 pub use run::{LogLevel, Run};
 pub use stopline_decide::decider::Function;
+pub use watch::Watch;
 
+use crate::act::config::{ActuatorConfig, may_arm};
 pub use crate::guard::GuardConfig;
+use crate::signals::{self, VehicleConfig};
 
 use place::Place;
 
@@ -49,6 +56,9 @@ const MOST_BYTES: u64 = 1 << 20;
 
 /// Most models of one process.
 const MOST_MODELS: usize = 16;
+
+/// Most actuators of one process.
+const MOST_ACTUATORS: usize = 16;
 
 /// A checked configuration, with relative paths resolved against the file's folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -65,12 +75,24 @@ pub struct Config {
     /// `[[model]]`: what looks at them.
     #[serde(rename = "model", default)]
     pub models: Vec<Model>,
+    /// `[vehicle]`: what the vehicle says of itself and of its driver.
+    #[serde(default)]
+    pub vehicle: Option<VehicleConfig>,
     /// `[track]`: following objects from frame to frame.
     #[serde(default)]
     pub track: TrackConfig,
     /// `[path]`: where the vehicle goes.
     #[serde(default)]
     pub path: PathConfig,
+    /// `[stop_sign]`: stopping before stop signs.
+    #[serde(default)]
+    pub stop_sign: StopSignConfig,
+    /// `[pedestrian]`: persons in our path.
+    #[serde(default)]
+    pub pedestrian: PedestrianConfig,
+    /// `[[watch]]`: other classes. A class's number in decisions is its place in this list.
+    #[serde(default)]
+    pub watch: Vec<Watch>,
     /// `[fall]`: persons who go down.
     #[serde(default)]
     pub fall: FallConfig,
@@ -80,6 +102,9 @@ pub struct Config {
     /// `[guard]`: whether what comes in can be trusted.
     #[serde(default)]
     pub guard: GuardConfig,
+    /// `[[actuator]]`: where commands go.
+    #[serde(rename = "actuator", default)]
+    pub actuators: Vec<ActuatorConfig>,
     /// `[arm]`: whether, and by whom, commands may be armed.
     #[serde(default)]
     pub arm: Arm,
@@ -106,6 +131,32 @@ impl Config {
         Ok(config)
     }
 
+    /// What is decided, with the cameras' calibrations by their places; those beyond the list have none.
+    ///
+    /// # Errors
+    /// More cameras or watched classes than a decider takes.
+    pub fn decide(&self, calibrations: &[Option<Calibration>]) -> Result<DecideConfig, Misfit> {
+        let mut decide = DecideConfig {
+            track: self.track,
+            path: self.path,
+            stop_sign: self.stop_sign,
+            pedestrian: self.pedestrian,
+            brake_without_speed: self.command.brake_without_speed,
+            ..DecideConfig::default()
+        };
+        for (at, camera) in self.cameras.iter().enumerate() {
+            let calibration = calibrations.get(at).copied().flatten();
+            let camera = CameraConfig { functions: camera.function_set(), calibration };
+            let full = |_| Misfit::new("camera", self.cameras.len(), format!("at most {MAX_CAMERAS}"));
+            decide.cameras.push(camera).map_err(full)?;
+        }
+        for watch in &self.watch {
+            let full = |_| Misfit::new("watch", self.watch.len(), format!("at most {MAX_WATCHES}"));
+            decide.watch.push(watch.decide()).map_err(full)?;
+        }
+        Ok(decide)
+    }
+
     /// Everything that takes effect, defaults included, as TOML.
     pub fn effective(&self) -> String {
         toml::to_string(self).unwrap_or_else(|error| format!("# cannot be written as TOML: {error}\n"))
@@ -118,8 +169,8 @@ impl Config {
         self.run.check()?;
         counted("camera", self.cameras.len(), 1, MAX_CAMERAS)?;
         counted("model", self.models.len(), 0, MOST_MODELS)?;
-        named("camera", self.cameras.iter().map(|camera| &camera.name))?;
-        named("model", self.models.iter().map(|model| &model.name))?;
+        named("camera", self.cameras.iter().map(|camera| camera.name.as_str()))?;
+        named("model", self.models.iter().map(|model| model.name.as_str()))?;
         for (at, camera) in self.cameras.iter().enumerate() {
             camera.check().map_err(|misfit| misfit.within(&format!("camera[{at}]")))?;
         }
@@ -128,15 +179,25 @@ impl Config {
             model.check(&cameras).map_err(|misfit| misfit.within(&format!("model[{at}]")))?;
         }
         self.served()?;
-        self.track.check()?;
-        self.path.check()?;
+        counted("watch", self.watch.len(), 0, MAX_WATCHES)?;
+        named("watch", self.watch.iter().map(|watch| watch.name.as_str()))?;
+        counted("actuator", self.actuators.len(), 0, MOST_ACTUATORS)?;
+        self.decide(&[])?.check()?;
         self.fall.check()?;
         self.command.check()?;
+        if let Some(vehicle) = &self.vehicle {
+            signals::check(vehicle).map_err(|misfit| misfit.within("vehicle"))?;
+        }
+        for (at, actuator) in self.actuators.iter().enumerate() {
+            actuator.check().map_err(|misfit| misfit.within(&format!("actuator[{at}]")))?;
+        }
+        named("actuator", self.actuators.iter().map(ActuatorConfig::name))?;
         self.guard.check().map_err(|error| {
             let expected = format!("{} to {}", error.least, error.most);
             Misfit::new(&format!("guard.{}", error.key), error.found, expected)
         })?;
-        self.arm.check()
+        self.arm.check()?;
+        if self.arm.armed { may_arm(&self.actuators) } else { Ok(()) }
     }
 
     /// A camera that is to decide something needs a model that looks at it.
@@ -158,6 +219,10 @@ impl Config {
     fn resolve(&mut self, folder: &Path) {
         self.cameras.iter_mut().for_each(|camera| camera.resolve(folder));
         self.models.iter_mut().for_each(|model| model.resolve(folder));
+        self.actuators.iter_mut().for_each(|actuator| actuator.resolve(folder));
+        if let Some(vehicle) = &mut self.vehicle {
+            vehicle.resolve(folder);
+        }
     }
 }
 
@@ -196,7 +261,7 @@ fn counted(key: &str, found: usize, least: usize, most: usize) -> Result<(), Mis
 }
 
 /// Names label files, sockets and metrics, so they are held to what those can carry, and each is there once.
-fn named<'a>(section: &str, names: impl Iterator<Item = &'a String>) -> Result<(), Misfit> {
+fn named<'a>(section: &str, names: impl Iterator<Item = &'a str>) -> Result<(), Misfit> {
     let mut seen = BTreeSet::new();
     for (at, name) in names.enumerate() {
         let key = format!("{section}[{at}].name");

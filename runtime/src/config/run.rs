@@ -22,10 +22,12 @@ pub struct Run {
     pub stream_picture_width: u32,
     /// File name of the control socket in `directory` (`stopline arm`); empty: none.
     pub control: String,
+    /// From one command to the next, in milliseconds; 5 to 50. Receivers time out after three periods.
+    pub command_period_ms: u32,
     /// Keep all memory in RAM (`mlockall`), where permitted.
     pub lock_memory: bool,
-    /// SCHED_FIFO priority of the actuator thread, where permitted; the guard has one less, capture two, inference
-    /// three. 0: all threads share the processor as others do.
+    /// SCHED_FIFO priority of the actuator thread and of the one that reads the vehicle's bus, where permitted; capture has
+    /// one less, inference none. 2 to 98; 0: all threads share the processor as others do.
     pub realtime_priority: u8,
     /// Core of the actuator and guard threads; not given: any.
     pub cpu: Option<u16>,
@@ -75,6 +77,7 @@ impl Default for Run {
             stream_pictures_per_s: 2.0,
             stream_picture_width: 640,
             control: "control.sock".to_owned(),
+            command_period_ms: 20,
             lock_memory: true,
             realtime_priority: 50,
             cpu: None,
@@ -131,8 +134,11 @@ impl Run {
                 "64 to 1920 pixels",
             ));
         }
-        if self.realtime_priority != 0 && !(4..=98).contains(&self.realtime_priority) {
-            return Err(Misfit::new("run.realtime_priority", self.realtime_priority, "0, or 4 to 98"));
+        if !(5..=50).contains(&self.command_period_ms) {
+            return Err(Misfit::new("run.command_period_ms", self.command_period_ms, "5 to 50"));
+        }
+        if self.realtime_priority != 0 && !(2..=98).contains(&self.realtime_priority) {
+            return Err(Misfit::new("run.realtime_priority", self.realtime_priority, "0, or 2 to 98"));
         }
         let ordered = 0.0 <= self.night_below && self.night_below < self.day_above && self.day_above <= 255.0;
         if !ordered {

@@ -15,12 +15,11 @@ use rustix::fs::Mode;
 use rustix::process::umask;
 use serde::{Deserialize, Serialize};
 use stopline_sensors::clock::Clock;
-use stopline_sensors::signals::VehicleSignals;
 use tracing::Level;
 
 use super::arming::Arming;
+use super::drive::Drive;
 use super::notes::Notes;
-use crate::signals::ego;
 
 /// How long a client has for its line and for fetching the answer.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -84,7 +83,7 @@ pub struct Control {
     /// What it switches.
     pub arming: Arc<Arming>,
     /// Whether the vehicle stands.
-    pub vehicle: VehicleSignals,
+    pub vehicle: Drive,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Where is told what was done.
@@ -126,7 +125,7 @@ impl Control {
 
     fn obey(&self, order: Order) -> Answer {
         match order {
-            Order::Arm => match self.arming.command(&ego(&self.vehicle.newest(self.clock.monotonic()))) {
+            Order::Arm => match self.arming.command(&self.vehicle.newest(self.clock.monotonic())) {
                 Ok(()) => self.done("armed", "armed by command at standstill"),
                 Err(refusal) => {
                     self.notes.event("refused", refusal.to_string());
@@ -192,7 +191,7 @@ mod tests {
     use crate::daemon::notes;
     use std::os::unix::fs::PermissionsExt as _;
     use stopline_sensors::clock::HeldClock;
-    use stopline_sensors::signals::Quantity;
+    use stopline_sensors::signals::{Quantity, VehicleSignals};
 
     fn with_control(speed: f32, test: impl FnOnce(&Path, &Arming)) {
         let folder = tempfile::tempdir().expect("temporary folder");
@@ -202,7 +201,7 @@ mod tests {
         let control = Control {
             listener: listen(&path).expect("listens"),
             arming: Arc::clone(&arming),
-            vehicle: VehicleSignals::constant(&[(Quantity::Speed, speed)]),
+            vehicle: Drive::new(VehicleSignals::constant(&[(Quantity::Speed, speed)]), false),
             clock: Arc::new(HeldClock::default()),
             notes,
             stop: Arc::clone(&stop),

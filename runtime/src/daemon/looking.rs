@@ -14,9 +14,9 @@ use stopline_decide::time::Nanos;
 use stopline_depot::record::StageLatencies;
 use stopline_sensors::clock::{Clock, Monotonic};
 use stopline_sensors::frame::Frame;
-use stopline_sensors::signals::VehicleSignals;
 use tracing::Level;
 
+use super::drive::Drive;
 use super::light::LightMeter;
 use super::notes::Notes;
 use super::report::{Found, FrameReport, ModelFacts, ModelSeat};
@@ -25,7 +25,6 @@ use super::timing::{Stage, Timings};
 use crate::config::{GuardConfig, When};
 use crate::detection::Detection;
 use crate::detector::{Detector, StageTimes};
-use crate::signals::ego;
 use crate::guard::{ModelGuard, Watch};
 use crate::intake::gauges::Gauges;
 use crate::intake::mailbox::Mailbox;
@@ -81,7 +80,7 @@ pub struct Looking {
     /// Decides, for the cameras of all threads.
     pub deciding: Arc<Mutex<Deciding>>,
     /// The vehicle.
-    pub vehicle: VehicleSignals,
+    pub vehicle: Drive,
     /// Limits of the models' guards.
     pub guard: GuardConfig,
     /// Hands the watches of new guards to the thread that acts.
@@ -111,7 +110,8 @@ impl Looking {
         let begun = self.clock.monotonic();
         let captured = frame.meta().captured;
         self.timings.took(Stage::Wait, begun.since(captured));
-        let ego = ego(&self.vehicle.at(captured));
+        self.vehicle.frame(frame.meta());
+        let ego = self.vehicle.at(captured);
         let light = self.eyes[at].light.see(&frame);
         let mut look = Look { found: Vec::new(), times: StageTimes::default(), sound: true, models: 0 };
         for model in 0..self.models.len() {

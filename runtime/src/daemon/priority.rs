@@ -8,28 +8,16 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use crate::config::Run;
 use crate::cpu;
 
-/// Which thread, for its share of real-time priority.
+/// Which thread, for its share of real-time priority. Inference has none: a model that takes all of a core would starve
+/// the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rank {
-    /// Sends commands.
+    /// Sends commands, or adds the vehicle's signals that the sending thread reads.
     Act,
-    /// Judges the sensors.
-    Guard,
-    /// Fetches frames.
+    /// Fetches frames and judges them.
     Capture,
-    /// Runs models and decides.
-    Infer,
-}
-
-impl Rank {
-    fn below_act(self) -> u8 {
-        match self {
-            Self::Act => 0,
-            Self::Guard => 1,
-            Self::Capture => 2,
-            Self::Infer => 3,
-        }
-    }
+    /// No deadline.
+    Plain,
 }
 
 /// Keeps all memory of this process in RAM, present and future, as it is touched. `locked`, `off`, or why not.
@@ -51,10 +39,15 @@ pub fn lock_memory(run: &Run) -> String {
 
 /// Gives the calling thread its real-time turn. `fifo`, `off`, or why not.
 pub fn schedule(run: &Run, rank: Rank) -> String {
-    if run.realtime_priority == 0 {
+    let priority = match rank {
+        Rank::Act => run.realtime_priority,
+        Rank::Capture => run.realtime_priority.saturating_sub(1),
+        Rank::Plain => 0,
+    };
+    if priority == 0 {
         return "off".to_owned();
     }
-    match cpu::first_in_first_out(run.realtime_priority.saturating_sub(rank.below_act())) {
+    match cpu::first_in_first_out(priority) {
         Ok(()) => "fifo".to_owned(),
         Err(error) => format!("not real time: {error}; LimitRTPRIO= or CAP_SYS_NICE in the unit allows it"),
     }
@@ -83,7 +76,7 @@ mod tests {
     #[test]
     fn what_is_off_is_not_tried_and_a_core_that_is_not_there_is_named() {
         let run = Run { lock_memory: false, realtime_priority: 0, ..Run::default() };
-        assert_eq!((lock_memory(&run), schedule(&run, Rank::Infer)), ("off".to_owned(), "off".to_owned()));
+        assert_eq!((lock_memory(&run), schedule(&run, Rank::Act)), ("off".to_owned(), "off".to_owned()));
         pin(None).expect("anywhere");
         let said = pin(Some(60_000)).expect_err("no such core");
         assert!(said.starts_with("core 60000: not one this process may use (0"), "{said}");

@@ -11,12 +11,11 @@ use stopline_decide::decision::Decision;
 use stopline_decide::state::{Faults, Progress};
 use stopline_decide::time::Nanos;
 use stopline_sensors::clock::Monotonic;
-use stopline_sensors::signals::VehicleSignals;
 
 use super::arming::Arming;
+use super::drive::Drive;
 use super::notes::{Note, Notes};
 use super::slot::Slot;
-use crate::signals::ego;
 use crate::guard::Watch;
 use crate::intake::gauges::Gauges;
 use crate::pipeline::{Acted, Acting, Period};
@@ -59,7 +58,7 @@ pub struct Tick {
     /// Cameras by their numbers.
     pub sights: Vec<Sight>,
     /// The vehicle.
-    pub vehicle: VehicleSignals,
+    pub vehicle: Drive,
     /// Whether commands are armed.
     pub arming: Arc<Arming>,
     /// Set once devices and models have been opened, or have failed to.
@@ -88,7 +87,7 @@ impl Tick {
         }
         let armed = self.arming.armed();
         let progress = Progress { opened: self.opened.load(Ordering::Acquire), deciding: self.deciding(at, armed) };
-        let period = Period { ego: ego(&self.vehicle.newest(now)), actuator_fault, armed, progress };
+        let period = Period { ego: self.vehicle.newest(now), actuator_fault, armed, progress };
         let acted = self.acting.tick(at, &period);
         if let Some(transition) = acted.changes.transition {
             self.last.since = at;
@@ -105,7 +104,7 @@ impl Tick {
             if sight.gauges.info.get().is_none() && self.opened.load(Ordering::Acquire) {
                 told = told.with(Cause::CameraLost);
             }
-            if sight.gauges.missing.load(Ordering::Acquire) {
+            if sight.gauges.missing.load(Ordering::Acquire) || sight.gauges.unserved.load(Ordering::Acquire) {
                 told = told.with(Cause::ModelMissing);
             }
             self.acting.guard().tell(camera, told);

@@ -17,6 +17,8 @@ pub struct Gauges {
     captured: AtomicU64,
     /// Whether no model served the newest frame: none could be loaded, or none is there for these conditions.
     pub missing: AtomicBool,
+    /// Whether one of the camera's functions has no model that could ever serve it.
+    pub unserved: AtomicBool,
     /// Frames that a newer one replaced before inference fetched them.
     pub replaced: AtomicU64,
     /// Frames decided on.
