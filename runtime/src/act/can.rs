@@ -32,6 +32,11 @@ pub const SILENT_PERIODS: u32 = 2;
 const TRY: Duration = Duration::from_secs(1);
 /// Bytes that waiting frames may take up in the kernel; it takes at least some 4.5 KiB, a handful of frames.
 const SEND_BUFFER: usize = 1;
+/// Frames whose echo may come late: the one that waits, and those that a stuck bus was tried with.
+const RECENT: usize = 4;
+/// Periods in which a bus that was armed still hears frames that ask for nothing: its receivers learn that nothing is asked
+/// for, not that the sender died.
+const FAREWELL: u32 = 10;
 /// Most frames that are looked at in a period: our own echo, error frames, an intruder.
 const MOST_HEARD: usize = 64;
 
@@ -46,6 +51,10 @@ pub struct CanActuator {
     send_idle: bool,
     /// Given to the kernel, and its echo not yet seen: the frame, and the periods since.
     waiting: Option<(BusFrame, u32)>,
+    /// The frames sent last: a late echo is no intruder.
+    recent: [Option<BusFrame>; RECENT],
+    /// Periods in which frames that ask for nothing are still sent after disarming.
+    farewell: u32,
     off: bool,
     passive: bool,
     /// When the bus was last tried in vain.
@@ -75,6 +84,8 @@ impl CanActuator {
             packer,
             send_idle: config.send_idle,
             waiting: None,
+            recent: [None; RECENT],
+            farewell: 0,
             off: false,
             passive: false,
             tried: None,
@@ -90,6 +101,7 @@ impl CanActuator {
                 Ok(None) => break,
                 Ok(Some((Heard::Frame(frame), _))) => match self.waiting {
                     Some((waiting, _)) if waiting == frame => self.waiting = None,
+                    _ if self.recent.contains(&Some(frame)) => {}
                     // Only our identifier comes in.
                     _ => news.fault = Some(Fault::Intruder),
                 },
@@ -156,6 +168,8 @@ impl CanActuator {
         match port.send(&frame) {
             Ok(()) => {
                 self.waiting = Some((frame, 0));
+                self.recent.rotate_right(1);
+                self.recent[0] = Some(frame);
                 (true, None, Shown::Frame(frame))
             }
             Err(fault) => {
@@ -189,7 +203,8 @@ impl Actuator for CanActuator {
             return Outcome { sent: false, fault: Some(Fault::Down), shown: self.would(command) };
         }
         let mut fault = self.listen().fault;
-        if !command.armed && !self.send_idle {
+        self.farewell = if command.armed { FAREWELL } else { self.farewell.saturating_sub(1) };
+        if !command.armed && !self.send_idle && self.farewell == 0 {
             // What waits from before is still looked after; nothing is added.
             return Outcome { sent: false, fault: fault.or(self.standing()), shown: self.would(command) };
         }
