@@ -118,6 +118,8 @@ keypoints = ["Nose", "right-hip"]
 name = "images"
 width = 64
 height = 64
+colour = "rgb"
+resize = { mode = "stretch" }
 [roles]
 stop_sign = ["stop sign"]
 pedestrian = ["person", "lying"]

@@ -6,3 +6,4 @@ mod bad_commands;
 mod bad_datasets;
 #[cfg(feature = "h264")]
 mod bad_media;
+mod daemon;

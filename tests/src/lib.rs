@@ -3,6 +3,7 @@
 //! What a test needs from the machine it asks for here. What is missing is never passed silently: [`skip`] says so, and
 //! `tests/run` counts it.
 
+pub mod daemon;
 #[cfg(feature = "h264")]
 pub mod media;
 pub mod onnx;
