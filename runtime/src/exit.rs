@@ -26,6 +26,8 @@ pub enum Exit {
     Forced = 9,
     /// The running daemon refused what it was told.
     Refused = 10,
+    /// `doctor` or `check` found something that does not work; what, is printed.
+    Unfit = 11,
 }
 
 /// Why a command failed, and what it exits with.

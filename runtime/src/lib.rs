@@ -20,6 +20,7 @@ pub mod daemon;
 pub mod decode;
 pub mod detection;
 pub mod detector;
+pub mod doctor;
 pub mod draw;
 pub mod eval;
 pub mod exit;

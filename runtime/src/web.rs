@@ -93,7 +93,8 @@ pub fn refuse(status: StatusCode, code: &str, message: impl std::fmt::Display) -
 /// The request's host without its port.
 fn host(request: &Request<Body>) -> &str {
     let named = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
-    let host = named.or_else(|| request.uri().authority().map(|authority| authority.as_str())).unwrap_or_default();
+    let host =
+        named.or_else(|| request.uri().authority().map(|authority| authority.as_str())).unwrap_or_default();
     if let Some(bracketed) = host.strip_prefix('[') {
         return bracketed.split(']').next().unwrap_or_default();
     }

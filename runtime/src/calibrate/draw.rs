@@ -20,7 +20,11 @@ pub fn corners(picture: &mut RgbImage, board: &Board, seen: &[[f64; 2]]) {
     if let Some(first) = seen.first() {
         for step in 0..48 {
             let angle = std::f64::consts::TAU * f64::from(step) / 48.0;
-            dot(picture, [first[0] + 2.5 * size * angle.cos(), first[1] + 2.5 * size * angle.sin()], [255, 255, 255]);
+            dot(
+                picture,
+                [first[0] + 2.5 * size * angle.cos(), first[1] + 2.5 * size * angle.sin()],
+                [255, 255, 255],
+            );
         }
     }
 }
@@ -42,7 +46,8 @@ pub fn undistorted(picture: &RgbImage, lens: &Lens) -> RgbImage {
 }
 
 fn sample(picture: &RgbImage, [x, y]: [f64; 2]) -> Option<Rgb<u8>> {
-    let inside = x >= 0.0 && y >= 0.0 && x < f64::from(picture.width() - 1) && y < f64::from(picture.height() - 1);
+    let inside =
+        x >= 0.0 && y >= 0.0 && x < f64::from(picture.width() - 1) && y < f64::from(picture.height() - 1);
     if !inside {
         return None;
     }

@@ -285,7 +285,11 @@ impl CalibrationFile {
 
     /// The file's text, with what a person should know above it.
     pub fn text(&self) -> String {
-        let rounded = Self { lens: self.lens.rounded(), mount: self.mount.as_ref().map(MountSection::rounded), ..self.clone() };
+        let rounded = Self {
+            lens: self.lens.rounded(),
+            mount: self.mount.as_ref().map(MountSection::rounded),
+            ..self.clone()
+        };
         let body = toml::to_string(&rounded).expect("numbers, strings and lists have a form in TOML");
         format!(
             "# Made by `stopline calibrate`. Lengths of [lens] in pixels, the centre of the first pixel is (0, 0), as in OpenCV.\n\
@@ -340,7 +344,11 @@ impl CalibrationFile {
             return Some(("lens.focal", format!("{:?}", lens.focal), "10 to 100000 pixels"));
         }
         if !lens.centre.iter().chain(&lens.distortion).all(|value| within(*value, -16_384.0, 32_768.0)) {
-            return Some(("lens", format!("{:?} {:?}", lens.centre, lens.distortion), "a centre and coefficients that are numbers"));
+            return Some((
+                "lens",
+                format!("{:?} {:?}", lens.centre, lens.distortion),
+                "a centre and coefficients that are numbers",
+            ));
         }
         let mount = self.mount.as_ref()?;
         let angles = [mount.pitch_deg, mount.roll_deg, mount.yaw_deg];
@@ -348,7 +356,11 @@ impl CalibrationFile {
             return Some(("mount.height_m", mount.height_m.to_string(), "0.1 to 20 metres"));
         }
         if !angles[..2].iter().all(|angle| within(*angle, -90.0, 90.0)) || !within(angles[2], -180.0, 180.0) {
-            return Some(("mount", format!("{angles:?}"), "pitch and roll of -90 to 90, yaw of -180 to 180 degrees"));
+            return Some((
+                "mount",
+                format!("{angles:?}"),
+                "pitch and roll of -90 to 90, yaw of -180 to 180 degrees",
+            ));
         }
         if !within(mount.pitch_sigma_deg, 0.01, 10.0) {
             return Some(("mount.pitch_sigma_deg", mount.pitch_sigma_deg.to_string(), "0.01 to 10 degrees"));

@@ -51,7 +51,12 @@ pub struct NoSolution {
 ///
 /// # Errors
 /// [`NoSolution`] where no start leads anywhere.
-pub fn calibrate(model: Model, board: &[[f64; 2]], views: &[View], size: [u32; 2]) -> Result<Solution, NoSolution> {
+pub fn calibrate(
+    model: Model,
+    board: &[[f64; 2]],
+    views: &[View],
+    size: [u32; 2],
+) -> Result<Solution, NoSolution> {
     let none = NoSolution { model: model.name(), views: views.len() };
     let problem = Boards { model, board, views };
     let centre = size.map(|side| (f64::from(side) - 1.0) / 2.0);

@@ -134,7 +134,9 @@ fn neighbour(
     let point = near.around(aim, 6).find(|&other| {
         let strayed = difference(saddles[other].at, aim);
         let taken = difference(saddles[other].at, here.at);
-        strayed[0].hypot(strayed[1]) < STRAY * length && !used.contains(&other) && fits(here, &saddles[other], taken)
+        strayed[0].hypot(strayed[1]) < STRAY * length
+            && !used.contains(&other)
+            && fits(here, &saddles[other], taken)
     })?;
     let taken = difference(saddles[point].at, here.at);
     let taken = [taken[0] * sign, taken[1] * sign];

@@ -86,10 +86,7 @@ impl Lens {
 
     /// The direction (unit length, camera axes) that a pixel looks into; `None` where the model has no answer.
     pub fn ray(&self, pixel: [f64; 2]) -> Option<[f64; 3]> {
-        let aim = [
-            (pixel[0] - self.centre[0]) / self.focal[0],
-            (pixel[1] - self.centre[1]) / self.focal[1],
-        ];
+        let aim = [(pixel[0] - self.centre[0]) / self.focal[0], (pixel[1] - self.centre[1]) / self.focal[1]];
         let [x, y, z] = match self.model {
             Model::BrownConrady => {
                 let [x, y] = self.undistorted(aim)?;
@@ -127,7 +124,14 @@ impl Lens {
     /// shows two directions in one pixel.
     pub fn is_one_to_one(&self, size: [u32; 2]) -> bool {
         let [width, height] = size.map(f64::from);
-        let corners = [[0.0, 0.0], [width, 0.0], [0.0, height], [width, height], [width / 2.0, 0.0], [0.0, height / 2.0]];
+        let corners = [
+            [0.0, 0.0],
+            [width, 0.0],
+            [0.0, height],
+            [width, height],
+            [width / 2.0, 0.0],
+            [0.0, height / 2.0],
+        ];
         corners.iter().all(|corner| {
             let Some([x, y, z]) = self.ray(*corner) else { return false };
             let theta = (x.hypot(y)).atan2(z);
@@ -138,7 +142,8 @@ impl Lens {
                 }
                 Model::KannalaBrandt => self.bent(angle),
             };
-            (1..=64).all(|step| reach(theta * f64::from(step) / 64.0) > reach(theta * f64::from(step - 1) / 64.0))
+            (1..=64)
+                .all(|step| reach(theta * f64::from(step) / 64.0) > reach(theta * f64::from(step - 1) / 64.0))
         })
     }
 

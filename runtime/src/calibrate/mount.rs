@@ -90,7 +90,9 @@ pub const CLICK: f64 = 1.0;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MountError {
     /// Fewer equations than unknowns.
-    #[error("{marks} marks do not tell {unknown}: give two marks with --height, or three without; horizon and ahead count half")]
+    #[error(
+        "{marks} marks do not tell {unknown}: give two marks with --height, or three without; horizon and ahead count half"
+    )]
     TooFew {
         /// Marks given.
         marks: usize,
@@ -98,7 +100,9 @@ pub enum MountError {
         unknown: &'static str,
     },
     /// No place explains the marks.
-    #[error("no place of the camera explains these marks: are pixels given as U,V from the upper left and places as FORWARDS,LEFT,UP in metres?")]
+    #[error(
+        "no place of the camera explains these marks: are pixels given as U,V from the upper left and places as FORWARDS,LEFT,UP in metres?"
+    )]
     Nowhere,
 }
 
@@ -110,14 +114,18 @@ pub enum MountError {
 pub fn place(lens: &Lens, marks: &[Mark], height: Option<f64>) -> Result<Placed, MountError> {
     let knows_yaw = marks.iter().any(|mark| !matches!(mark, Mark::Horizon { .. }));
     let held = [false, false, !knows_yaw, height.is_some()];
-    let equations: usize = marks.iter().map(|mark| if matches!(mark, Mark::Point { .. }) { 2 } else { 1 }).sum();
+    let equations: usize =
+        marks.iter().map(|mark| if matches!(mark, Mark::Point { .. }) { 2 } else { 1 }).sum();
     let unknowns = held.iter().filter(|held| !**held).count();
-    if equations < unknowns || (height.is_none() && !marks.iter().any(|mark| matches!(mark, Mark::Point { .. }))) {
+    if equations < unknowns
+        || (height.is_none() && !marks.iter().any(|mark| matches!(mark, Mark::Point { .. })))
+    {
         let unknown = if height.is_some() { "pitch, roll and yaw" } else { "height, pitch, roll and yaw" };
         return Err(MountError::TooFew { marks: marks.len(), unknown });
     }
     let problem = Marks { lens, marks };
-    let starts = [0.0, 0.15, 0.5, 0.9, -0.15].into_iter().flat_map(|pitch| [0.0, 0.6, -0.6].map(|yaw| (pitch, yaw)));
+    let starts =
+        [0.0, 0.15, 0.5, 0.9, -0.15].into_iter().flat_map(|pitch| [0.0, 0.6, -0.6].map(|yaw| (pitch, yaw)));
     let fits = starts.filter_map(|(pitch, yaw)| {
         let yaw = if knows_yaw { yaw } else { 0.0 };
         let shared = vec![pitch, 0.0, yaw, height.unwrap_or(1.3)];
@@ -131,7 +139,11 @@ pub fn place(lens: &Lens, marks: &[Mark], height: Option<f64>) -> Result<Placed,
     }
     let misses: Vec<f64> = marks
         .iter()
-        .map(|mark| problem.miss(mark, &mount).map_or(f64::INFINITY, |miss| miss.iter().map(|m| m * m).sum::<f64>().sqrt()))
+        .map(|mark| {
+            problem
+                .miss(mark, &mount)
+                .map_or(f64::INFINITY, |miss| miss.iter().map(|m| m * m).sum::<f64>().sqrt())
+        })
         .collect();
     let rms = (best.cost / marks.len() as f64).sqrt();
     let scatter = best.scatter(unknowns).max(CLICK);
@@ -181,7 +193,13 @@ impl Problem for Marks<'_> {
 
 /// The corners of an upright board that faces the vehicle squarely as marks. `lower_left`: place of its lower left
 /// inner corner.
-pub fn board_marks(corners: &[[f64; 2]], columns: usize, rows: usize, square: f64, lower_left: [f64; 3]) -> Vec<Mark> {
+pub fn board_marks(
+    corners: &[[f64; 2]],
+    columns: usize,
+    rows: usize,
+    square: f64,
+    lower_left: [f64; 3],
+) -> Vec<Mark> {
     let place = |index: usize| {
         let (column, row) = (index % columns, index / columns);
         let [x, y, z] = lower_left;
@@ -219,7 +237,10 @@ mod tests {
         assert!(x.abs() < 1e-12 && y.abs() < 1e-12 && z > 0.0);
         let right_side_lower = Mount { roll: 0.1, pitch: 0.0, ..mount };
         let down = |left: f64| right_side_lower.to_camera([10.0, left, 1.2])[1];
-        assert!(down(-1.0) < down(1.0), "what is level on the right climbs in a picture that hangs to the right");
+        assert!(
+            down(-1.0) < down(1.0),
+            "what is level on the right climbs in a picture that hangs to the right"
+        );
         let looks_left = Mount { yaw: 0.1, pitch: 0.0, ..mount };
         assert!(looks_left.to_camera([10.0, 0.0, 1.2])[0] > 0.0);
     }
@@ -244,7 +265,10 @@ mod tests {
         let far = |left: f64| lens().project(mount.to_camera([1e6, left * 1e6, 1.4])).unwrap();
         let marks = [Mark::Horizon { seen: far(0.3) }, Mark::Horizon { seen: far(-0.35) }];
         let found = place(&lens(), &marks, Some(1.4)).unwrap();
-        assert!((found.mount.pitch - 0.03).abs() < 1e-5 && (found.mount.roll + 0.02).abs() < 1e-5, "{found:?}");
+        assert!(
+            (found.mount.pitch - 0.03).abs() < 1e-5 && (found.mount.roll + 0.02).abs() < 1e-5,
+            "{found:?}"
+        );
         let degree = found.deviations[0].to_degrees();
         assert!(degree > 0.01 && degree < 0.2, "{degree}");
     }
@@ -253,8 +277,10 @@ mod tests {
     fn too_few_marks_are_told() {
         let mount = Mount { height: 1.2, pitch: 0.1, roll: 0.0, yaw: 0.0 };
         let one = [seen(&mount, YARD[0])];
-        assert_eq!(place(&lens(), &one, Some(1.2)).unwrap_err().to_string().split(':').next(),
-            Some("1 marks do not tell pitch, roll and yaw"));
+        assert_eq!(
+            place(&lens(), &one, Some(1.2)).unwrap_err().to_string().split(':').next(),
+            Some("1 marks do not tell pitch, roll and yaw")
+        );
         let horizon = [Mark::Horizon { seen: [10.0, 300.0] }, Mark::Horizon { seen: [1200.0, 300.0] }];
         assert!(matches!(place(&lens(), &horizon, None), Err(MountError::TooFew { .. })));
     }

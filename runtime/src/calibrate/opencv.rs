@@ -64,7 +64,8 @@ fn parse(text: &str, fisheye: bool) -> Result<Imported, String> {
             model.name()
         ));
     }
-    let size = side(text, "image_width").zip(side(text, "image_height")).map(|(width, height)| [width, height]);
+    let size =
+        side(text, "image_width").zip(side(text, "image_height")).map(|(width, height)| [width, height]);
     Ok(Imported { lens: Lens { model, focal: [fx, fy], centre: [cx, cy], distortion }, size })
 }
 
@@ -79,7 +80,8 @@ fn model_of(text: &str, fisheye: bool) -> Result<Model, String> {
 
 /// The text after `KEY:` at the beginning of a line.
 fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
-    text.lines().find_map(|line| Some(line.trim_start().strip_prefix(key)?.trim_start().strip_prefix(':')?.trim()))
+    text.lines()
+        .find_map(|line| Some(line.trim_start().strip_prefix(key)?.trim_start().strip_prefix(':')?.trim()))
 }
 
 fn side(text: &str, key: &str) -> Option<u32> {
@@ -142,7 +144,10 @@ mod tests {
         let error = |text: &str| parse(text, false).unwrap_err();
         assert_eq!(error("a: 1\n"), "there is no camera_matrix");
         assert!(error(&OPENCV.replace("-3.1e-01", "left")).contains("\"left\" is no number"));
-        assert!(error(&OPENCV.replace("-0.02 ]", "-0.02, 1, 2, 3 ]")).contains("has 8 numbers, brown-conrady has 5"));
+        assert!(
+            error(&OPENCV.replace("-0.02 ]", "-0.02, 1, 2, 3 ]"))
+                .contains("has 8 numbers, brown-conrady has 5")
+        );
         assert!(error(&OPENCV.replace("901.", ".inf")).contains("no number"));
     }
 }

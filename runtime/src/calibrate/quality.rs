@@ -115,8 +115,12 @@ fn worst(found: &Solution, views: &[View]) -> String {
     let mut ranked: Vec<(f64, &str)> =
         found.rms_of.iter().zip(views).map(|(rms, view)| (*rms, view.name.as_str())).collect();
     ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let named: Vec<String> = ranked.iter().take(3).map(|(rms, name)| format!("{name} ({rms:.2} px)")).collect();
-    format!("worst are {}; a moving or bent board, another focus or a wrong --square does that", named.join(", "))
+    let named: Vec<String> =
+        ranked.iter().take(3).map(|(rms, name)| format!("{name} ({rms:.2} px)")).collect();
+    format!(
+        "worst are {}; a moving or bent board, another focus or a wrong --square does that",
+        named.join(", ")
+    )
 }
 
 /// Where no corner lies, in words: thirds of the picture.
@@ -132,8 +136,13 @@ fn empty_parts(views: &[View], size: [u32; 2]) -> String {
         let (column, row) = (index % CELLS[0], index / CELLS[0]);
         empty[row * 3 / CELLS[1]][column * 3 / CELLS[0]] += 1;
     }
-    let mut ranked: Vec<(usize, &str)> =
-        empty.iter().flatten().copied().zip(names.iter().flatten().copied()).filter(|(n, _)| *n > 0).collect();
+    let mut ranked: Vec<(usize, &str)> = empty
+        .iter()
+        .flatten()
+        .copied()
+        .zip(names.iter().flatten().copied())
+        .filter(|(n, _)| *n > 0)
+        .collect();
     ranked.sort_by(|a, b| b.0.cmp(&a.0));
     ranked.iter().take(4).map(|(_, name)| *name).collect::<Vec<_>>().join(", ")
 }

@@ -133,7 +133,8 @@ fn judged(smooth: &Grey, at: [usize; 2]) -> Option<Saddle> {
     if !straight(a, c) || !straight(b, d) {
         return None;
     }
-    let axis = |from: f64, to: f64| f64::midpoint(from, to - std::f64::consts::PI).rem_euclid(std::f64::consts::PI);
+    let axis =
+        |from: f64, to: f64| f64::midpoint(from, to - std::f64::consts::PI).rem_euclid(std::f64::consts::PI);
     let light = ring.iter().enumerate().filter(|(_, v)| **v > middle).fold(0, |bits, (k, _)| bits | (1 << k));
     Some(Saddle { at, axes: [axis(a, c), axis(b, d)], light })
 }
@@ -213,8 +214,9 @@ mod tests {
     #[test]
     fn an_edge_a_corner_and_a_spot_are_no_saddles() {
         let picture = |light: &dyn Fn(f64, f64) -> bool| {
-            let values =
-                (0..64 * 48).map(|i| if light(f64::from(i % 64) - 30.0, f64::from(i / 64) - 20.0) { 200.0 } else { 40.0 });
+            let values = (0..64 * 48).map(|i| {
+                if light(f64::from(i % 64) - 30.0, f64::from(i / 64) - 20.0) { 200.0 } else { 40.0 }
+            });
             Grey { width: 64, height: 48, values: values.collect() }.smoothed(0.8)
         };
         assert!(saddles(&picture(&|x, _| x > 0.0)).is_empty());

@@ -30,7 +30,8 @@ pub fn picture(lens: &Lens, board: &Board, pose: &Pose, size: [u32; 2], noise: f
         }
         let at = minus(ray.map(|part| part * far), origin);
         let (u, v) = (dot(at, across) / board.square, dot(at, down) / board.square);
-        let outside = |place: f64, count: usize, margin: f64| place < -1.0 - margin || place > count as f64 + margin;
+        let outside =
+            |place: f64, count: usize, margin: f64| place < -1.0 - margin || place > count as f64 + margin;
         if outside(u, board.columns, 0.7) || outside(v, board.rows, 0.7) {
             90.0
         } else if outside(u, board.columns, 0.0) || outside(v, board.rows, 0.0) {

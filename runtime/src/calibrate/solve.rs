@@ -119,7 +119,12 @@ struct Step {
 impl Step {
     fn applied(&self, state: &State) -> State {
         let shared = state.shared.iter().zip(self.shared.iter()).map(|(value, step)| value + step).collect();
-        let own = state.own.iter().zip(&self.own).map(|(own, step)| std::array::from_fn(|i| own[i] + step[i])).collect();
+        let own = state
+            .own
+            .iter()
+            .zip(&self.own)
+            .map(|(own, step)| std::array::from_fn(|i| own[i] + step[i]))
+            .collect();
         State { shared, own }
     }
 }
@@ -194,7 +199,8 @@ impl Normal {
         }
         let shared = scaled_solve(reduced, &gradient)?;
         let own = inverses.iter().zip(&self.mixed).zip(&self.own_gradient);
-        let own = own.map(|((inverse, mixed), gradient)| inverse * (gradient - mixed.tr_mul(&shared))).collect();
+        let own =
+            own.map(|((inverse, mixed), gradient)| inverse * (gradient - mixed.tr_mul(&shared))).collect();
         Some(Step { shared, own })
     }
 
@@ -211,9 +217,7 @@ impl Normal {
         let scale = DVector::from_iterator(k, (0..k).map(|i| 1.0 / reduced[(i, i)].max(1e-300).sqrt()));
         let unit = DMatrix::from_fn(k, k, |i, j| reduced[(i, j)] * scale[i] * scale[j]);
         let Some(inverse) = unit.cholesky().map(|c| c.inverse()) else { return vec![f64::INFINITY; k] };
-        (0..k)
-            .map(|i| if self.held[i] { 0.0 } else { inverse[(i, i)].sqrt() * scale[i] })
-            .collect()
+        (0..k).map(|i| if self.held[i] { 0.0 } else { inverse[(i, i)].sqrt() * scale[i] }).collect()
     }
 }
 
@@ -240,7 +244,11 @@ fn scaled_solve(matrix: DMatrix<f64>, right: &DVector<f64>) -> Option<DVector<f6
 }
 
 /// Derivative of all residuals by one parameter, by central differences.
-fn slope(count: usize, at: f64, mut residuals: impl FnMut(f64, &mut Vec<f64>) -> bool) -> Option<DVector<f64>> {
+fn slope(
+    count: usize,
+    at: f64,
+    mut residuals: impl FnMut(f64, &mut Vec<f64>) -> bool,
+) -> Option<DVector<f64>> {
     let h = 1e-6 * at.abs().max(0.1);
     let (mut above, mut below) = (Vec::with_capacity(count), Vec::with_capacity(count));
     if !residuals(at + h, &mut above) || !residuals(at - h, &mut below) {

@@ -16,10 +16,12 @@ use crate::exit::{Exit, Failure, OrExit};
 
 /// Arguments of `stopline doctor`.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Looks at cameras, models, buses, lines, folders and the machine as the configuration names them, and changes
+#[command(
+    after_help = "Looks at cameras, models, buses, lines, folders and the machine as the configuration names them, and changes
 nothing. Run it as the daemon's user, with the daemon stopped: a camera or a line has one user at a time.
 
-Exit code 11 when something does not work; warnings do not change it.")]
+Exit code 11 when something does not work; warnings do not change it."
+)]
 pub struct Args {
     /// The configuration file.
     #[arg(long, value_name = "FILE")]
@@ -40,7 +42,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).or_exit(Exit::Output)?;
     let faults = findings.all().iter().filter(|finding| finding.level == Level::Fault).count();
     if faults > 0 {
-        return Err(Failure::new(Exit::Unfit, anyhow!("{faults} of the things looked at do not work, told above")));
+        return Err(Failure::new(
+            Exit::Unfit,
+            anyhow!("{faults} of the things looked at do not work, told above"),
+        ));
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 mod arm;
 mod bench;
 mod detect;
+mod doctor;
 mod eval;
 mod model;
 mod model_args;
@@ -31,7 +32,7 @@ use thresholds::ThresholdArgs;
     after_help = "Exit codes: 0 done, 1 internal fault, 2 wrong command line, 3 unreadable picture, recording or \
                         dataset, 4 unusable model or manifest, 5 camera or stream lost, 6 result not written, \
                         7 unusable configuration, 8 actuator or vehicle bus not to be had, 9 ended at once by a \
-                        second signal, 10 refused by the running daemon."
+                        second signal, 10 refused by the running daemon, 11 `doctor` or `check` found something that does not work."
 )]
 pub struct Cli {
     /// Say more (-v) or everything (-vv) on stderr; STOPLINE_LOG overrides.
@@ -57,6 +58,8 @@ enum Command {
     Eval(eval::Args),
     /// Look into a model file, or write a first manifest for it.
     Model(model::Args),
+    /// Look at cameras, models, buses, lines and the machine, and say what does not work.
+    Doctor(doctor::Args),
     /// Show what the daemon does: live page and Prometheus metrics on a local address.
     #[cfg(feature = "view")]
     View(view::Args),
@@ -100,6 +103,7 @@ impl Cli {
             Command::Bench(args) => bench::run(&args),
             Command::Eval(args) => eval::run(&args),
             Command::Model(args) => model::run(&args),
+            Command::Doctor(args) => doctor::run(&args),
             #[cfg(feature = "view")]
             Command::View(args) => view::run(&args),
             #[cfg(feature = "view")]

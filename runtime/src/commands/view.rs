@@ -40,7 +40,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         None => Run::default(),
     };
     let socket = args.socket.clone().or_else(|| run.stream_socket()).ok_or_else(|| {
-        let problem = anyhow::anyhow!("run.stream is \"\": this daemon has no stream to look at; give it a name");
+        let problem =
+            anyhow::anyhow!("run.stream is \"\": this daemon has no stream to look at; give it a name");
         Failure::new(Exit::Config, problem)
     })?;
     let options = ViewOptions { socket, listen: args.listen, hosts: args.hosts.clone() };

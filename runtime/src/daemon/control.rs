@@ -196,7 +196,8 @@ mod tests {
     fn with_control(speed: f32, test: impl FnOnce(&Path, &Arming)) {
         let folder = tempfile::tempdir().expect("temporary folder");
         let path = folder.path().join("control.sock");
-        let (arming, stop) = (Arc::new(Arming::new(Arm { armed: true, input: None, command: true })), Arc::default());
+        let (arming, stop) =
+            (Arc::new(Arming::new(Arm { armed: true, input: None, command: true })), Arc::default());
         let (notes, _told) = notes::channel();
         let control = Control {
             listener: listen(&path).expect("listens"),

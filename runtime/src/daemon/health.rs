@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use stopline_decide::cause::{FaultSet, State};
 use stopline_depot::health::{
-    ArmingHealth, CameraHealth, CommandHealth, Health, MachineHealth, ModelHealth, SCHEMA,
-    StateHealth, StreamHealth, TRANSITIONS, TransitionHealth,
+    ArmingHealth, CameraHealth, CommandHealth, Health, MachineHealth, ModelHealth, SCHEMA, StateHealth,
+    StreamHealth, TRANSITIONS, TransitionHealth,
 };
 use stopline_depot::record::WallTime;
 use stopline_sensors::clock::{Clock, Monotonic};
@@ -59,7 +59,13 @@ pub struct Overview {
 
 impl Overview {
     /// Notes a transition; the oldest is forgotten.
-    pub fn transition(&mut self, at: Monotonic, from: State, to: State, cause: Option<&str>) -> TransitionHealth {
+    pub fn transition(
+        &mut self,
+        at: Monotonic,
+        from: State,
+        to: State,
+        cause: Option<&str>,
+    ) -> TransitionHealth {
         self.transitions_total += 1;
         let transition = TransitionHealth {
             number: self.transitions_total,

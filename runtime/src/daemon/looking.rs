@@ -119,7 +119,9 @@ impl Looking {
             let serves = looker.cameras.contains(&self.eyes[at].camera);
             if serves && looker.when.holds(Some(light), ego.speed.fresh()) {
                 self.look(at, model, &frame, &mut look);
-            } else if let Some((_, guard)) = self.eyes[at].guards.iter_mut().find(|(of, _)| *of == looker.number) {
+            } else if let Some((_, guard)) =
+                self.eyes[at].guards.iter_mut().find(|(of, _)| *of == looker.number)
+            {
                 guard.idle();
             }
         }
@@ -173,7 +175,10 @@ impl Looking {
         let period = period.map(|period| Nanos(u64::try_from(period.as_nanos()).unwrap_or(u64::MAX)));
         let guard = ModelGuard::new(&self.guard, period, nanos(self.clock.monotonic()));
         if self.seats.try_send((eye.camera, guard.watch())).is_err() {
-            self.notes.log(Level::ERROR, "the watch of a model found no room; a stalled model would not be noticed");
+            self.notes.log(
+                Level::ERROR,
+                "the watch of a model found no room; a stalled model would not be noticed",
+            );
         }
         eye.guards.push((number, guard));
         eye.guards.len() - 1

@@ -46,7 +46,10 @@ impl Polling {
                 next = now.plus(PERIOD);
                 let now = Nanos(now.as_nanos());
                 let faults = machine.poll(now);
-                let unread = outboxes.iter_mut().map(|outbox| outbox.poll(now)).fold(FaultSet::default(), FaultSet::union);
+                let unread = outboxes
+                    .iter_mut()
+                    .map(|outbox| outbox.poll(now))
+                    .fold(FaultSet::default(), FaultSet::union);
                 self.teller.tell(faults.union(unread));
             }
             self.clock.sleep(NAP);

@@ -203,7 +203,10 @@ impl Publisher {
             && !self.state.unwritten
         {
             let path = self.health_file.display();
-            log(Level::WARN, &format!("{path}: the health file cannot be written: {error}; the loop goes on"));
+            log(
+                Level::WARN,
+                &format!("{path}: the health file cannot be written: {error}; the loop goes on"),
+            );
         }
         self.state.unwritten = written.is_err();
         if let Some(stream) = &mut self.stream {

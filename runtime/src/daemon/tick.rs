@@ -86,7 +86,8 @@ impl Tick {
             sight.decision.look(|decision| self.acting.take(at, decision));
         }
         let armed = self.arming.armed();
-        let progress = Progress { opened: self.opened.load(Ordering::Acquire), deciding: self.deciding(at, armed) };
+        let progress =
+            Progress { opened: self.opened.load(Ordering::Acquire), deciding: self.deciding(at, armed) };
         let period = Period { ego: self.vehicle.newest(now), actuator_fault, armed, progress };
         let acted = self.acting.tick(at, &period);
         if let Some(transition) = acted.changes.transition {

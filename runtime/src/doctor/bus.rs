@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use socketcan::nl::{CanInterface, CanState};
-use stopline_sensors::dbc::Dbc;
+use stopline_sensors::dbc::Database;
 
 use super::Findings;
 use super::places::Roots;
@@ -34,7 +34,7 @@ pub fn look(config: &Config, roots: &Roots, to: &mut Findings) {
         _ => None,
     }));
     for file in files.collect::<BTreeSet<_>>() {
-        match Dbc::read(file) {
+        match Database::read(file) {
             Ok(dbc) => to.ok("dbc", format!("{}: {} messages", file.display(), dbc.messages().len())),
             Err(error) => to.fault("dbc", error.to_string(), "see the message"),
         }
@@ -64,7 +64,11 @@ fn one(interface: &str, sends: bool, roots: &Roots, to: &mut Findings) {
     if !details.is_up {
         to.fault(&about, found, format!("ip link set {interface} up"));
     } else if broken {
-        to.fault(&about, found, "check bit rate, termination and wiring; set restart-ms so that it comes back");
+        to.fault(
+            &about,
+            found,
+            "check bit rate, termination and wiring; set restart-ms so that it comes back",
+        );
     } else if details.can.state.is_some_and(|state| state > CanState::ErrorActive) {
         to.warning(&about, found, "errors on the bus: check bit rate, termination and wiring");
     } else {
@@ -81,9 +85,13 @@ fn one(interface: &str, sends: bool, roots: &Roots, to: &mut Findings) {
 
 fn queue(interface: &str, about: &str, roots: &Roots, to: &mut Findings) {
     match roots.number(&roots.sys.join("class/net").join(interface).join("tx_queue_len")) {
-        Some(length) if length <= u64::from(LONGEST_QUEUE) => to.ok(about, format!("queue of {length} frames")),
+        Some(length) if length <= u64::from(LONGEST_QUEUE) => {
+            to.ok(about, format!("queue of {length} frames"))
+        }
         Some(length) => {
-            let advice = format!("ip link set {interface} txqueuelen {LONGEST_QUEUE}: what waits there is an old command");
+            let advice = format!(
+                "ip link set {interface} txqueuelen {LONGEST_QUEUE}: what waits there is an old command"
+            );
             to.warning(about, format!("queue of {length} frames"), advice);
         }
         None => to.warning(about, "its queue length cannot be read", "look at `ip -details link`"),

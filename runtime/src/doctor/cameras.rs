@@ -9,7 +9,7 @@ use stopline_sensors::source::{Event, FrameSource, SourceError};
 use stopline_sensors::v4l2::{self, V4l2Config};
 
 use super::Findings;
-use crate::calibrate::file::{Calibration, Shown};
+use crate::calibrate::file::{CalibrationFile, Shown};
 use crate::config::{Camera, Config};
 use crate::intake::open::open;
 
@@ -140,7 +140,8 @@ fn tell(
     if let Some(nominal) = nominal {
         found += &format!(" (nominal {})", rate(nominal));
     }
-    found += &format!(", {} frames, {} dropped, {} unusable", times.len(), counters.dropped, counters.skipped);
+    found +=
+        &format!(", {} frames, {} dropped, {} unusable", times.len(), counters.dropped, counters.skipped);
     match (measured, nominal) {
         (Some(measured), Some(nominal)) if measured > nominal.mul_f64(1.2) => {
             let advice = "frames come more slowly than the camera says: more light or a fixed exposure, a free USB bus";
@@ -157,7 +158,9 @@ fn stamps(newest: &Frame, about: &str, to: &mut Findings) {
         Stamp::KernelStartOfExposure | Stamp::KernelEndOfFrame => {
             to.ok(about, "capture times are the kernel's");
         }
-        Stamp::Recording => to.warning(about, "a recording, not a camera", "good for a bench; name a device for a vehicle"),
+        Stamp::Recording => {
+            to.warning(about, "a recording, not a camera", "good for a bench; name a device for a vehicle")
+        }
         Stamp::Arrival => to.warning(
             about,
             "capture times are those of arrival: how old a picture is cannot be known",
@@ -175,7 +178,7 @@ fn calibration(camera: &Camera, newest: &Frame, about: &str, to: &mut Findings) 
         return;
     };
     let shown = Shown { picture: [newest.width(), newest.height()], ..Shown::default() };
-    match Calibration::read(path) {
+    match CalibrationFile::read(path) {
         Err(error) => to.fault(about, error.to_string(), "make it with `stopline calibrate`"),
         Ok(calibration) => match calibration.fits(&camera.name, &shown) {
             Err(error) => to.fault(about, error.to_string(), "calibrate at the size it runs with"),
@@ -187,7 +190,9 @@ fn calibration(camera: &Camera, newest: &Frame, about: &str, to: &mut Findings) 
 fn advice(error: &SourceError) -> &'static str {
     let SourceError::Io { cause, .. } = error else { return "see the message" };
     match cause.kind() {
-        std::io::ErrorKind::PermissionDenied => "put this user into the group `video`, or give the unit DeviceAllow=",
+        std::io::ErrorKind::PermissionDenied => {
+            "put this user into the group `video`, or give the unit DeviceAllow="
+        }
         std::io::ErrorKind::NotFound => "is it plugged in? `ls /dev/v4l/by-path` shows what is there",
         std::io::ErrorKind::ResourceBusy => "another program uses it: the daemon itself, if it runs",
         _ => "see the kernel's log (dmesg)",

@@ -29,7 +29,11 @@ fn one(config: &GpioConfig, to: &mut Findings) {
     let line = match chip.line_info(config.line) {
         Ok(line) => line,
         Err(error) => {
-            return to.fault(&about, format!("line {}: {error}", config.line), "gpioinfo lists the lines there are");
+            return to.fault(
+                &about,
+                format!("line {}: {error}", config.line),
+                "gpioinfo lists the lines there are",
+            );
         }
     };
     if line.used {
@@ -46,10 +50,20 @@ fn polarity(config: &GpioConfig, about: &str, to: &mut Findings) {
         LineMode::Toggle => "toggling means on, standing still means off".to_owned(),
         LineMode::Level => format!("{on} means on, {off} means off"),
     };
-    let request =
-        Request::builder().on_chip(&config.chip).with_consumer("stopline doctor").with_line(config.line).as_input().request();
+    let request = Request::builder()
+        .on_chip(&config.chip)
+        .with_consumer("stopline doctor")
+        .with_line(config.line)
+        .as_input()
+        .request();
     let shown = match request.and_then(|line| line.lone_value()) {
-        Ok(value) => if value == Value::Active { "high" } else { "low" },
+        Ok(value) => {
+            if value == Value::Active {
+                "high"
+            } else {
+                "low"
+            }
+        }
         Err(error) => {
             let advice = "a line that can only be an output cannot be looked at beforehand";
             return to.warning(about, format!("{means}; it cannot be read: {error}"), advice);
@@ -63,14 +77,24 @@ fn polarity(config: &GpioConfig, about: &str, to: &mut Findings) {
     };
     match (config.mode, pulled) {
         (_, Some(pulled)) if pulled != shown => {
-            let advice = format!("the configuration says it is pulled {pulled}: measure the resistor, or correct `pull`");
+            let advice = format!(
+                "the configuration says it is pulled {pulled}: measure the resistor, or correct `pull`"
+            );
             to.fault(about, found, advice);
         }
         (LineMode::Level, _) if shown == on => {
-            to.fault(about, found, "a dead process would ask for the brake: turn active_low, or the resistor, round");
+            to.fault(
+                about,
+                found,
+                "a dead process would ask for the brake: turn active_low, or the resistor, round",
+            );
         }
         (LineMode::Level, None) => {
-            to.warning(about, found, "no resistor is documented (`pull`): what a dead process leaves is chance");
+            to.warning(
+                about,
+                found,
+                "no resistor is documented (`pull`): what a dead process leaves is chance",
+            );
         }
         _ => to.ok(about, found),
     }

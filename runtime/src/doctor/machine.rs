@@ -20,7 +20,11 @@ fn clock(roots: &Roots, to: &mut Findings) {
     match (synchronised, hardware) {
         (true, _) => to.ok("clock", "synchronised"),
         (false, true) => {
-            to.warning("clock", "kept by a hardware clock, not synchronised (or not by systemd)", "check with timedatectl");
+            to.warning(
+                "clock",
+                "kept by a hardware clock, not synchronised (or not by systemd)",
+                "check with timedatectl",
+            );
         }
         (false, false) => to.warning(
             "clock",
@@ -37,7 +41,9 @@ fn limits(to: &mut Findings) {
     match memory {
         _ if root => to.ok("memory lock", "permitted"),
         None => to.ok("memory lock", "permitted"),
-        Some(bytes) if bytes >= 256 << 20 => to.ok("memory lock", format!("permitted up to {} MiB", bytes >> 20)),
+        Some(bytes) if bytes >= 256 << 20 => {
+            to.ok("memory lock", format!("permitted up to {} MiB", bytes >> 20))
+        }
         Some(bytes) => to.warning(
             "memory lock",
             format!("only {} KiB may be locked: a page fault can delay a command", bytes >> 10),
@@ -71,7 +77,11 @@ fn heat(roots: &Roots, to: &mut Findings) {
     match hottest {
         None => to.ok("heat", "this machine tells no temperature"),
         Some((celsius, name)) if celsius >= 80.0 => {
-            to.warning("heat", format!("{celsius:.0} °C ({name})"), "it is throttled soon: better cooling, or fewer frames");
+            to.warning(
+                "heat",
+                format!("{celsius:.0} °C ({name})"),
+                "it is throttled soon: better cooling, or fewer frames",
+            );
         }
         Some((celsius, name)) => to.ok("heat", format!("{celsius:.0} °C ({name})")),
     }

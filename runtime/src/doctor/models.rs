@@ -18,7 +18,13 @@ const MOST: usize = 200;
 const COMFORTABLE: f64 = 0.7;
 
 /// Looks at every model.
-pub fn look(config: &Config, seen: &[Option<Watched>], watch: Duration, clock: &dyn Clock, to: &mut Findings) {
+pub fn look(
+    config: &Config,
+    seen: &[Option<Watched>],
+    watch: Duration,
+    clock: &dyn Clock,
+    to: &mut Findings,
+) {
     if config.models.is_empty() {
         to.warning("models", "none is configured: nothing is decided", "add a [[model]] section");
     }
@@ -42,7 +48,9 @@ fn one(
     let about = format!("model {}", model.name);
     let mut detector = match Detector::load(&model.options()) {
         Ok(detector) => detector,
-        Err(error) => return to.fault(&about, error.to_string(), "see the message; `stopline model inspect` helps"),
+        Err(error) => {
+            return to.fault(&about, error.to_string(), "see the message; `stopline model inspect` helps");
+        }
     };
     let manifest = detector.manifest();
     to.ok(&about, format!("{} {}, {}", manifest.name, manifest.version, &detector.digest()[..12]));
@@ -72,7 +80,9 @@ fn headroom(
         match detector.detect(&watched.newest, &mut found) {
             Ok(took) if run >= WARM_UP => times.add(micros(took.total())),
             Ok(_) => {}
-            Err(error) => return to.fault(about, error.to_string(), "the model does not run on this camera's frames"),
+            Err(error) => {
+                return to.fault(about, error.to_string(), "the model does not run on this camera's frames");
+            }
         }
         if run > WARM_UP && clock.monotonic().since(began) >= watch {
             break;
@@ -82,11 +92,20 @@ fn headroom(
     let told = format!("{} ms a frame (p99 {} ms)", millis_text(taken.p50), millis_text(taken.p99));
     let Some(period) = watched.period else { return to.ok(about, told) };
     let share = Duration::from_micros(taken.p99).as_secs_f64() / period.as_secs_f64();
-    let told = format!("{told}: {:.0} % of the {:.1} ms between frames", share * 100.0, period.as_secs_f64() * 1e3);
+    let told =
+        format!("{told}: {:.0} % of the {:.1} ms between frames", share * 100.0, period.as_secs_f64() * 1e3);
     if share > 1.0 {
-        to.fault(about, told, "frames would be left out: a smaller model or input, another engine, or a slower camera");
+        to.fault(
+            about,
+            told,
+            "frames would be left out: a smaller model or input, another engine, or a slower camera",
+        );
     } else if share > COMFORTABLE {
-        to.warning(about, told, "no room for heat and neighbours: a smaller model or input, or a core of its own");
+        to.warning(
+            about,
+            told,
+            "no room for heat and neighbours: a smaller model or input, or a core of its own",
+        );
     } else {
         to.ok(about, told);
     }

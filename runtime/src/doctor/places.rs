@@ -57,10 +57,18 @@ pub fn look(config: &Config, to: &mut Findings) {
 fn folder(about: &str, path: &Path, least: u64, to: &mut Findings) {
     let shown = path.display();
     if !path.is_dir() {
-        return to.fault(about, format!("{shown} is not there"), format!("mkdir -p {shown}, owned by the daemon's user"));
+        return to.fault(
+            about,
+            format!("{shown} is not there"),
+            format!("mkdir -p {shown}, owned by the daemon's user"),
+        );
     }
     if let Err(error) = rustix::fs::access(path, Access::WRITE_OK | Access::EXEC_OK) {
-        return to.fault(about, format!("{shown} cannot be written: {error}"), "give it to the daemon's user");
+        return to.fault(
+            about,
+            format!("{shown} cannot be written: {error}"),
+            "give it to the daemon's user",
+        );
     }
     let Ok(StatVfs { f_bavail, f_frsize, f_favail, .. }) = rustix::fs::statvfs(path) else {
         return to.warning(about, format!("{shown}: its disk says nothing of its room"), "look with df");
@@ -78,6 +86,8 @@ fn program(name: &str, path: &Path, to: &mut Findings) {
     let about = format!("program {name}");
     match rustix::fs::access(path, Access::EXEC_OK) {
         Ok(()) => to.ok(&about, format!("{} can be run", path.display())),
-        Err(error) => to.fault(&about, format!("{}: {error}", path.display()), "install it, and make it executable"),
+        Err(error) => {
+            to.fault(&about, format!("{}: {error}", path.display()), "install it, and make it executable")
+        }
     }
 }

@@ -19,9 +19,14 @@ fn about<'a>(findings: &'a Findings, about: &str) -> Vec<&'a Finding> {
 
 #[test]
 fn a_camera_that_gives_frames_is_well_and_what_is_missing_around_it_is_told() {
-    let findings = looked("schema = 1\n[run]\ndirectory = \"/tmp\"\n[[camera]]\nname = \"front\"\nsource = \"pattern:320x240@30\"\n");
+    let findings = looked(
+        "schema = 1\n[run]\ndirectory = \"/tmp\"\n[[camera]]\nname = \"front\"\nsource = \"pattern:320x240@30\"\n",
+    );
     let camera = about(&findings, "camera front");
-    assert!(camera.iter().any(|found| found.level == Level::Ok && found.found.contains("320x240")), "{camera:?}");
+    assert!(
+        camera.iter().any(|found| found.level == Level::Ok && found.found.contains("320x240")),
+        "{camera:?}"
+    );
     assert_eq!(about(&findings, "run directory")[0].level, Level::Ok);
     assert_eq!(about(&findings, "vehicle signals")[0].level, Level::Warning);
     assert_eq!(about(&findings, "models")[0].level, Level::Warning);
@@ -59,7 +64,10 @@ fn heat_and_supply_are_read_where_the_system_tells_them() {
     let roots = Roots { sys: folder.path().into(), dev: folder.path().into(), run: folder.path().into() };
     let mut findings = Findings::default();
     machine::look(&roots, &mut findings);
-    assert!(about(&findings, "heat")[0].found.starts_with("84 °C (cpu-thermal)") || about(&findings, "heat")[0].found.starts_with("85 °C"));
+    assert!(
+        about(&findings, "heat")[0].found.starts_with("84 °C (cpu-thermal)")
+            || about(&findings, "heat")[0].found.starts_with("85 °C")
+    );
     assert_eq!(about(&findings, "heat")[0].level, Level::Warning);
     assert_eq!(about(&findings, "supply")[0].level, Level::Fault);
 }

@@ -79,6 +79,7 @@ impl Worker {
             path: None,
             copies,
         };
-        Frame::packed(meta, format, colour, size, buffer).map_err(|error| Refusal::Internal(error.to_string()))
+        Frame::packed(meta, format, colour, size, buffer)
+            .map_err(|error| Refusal::Internal(error.to_string()))
     }
 }

@@ -137,7 +137,9 @@ fn body(request: &mut Request<Body>, most: u64) -> Result<Vec<u8>, Refusal> {
         return Err(Refusal::Large(most));
     }
     let mut bytes = Vec::new();
-    body.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| Refusal::Body(error.to_string()))?;
+    body.take(most.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|error| Refusal::Body(error.to_string()))?;
     if bytes.len() as u64 > most {
         return Err(Refusal::Large(most));
     }

@@ -17,9 +17,13 @@ pub enum Refusal {
     Query(String),
     #[error("a body of type {0:?}: expected the picture itself, image/jpeg, image/png or image/bmp")]
     Kind(String),
-    #[error("a picture of more than {0} bytes; make it smaller, or start serve-api with a larger --max-bytes")]
+    #[error(
+        "a picture of more than {0} bytes; make it smaller, or start serve-api with a larger --max-bytes"
+    )]
     Large(u64),
-    #[error("a picture of {pixels} pixels, at most {most} are taken; make it smaller, or start serve-api with a larger --max-pixels")]
+    #[error(
+        "a picture of {pixels} pixels, at most {most} are taken; make it smaller, or start serve-api with a larger --max-pixels"
+    )]
     Pixels { pixels: u64, most: u64 },
     #[error("the body could not be read: {0}")]
     Body(String),

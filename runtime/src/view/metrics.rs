@@ -49,9 +49,10 @@ fn whole(to: &mut DescriptorEncoder, health: &Health) -> Result<(), fmt::Error> 
         })
     })?;
     gauge(to, "stopline_fault", "1 for every cause that is present", |family| {
-        health.faults.iter().try_for_each(|cause| {
-            family.encode_family(&[("cause", cause.as_str())])?.encode_gauge(&1_i64)
-        })
+        health
+            .faults
+            .iter()
+            .try_for_each(|cause| family.encode_family(&[("cause", cause.as_str())])?.encode_gauge(&1_i64))
     })?;
     gauge(to, "stopline_armed", "1 while commands are armed", |armed| {
         armed.encode_gauge(&i64::from(health.arming.armed))
@@ -74,7 +75,9 @@ fn whole(to: &mut DescriptorEncoder, health: &Health) -> Result<(), fmt::Error> 
         up.encode_gauge(&seconds(health.uptime_ms.saturating_mul(1000)))
     })?;
     gauge(to, "stopline_resident_memory_bytes", "Resident memory of the daemon", |memory| {
-        memory.encode_gauge(&i64::try_from(health.machine.resident_kib.saturating_mul(1024)).unwrap_or(i64::MAX))
+        memory.encode_gauge(
+            &i64::try_from(health.machine.resident_kib.saturating_mul(1024)).unwrap_or(i64::MAX),
+        )
     })?;
     counter(to, "stopline_stream_readers_dropped", "Readers of the stream that did not keep up", |dropped| {
         total(dropped, health.stream.dropped)

@@ -35,10 +35,10 @@ fn picture(seen: &Seen, path: &str) -> Answer {
     let camera = path.strip_prefix("/picture/").and_then(|name| name.strip_suffix(".jpg"));
     match camera.and_then(|camera| seen.picture(camera)) {
         Some(jpeg) => content(StatusCode::OK, "image/jpeg", jpeg.to_vec()),
-        None if camera.is_some() => {
-            refuse(StatusCode::NOT_FOUND, "picture", "no picture of this camera yet")
+        None if camera.is_some() => refuse(StatusCode::NOT_FOUND, "picture", "no picture of this camera yet"),
+        None => {
+            refuse(StatusCode::NOT_FOUND, "path", "there is /, /state.json, /picture/CAMERA.jpg, /metrics")
         }
-        None => refuse(StatusCode::NOT_FOUND, "path", "there is /, /state.json, /picture/CAMERA.jpg, /metrics"),
     }
 }
 

@@ -55,7 +55,8 @@ pub fn describe(config: &V4l2Config) -> Result<Description, SourceError> {
     let capability = node.capability().map_err(io(what.clone(), "ask for its capabilities"))?;
     let identity = Identity::of(&node, &capability, &roots);
     let captures = captures(&capability);
-    let formats = if captures { offers(&node, &capability).map_err(io(what, "list its formats"))? } else { Vec::new() };
+    let formats =
+        if captures { offers(&node, &capability).map_err(io(what, "list its formats"))? } else { Vec::new() };
     Ok(Description {
         path,
         card: identity.card,
@@ -81,6 +82,7 @@ fn offer(node: &Node, code: [u8; 4]) -> std::io::Result<Offer> {
     let largest = sides.max_by_key(|(width, height)| u64::from(*width) * u64::from(*height));
     let intervals = largest.map(|size| node.intervals(code, size)).transpose()?.unwrap_or_default();
     let shortest = intervals.into_iter().filter(|seconds| *seconds > 0.0).fold(f64::INFINITY, f64::min);
-    let read = CameraFormat::PREFERENCE.iter().any(|format| format.fourccs().iter().any(|known| **known == code));
+    let read =
+        CameraFormat::PREFERENCE.iter().any(|format| format.fourccs().iter().any(|known| **known == code));
     Ok(Offer { code: name(code), read, largest, fps: shortest.is_finite().then(|| 1.0 / shortest) })
 }

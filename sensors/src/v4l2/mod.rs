@@ -28,7 +28,7 @@ mod stamp;
 mod stream;
 
 pub use config::V4l2Config;
-pub use describe::{Description, Offer, describe};
 pub use controls::{ControlPanel, ControlReport, ControlValue};
+pub use describe::{Description, Offer, describe};
 pub use formats::CameraFormat;
 pub use source::V4l2Source;

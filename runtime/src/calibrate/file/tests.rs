@@ -67,7 +67,10 @@ fn a_value_that_cannot_be_is_named() {
         assert!(text.contains(from), "{text}");
         CalibrationFile::parse(&text.replace(from, to), Path::new("front.cal.toml")).unwrap_err().to_string()
     };
-    assert!(parse("height_m = 1.31", "height_m = 131.0").contains("mount.height_m = 131: expected 0.1 to 20 metres"));
+    assert!(
+        parse("height_m = 1.31", "height_m = 131.0")
+            .contains("mount.height_m = 131: expected 0.1 to 20 metres")
+    );
     assert!(parse("schema = 1", "schema = 2").contains("schema 2, expected 1"));
     assert!(parse("camera = ", "kamera = ").contains("kamera"));
     assert!(parse("-0.31, 0.13", "-0.31").contains("lens.distortion"));

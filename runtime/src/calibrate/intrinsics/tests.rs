@@ -17,10 +17,14 @@ fn views(lens: &Lens, count: usize, noise: f64) -> Vec<View> {
         let rotation = [spread(0.6), spread(0.6), spread(0.5)];
         let translation = [spread(0.5) * far - 0.12, spread(0.35) * far - 0.08, far];
         let pose = Pose { rotation, translation };
-        let seen: Option<Vec<[f64; 2]>> = board().iter().map(|corner| lens.project(pose.place(*corner))).collect();
+        let seen: Option<Vec<[f64; 2]>> =
+            board().iter().map(|corner| lens.project(pose.place(*corner))).collect();
         let inside = |p: &[f64; 2]| p[0] > 0.0 && p[1] > 0.0 && p[0] < 1279.0 && p[1] < 719.0;
         if let Some(seen) = seen.filter(|seen| seen.iter().all(inside)) {
-            let seen = seen.iter().map(|p| [p[0] + noise * random.normal(), p[1] + noise * random.normal()]).collect();
+            let seen = seen
+                .iter()
+                .map(|p| [p[0] + noise * random.normal(), p[1] + noise * random.normal()])
+                .collect();
             all.push(View { name: format!("view {}", all.len()), seen });
         }
     }
@@ -88,8 +92,12 @@ fn views_that_are_all_square_to_the_camera_leave_the_focal_length_open() {
         })
         .collect();
     if let Ok(found) = calibrate(Model::BrownConrady, &board(), &views, SIZE) {
-        let problems =
-            crate::calibrate::quality::problems(&found, &views, SIZE, &crate::calibrate::quality::Limits::default());
+        let problems = crate::calibrate::quality::problems(
+            &found,
+            &views,
+            SIZE,
+            &crate::calibrate::quality::Limits::default(),
+        );
         assert!(problems.iter().any(|problem| problem.contains("leans")), "{problems:?}");
         assert!(problems.iter().any(|problem| problem.contains("focal length")), "{problems:?}");
     }

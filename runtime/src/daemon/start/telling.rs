@@ -42,7 +42,8 @@ pub(super) fn aside(config: &Config, parts: &Parts) -> Result<Vec<JoinHandle<()>
                 threads.push(spawn("control", plain, &parts.notes, move |_| control.run())?);
             }
             Err(error) => {
-                let text = format!("{}: no control socket: {error}; the loop runs without it", path.display());
+                let text =
+                    format!("{}: no control socket: {error}; the loop runs without it", path.display());
                 parts.notes.log(Level::WARN, text);
             }
         }
