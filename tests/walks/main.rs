@@ -12,6 +12,8 @@ mod decoders;
 #[cfg(feature = "h264")]
 mod detect;
 mod eval;
+#[cfg(feature = "view")]
+mod looking_on;
 #[cfg(feature = "h264")]
 mod replay;
 #[cfg(feature = "rtsp")]
