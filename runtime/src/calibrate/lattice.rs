@@ -56,7 +56,10 @@ pub fn lattices(saddles: &[Saddle]) -> Vec<Lattice> {
             continue;
         }
         let Some(lattice) = grown(saddles, &near, seed) else { continue };
-        if lattice.places.len() >= LEAST && bend(&lattice, saddles) < BEND && lattice.places.values().all(|point| !taken.contains(point)) {
+        if lattice.places.len() >= LEAST
+            && bend(&lattice, saddles) < BEND
+            && lattice.places.values().all(|point| !taken.contains(point))
+        {
             taken.extend(lattice.places.values().copied());
             all.push(lattice);
         }
