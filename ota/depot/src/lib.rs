@@ -2,8 +2,14 @@
 //!
 //! - [`manifest`]: what a model is and how it wants to be fed and read.
 //! - [`record`]: what one frame showed, by which model, and what it cost.
+//! - [`health`]: what the runtime is in, once a second.
+//! - [`stream`]: what it tells those who look on.
+//! - [`outbox`]: what it wants said outside, and the answers.
 //!
-//! Belongs here and has no code yet: model bundle, slots with their journal, verdicts and approvals, spool, outbox, health.
+//! Belongs here and has no code yet: model bundle, slots with their journal, verdicts and approvals, spool.
 
+pub mod health;
 pub mod manifest;
+pub mod outbox;
 pub mod record;
+pub mod stream;
