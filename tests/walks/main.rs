@@ -11,5 +11,6 @@ mod eval;
 mod replay;
 #[cfg(feature = "rtsp")]
 mod rtsp;
+mod scenarios;
 #[cfg(feature = "h264")]
 mod sources;
