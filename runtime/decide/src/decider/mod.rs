@@ -47,6 +47,7 @@ pub struct Decider {
     config: DecideConfig,
     eyes: Vec<Eye, MAX_CAMERAS>,
     odometer: Odometer,
+    path: Path,
     ids: Ids,
     signs: StopSigns,
     pedestrians: Pedestrians,
@@ -86,6 +87,7 @@ impl Decider {
         Ok(Self {
             eyes,
             odometer: Odometer::default(),
+            path: Path::default(),
             ids: Ids::default(),
             signs: StopSigns::new(config.stop_sign),
             pedestrians: Pedestrians::new(config.pedestrian, config.brake_without_speed),
@@ -141,7 +143,8 @@ impl Decider {
 
     fn follow(&mut self, input: &FrameInput<'_>) {
         let ego = sound(&input.ego);
-        let travel = self.odometer.step(input.captured, &ego);
+        let (travel, passed) = self.odometer.step(input.captured, &ego);
+        self.path.follow(Path::ahead(&self.config.path, &ego), passed);
         self.signs.travel(&travel);
         self.pedestrians.travel(&travel);
         let eye = &mut self.eyes[usize::from(input.camera)];
@@ -161,7 +164,7 @@ impl Decider {
                 calibrated: camera.is_some(),
                 tracks,
                 motion,
-                path: Path::ahead(&self.config.path, &ego),
+                path: self.path,
                 dive: self.config.path.dive(self.odometer.acceleration()),
                 travel,
             };

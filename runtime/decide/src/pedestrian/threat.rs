@@ -27,11 +27,11 @@ pub(super) struct Closing {
 
 impl Closing {
     /// `distance` from the front; `speed` where it is fresh.
-    pub fn of(ranger: &Ranger, front: f32, speed: Option<f32>) -> Self {
+    pub fn of(ranger: &Ranger, distance: f32, front: f32, speed: Option<f32>) -> Self {
         let looming = ranger.looming(front);
         let (rate, sigma) = looming;
         let Some(speed) = speed else { return Self { rate, sigma, looming } };
-        let distance = larger(0.3, ranger.distance() - front);
+        let distance = larger(0.3, distance);
         let range = speed / distance;
         let share = ranger.distance_sigma() / distance;
         let own = WALKING / larger(speed, 0.5);
@@ -56,32 +56,35 @@ impl Closing {
     }
 }
 
-/// Where a person is beside our path, and how he moves across it.
+/// Where a person is beside our path, and how he moves across it, in heights of the person: what is learned of the
+/// height on the way is no motion.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Across {
-    /// Metres to the left of the path.
-    pub offset: f32,
-    /// Metres per second to the left.
-    pub speed: f32,
-    pub variance: f32,
-    pub covariance: f32,
-    pub speed_variance: f32,
+    /// Heights to the left of the path.
+    offset: f32,
+    /// Heights per second to the left.
+    speed: f32,
+    variance: f32,
+    covariance: f32,
+    speed_variance: f32,
 }
 
 impl Across {
-    pub fn new(offset: f32, sigma: f32) -> Self {
+    /// Seen at `offset` ± `sigma` heights, a person of `height` metres.
+    pub fn new(offset: f32, sigma: f32, height: f32) -> Self {
+        let walking = WALKING / height;
         Self {
             offset,
             speed: 0.0,
             variance: sigma * sigma,
             covariance: 0.0,
-            speed_variance: WALKING * WALKING,
+            speed_variance: walking * walking,
         }
     }
 
-    /// `dt` seconds on; persons start and stop with 2 m/s² for a quarter of a second.
-    pub fn predict(&mut self, dt: f32) {
-        let density = 1.0;
+    /// `dt` seconds on, for a person of `height` metres; persons start and stop with 2 m/s² for a quarter of a second.
+    pub fn predict(&mut self, dt: f32, height: f32) {
+        let density = 1.0 / (height * height);
         self.offset += self.speed * dt;
         self.variance +=
             dt * (2.0 * self.covariance + dt * self.speed_variance) + density * dt * dt * dt / 3.0;
@@ -89,6 +92,7 @@ impl Across {
         self.speed_variance += density * dt;
     }
 
+    /// Seen at `offset` ± `sigma` heights.
     pub fn update(&mut self, offset: f32, sigma: f32) {
         let total = self.variance + sigma * sigma;
         let (gain, speed_gain) = (self.variance / total, self.covariance / total);
@@ -98,6 +102,24 @@ impl Across {
         self.speed_variance = larger(0.0, self.speed_variance - speed_gain * self.covariance);
         self.covariance *= 1.0 - gain;
         self.variance *= 1.0 - gain;
+    }
+
+    /// The same in metres, of a person of `height` metres.
+    #[must_use]
+    pub fn in_metres(&self, height: f32) -> Self {
+        let square = height * height;
+        Self {
+            offset: self.offset * height,
+            speed: self.speed * height,
+            variance: self.variance * square,
+            covariance: self.covariance * square,
+            speed_variance: self.speed_variance * square,
+        }
+    }
+
+    /// To the left of the path.
+    pub fn offset(&self) -> f32 {
+        self.offset
     }
 
     /// How far beside the path the person is while we pass, and the standard deviation of that.
@@ -122,7 +144,7 @@ pub(super) enum Threat {
     Brake,
 }
 
-/// Judges one person. `half` is half of the path's width with half of a person.
+/// Judges one person; `across` is in metres. `half` is half of the path's width with half of a person.
 pub(super) fn judge(
     across: &Across,
     closing: &Closing,
