@@ -18,5 +18,6 @@ mod looking_on;
 mod replay;
 #[cfg(feature = "rtsp")]
 mod rtsp;
+mod scenarios;
 #[cfg(feature = "h264")]
 mod sources;

@@ -247,7 +247,8 @@ impl<'a> Rig<'a> {
         let decision = self.decider.step(&input).clone();
         for situation in &decision.situations {
             let known = self.outcome.phases.iter().rev().find(|(_, kind, _)| *kind == situation.kind);
-            if known.is_none_or(|(_, _, phase)| *phase != situation.phase) && self.outcome.phases.len() < 200 {
+            if known.is_none_or(|(_, _, phase)| *phase != situation.phase) && self.outcome.phases.len() < 200
+            {
                 self.outcome.phases.push((time, situation.kind, situation.phase));
             }
         }
@@ -356,7 +357,8 @@ fn with_camera(setup: &Setup) -> DecideConfig {
         stopline_decide::camera::Calibration::level(size, single(setup.eye.focal), single(setup.eye.height));
     calibration.pitch = single(setup.eye.pitch);
     calibration.front = single(setup.eye.behind);
-    let functions = [stopline_decide::decider::Function::StopSign, stopline_decide::decider::Function::Pedestrian];
+    let functions =
+        [stopline_decide::decider::Function::StopSign, stopline_decide::decider::Function::Pedestrian];
     let camera = CameraConfig { functions: functions.into_iter().collect(), calibration: Some(calibration) };
     config.cameras.clear();
     let _ = config.cameras.push(camera);

@@ -263,16 +263,26 @@ impl Tally {
 }
 
 /// `runs` runs of a sequence.
-pub fn tally(measured: &Measured, sequence: &Sequence, number: usize, lying: &'static str, runs: usize) -> Tally {
+pub fn tally(
+    measured: &Measured,
+    sequence: &Sequence,
+    number: usize,
+    lying: &'static str,
+    runs: usize,
+) -> Tally {
     let key = |value: usize| u64::try_from(value).expect("few");
     (0..runs)
-        .map(|seed| Tally::of(sequence, &run(measured, sequence, lying, Random::of(&[9, key(number), key(seed)]))))
+        .map(|seed| {
+            Tally::of(sequence, &run(measured, sequence, lying, Random::of(&[9, key(number), key(seed)])))
+        })
         .fold(Tally::default(), Tally::with)
 }
 
 /// All sequences as a table, and the sums.
 pub fn table(measured: &Measured, lying: &'static str, runs: usize) -> (String, Tally, Vec<&'static str>) {
-    let mut text = String::from("| sequence | right | falls found | false alerts | seconds to alert, mean / longest |\n|---|---|---|---|---|\n");
+    let mut text = String::from(
+        "| sequence | right | falls found | false alerts | seconds to alert, mean / longest |\n|---|---|---|---|---|\n",
+    );
     let (mut all, mut wrong) = (Tally::default(), Vec::new());
     for (number, sequence) in sequences().iter().enumerate() {
         let of = tally(measured, sequence, number, lying, runs);
@@ -358,7 +368,16 @@ fn falls() -> Vec<Sequence> {
         Sequence { fps: 6.0, ..sequence("falls, 6 fps", fall(A, 5.0, 5.7, LiesAcross, 22.0), &[5.7]) },
         sequence(
             "falls from a chair",
-            then(enters(B), &[(4.0, Stands, B), (5.0, Sits, B), (9.0, Sits, B), (9.6, LiesAcross, B), (26.0, LiesAcross, B)]),
+            then(
+                enters(B),
+                &[
+                    (4.0, Stands, B),
+                    (5.0, Sits, B),
+                    (9.0, Sits, B),
+                    (9.6, LiesAcross, B),
+                    (26.0, LiesAcross, B),
+                ],
+            ),
             &[9.6],
         ),
         sequence(
@@ -375,23 +394,54 @@ fn falls() -> Vec<Sequence> {
             up_again: Some(14.0),
             ..sequence(
                 "falls and gets up after 8 s",
-                then(enters(A), &[(5.0, Stands, A), (5.7, LiesAcross, A), (13.0, LiesAcross, A), (14.5, Stands, A), (22.0, Stands, A)]),
+                then(
+                    enters(A),
+                    &[
+                        (5.0, Stands, A),
+                        (5.7, LiesAcross, A),
+                        (13.0, LiesAcross, A),
+                        (14.5, Stands, A),
+                        (22.0, Stands, A),
+                    ],
+                ),
                 &[5.7],
             )
         },
         sequence(
             "collapses to the knees, then to the floor",
-            then(enters(A), &[(5.0, Stands, A), (5.4, Kneels, A), (6.2, Kneels, A), (6.8, LiesAcross, A), (24.0, LiesAcross, A)]),
+            then(
+                enters(A),
+                &[
+                    (5.0, Stands, A),
+                    (5.4, Kneels, A),
+                    (6.2, Kneels, A),
+                    (6.8, LiesAcross, A),
+                    (24.0, LiesAcross, A),
+                ],
+            ),
             &[6.8],
         ),
         sequence(
             "slides down a wall slowly and stays on the floor",
-            then(enters(B), &[(5.0, Stands, B), (8.0, SitsOnFloor, B), (11.0, LiesAcross, B), (32.0, LiesAcross, B)]),
+            then(
+                enters(B),
+                &[(5.0, Stands, B), (8.0, SitsOnFloor, B), (11.0, LiesAcross, B), (32.0, LiesAcross, B)],
+            ),
             &[11.0],
         ),
         sequence(
             "falls and crawls half a metre",
-            then(enters(A), &[(5.0, Stands, A), (5.7, LiesAcross, A), (10.0, LiesAcross, A), (12.0, Crawls, [4.2, 0.3]), (13.0, LiesAcross, [4.2, 0.2]), (30.0, LiesAcross, [4.2, 0.2])]),
+            then(
+                enters(A),
+                &[
+                    (5.0, Stands, A),
+                    (5.7, LiesAcross, A),
+                    (10.0, LiesAcross, A),
+                    (12.0, Crawls, [4.2, 0.3]),
+                    (13.0, LiesAcross, [4.2, 0.2]),
+                    (30.0, LiesAcross, [4.2, 0.2]),
+                ],
+            ),
             &[5.7],
         ),
     ]
@@ -402,26 +452,34 @@ fn hard_falls() -> Vec<Sequence> {
     let simple = |name| sequence(name, fall(A, 5.0, 5.7, LiesAcross, 26.0), &[5.7]);
     let walks_by = vec![(8.0, Stands, [3.2, -2.5]), (13.0, Stands, [3.2, 2.5]), (14.0, Stands, [3.2, 3.0])];
     vec![
-        Sequence { blind: Some((6.2, 26.0)), ..simple("falls, and the detector loses the lying person for good") },
+        Sequence {
+            blind: Some((6.2, 26.0)),
+            ..simple("falls, and the detector loses the lying person for good")
+        },
         Sequence { blind: Some((6.0, 11.0)), ..simple("falls, lost for 5 s, found again") },
         Sequence { before: vec![[3.2, 0.6, 0.0, 0.5, 0.4, 0.8]], ..simple("falls behind a low table") },
-        Sequence { people: vec![fall(A, 5.0, 5.7, LiesAcross, 26.0), walks_by], ..simple("falls, and another walks past in front") },
+        Sequence {
+            people: vec![fall(A, 5.0, 5.7, LiesAcross, 26.0), walks_by],
+            ..simple("falls, and another walks past in front")
+        },
         Sequence {
             people: vec![fall(A, 5.0, 5.7, LiesAcross, 26.0), fall(B, 8.0, 8.6, LiesAcross, 26.0)],
             falls: vec![5.7, 8.6],
             ..simple("two fall, three seconds apart")
         },
         Sequence {
-            people: vec![
-                fall(A, 5.0, 5.7, LiesAcross, 26.0),
-                then(enters(B), &[(26.0, Stands, B)]),
-            ],
+            people: vec![fall(A, 5.0, 5.7, LiesAcross, 26.0), then(enters(B), &[(26.0, Stands, B)])],
             ..simple("one falls, one stands by")
         },
         Sequence {
             people: vec![
                 fall([4.0, 0.8], 5.0, 5.7, LiesAcross, 26.0),
-                vec![(7.0, Stands, [4.0, -2.5]), (9.0, Stands, [4.0, -0.6]), (10.0, Pose::Kneels, [4.0, -0.6]), (26.0, Pose::Kneels, [4.0, -0.6])],
+                vec![
+                    (7.0, Stands, [4.0, -2.5]),
+                    (9.0, Stands, [4.0, -0.6]),
+                    (10.0, Pose::Kneels, [4.0, -0.6]),
+                    (26.0, Pose::Kneels, [4.0, -0.6]),
+                ],
             ],
             ..simple("falls, a helper kneels beside")
         },
@@ -433,35 +491,182 @@ fn not_falls() -> Vec<Sequence> {
     const BED: [f64; 2] = [5.0, 1.3];
     let beside = [4.0, 1.3];
     vec![
-        sequence("sits down on a chair", then(enters(B), &[(5.0, Stands, B), (6.0, Sits, B), (25.0, Sits, B)]), &[]),
-        sequence("drops onto a chair", then(enters(B), &[(5.0, Stands, B), (5.4, Sits, B), (25.0, Sits, B)]), &[]),
-        sequence("bends to pick something up", then(enters(A), &[(5.0, Stands, A), (5.8, Bends, A), (7.5, Bends, A), (8.3, Stands, A), (20.0, Stands, A)]), &[]),
-        sequence("bends five times", then(enters(A), &(0..5).flat_map(|i| {
-            let at = 5.0 + 3.0 * f64::from(i);
-            [(at, Stands, A), (at + 0.7, Bends, A), (at + 1.7, Bends, A), (at + 2.4, Stands, A)]
-        }).chain([(24.0, Stands, A)]).collect::<Vec<_>>()), &[]),
-        sequence("kneels for ten seconds", then(enters(A), &[(5.0, Stands, A), (6.2, Kneels, A), (16.0, Kneels, A), (17.5, Stands, A), (24.0, Stands, A)]), &[]),
-        sequence("squats for eight seconds", then(enters(A), &[(5.0, Stands, A), (5.8, Squats, A), (13.8, Squats, A), (14.8, Stands, A), (22.0, Stands, A)]), &[]),
-        sequence("lies down slowly in bed", then(enters(beside), &[(5.0, Stands, BED), (6.5, Sits, BED), (10.0, InBed, BED), (40.0, InBed, BED)]), &[]),
-        sequence("drops into bed", then(enters(beside), &[(5.0, Stands, BED), (5.8, InBed, BED), (40.0, InBed, BED)]), &[]),
-        sequence("gets up from bed and leaves", vec![(0.0, InBed, BED), (12.0, InBed, BED), (14.0, Sits, BED), (16.0, Stands, [4.2, 1.3]), (20.0, Stands, [4.2, -2.8])], &[]),
-        sequence("sits on the floor to play, gets up", then(enters(A), &[(5.0, Stands, A), (7.0, SitsOnFloor, A), (20.0, SitsOnFloor, A), (22.0, Stands, A), (26.0, Stands, A)]), &[]),
-        sequence("does a press-up exercise and is up within 5 s", then(enters(A), &[(5.0, Stands, A), (7.0, LiesAcross, A), (11.0, LiesAcross, A), (13.0, Stands, A), (22.0, Stands, A)]), &[]),
-        sequence("crawls after a ball for four seconds", then(enters(A), &[(5.0, Stands, A), (6.5, Crawls, A), (10.5, Crawls, [4.3, 0.0]), (12.0, Stands, [4.3, 0.0]), (20.0, Stands, [4.3, 0.0])]), &[]),
+        sequence(
+            "sits down on a chair",
+            then(enters(B), &[(5.0, Stands, B), (6.0, Sits, B), (25.0, Sits, B)]),
+            &[],
+        ),
+        sequence(
+            "drops onto a chair",
+            then(enters(B), &[(5.0, Stands, B), (5.4, Sits, B), (25.0, Sits, B)]),
+            &[],
+        ),
+        sequence(
+            "bends to pick something up",
+            then(
+                enters(A),
+                &[(5.0, Stands, A), (5.8, Bends, A), (7.5, Bends, A), (8.3, Stands, A), (20.0, Stands, A)],
+            ),
+            &[],
+        ),
+        sequence(
+            "bends five times",
+            then(
+                enters(A),
+                &(0..5)
+                    .flat_map(|i| {
+                        let at = 5.0 + 3.0 * f64::from(i);
+                        [(at, Stands, A), (at + 0.7, Bends, A), (at + 1.7, Bends, A), (at + 2.4, Stands, A)]
+                    })
+                    .chain([(24.0, Stands, A)])
+                    .collect::<Vec<_>>(),
+            ),
+            &[],
+        ),
+        sequence(
+            "kneels for ten seconds",
+            then(
+                enters(A),
+                &[
+                    (5.0, Stands, A),
+                    (6.2, Kneels, A),
+                    (16.0, Kneels, A),
+                    (17.5, Stands, A),
+                    (24.0, Stands, A),
+                ],
+            ),
+            &[],
+        ),
+        sequence(
+            "squats for eight seconds",
+            then(
+                enters(A),
+                &[
+                    (5.0, Stands, A),
+                    (5.8, Squats, A),
+                    (13.8, Squats, A),
+                    (14.8, Stands, A),
+                    (22.0, Stands, A),
+                ],
+            ),
+            &[],
+        ),
+        sequence(
+            "lies down slowly in bed",
+            then(
+                enters(beside),
+                &[(5.0, Stands, BED), (6.5, Sits, BED), (10.0, InBed, BED), (40.0, InBed, BED)],
+            ),
+            &[],
+        ),
+        sequence(
+            "drops into bed",
+            then(enters(beside), &[(5.0, Stands, BED), (5.8, InBed, BED), (40.0, InBed, BED)]),
+            &[],
+        ),
+        sequence(
+            "gets up from bed and leaves",
+            vec![
+                (0.0, InBed, BED),
+                (12.0, InBed, BED),
+                (14.0, Sits, BED),
+                (16.0, Stands, [4.2, 1.3]),
+                (20.0, Stands, [4.2, -2.8]),
+            ],
+            &[],
+        ),
+        sequence(
+            "sits on the floor to play, gets up",
+            then(
+                enters(A),
+                &[
+                    (5.0, Stands, A),
+                    (7.0, SitsOnFloor, A),
+                    (20.0, SitsOnFloor, A),
+                    (22.0, Stands, A),
+                    (26.0, Stands, A),
+                ],
+            ),
+            &[],
+        ),
+        sequence(
+            "does a press-up exercise and is up within 5 s",
+            then(
+                enters(A),
+                &[
+                    (5.0, Stands, A),
+                    (7.0, LiesAcross, A),
+                    (11.0, LiesAcross, A),
+                    (13.0, Stands, A),
+                    (22.0, Stands, A),
+                ],
+            ),
+            &[],
+        ),
+        sequence(
+            "crawls after a ball for four seconds",
+            then(
+                enters(A),
+                &[
+                    (5.0, Stands, A),
+                    (6.5, Crawls, A),
+                    (10.5, Crawls, [4.3, 0.0]),
+                    (12.0, Stands, [4.3, 0.0]),
+                    (20.0, Stands, [4.3, 0.0]),
+                ],
+            ),
+            &[],
+        ),
     ]
 }
 
 fn hard_not_falls() -> Vec<Sequence> {
     use Pose::{LiesAcross, Sits, Stands};
-    let passes = |y: f64, x: f64| vec![(0.0, Stands, [x, -y]), (6.0, Stands, [x, y]), (7.0, Stands, [x, y * 1.2])];
+    let passes =
+        |y: f64, x: f64| vec![(0.0, Stands, [x, -y]), (6.0, Stands, [x, y]), (7.0, Stands, [x, y * 1.2])];
     let stands = || then(enters(B), &[(20.0, Stands, B)]);
     vec![
-        Sequence { people: vec![passes(2.5, 4.0), passes(-2.5, 5.0)], ..sequence("two people cross paths", passes(2.5, 4.0), &[]) },
-        Sequence { before: vec![[3.5, -1.0, 0.0, 1.0, 0.3, 1.5]], ..sequence("legs hidden by a counter", stands(), &[]) },
-        Sequence { before: vec![[3.5, 0.0, 0.0, 2.2, 0.3, 1.2]], ..sequence("walks behind a pillar and out again", vec![(0.0, Stands, [5.0, -2.5]), (8.0, Stands, [5.0, 2.5]), (16.0, Stands, [5.0, 2.0])], &[]) },
-        sequence("walks out of the picture at its lower edge", vec![(0.0, Stands, [6.0, 0.0]), (6.0, Stands, [0.8, 0.0]), (7.0, Stands, [0.6, 0.0])], &[]),
-        Sequence { blind: Some((8.0, 14.0)), ..sequence("the detector loses a standing person", stands(), &[]) },
-        Sequence { fps: 1.0, too_slow: true, ..sequence("a fall at one picture a second: not decided", fall(A, 5.0, 5.7, LiesAcross, 26.0), &[]) },
-        Sequence { fps: 30.0, ..sequence("sits down quickly, 30 fps", then(enters(B), &[(5.0, Stands, B), (5.5, Sits, B), (20.0, Sits, B)]), &[]) },
+        Sequence {
+            people: vec![passes(2.5, 4.0), passes(-2.5, 5.0)],
+            ..sequence("two people cross paths", passes(2.5, 4.0), &[])
+        },
+        Sequence {
+            before: vec![[3.5, -1.0, 0.0, 1.0, 0.3, 1.5]],
+            ..sequence("legs hidden by a counter", stands(), &[])
+        },
+        Sequence {
+            before: vec![[3.5, 0.0, 0.0, 2.2, 0.3, 1.2]],
+            ..sequence(
+                "walks behind a pillar and out again",
+                vec![(0.0, Stands, [5.0, -2.5]), (8.0, Stands, [5.0, 2.5]), (16.0, Stands, [5.0, 2.0])],
+                &[],
+            )
+        },
+        sequence(
+            "walks out of the picture at its lower edge",
+            vec![(0.0, Stands, [6.0, 0.0]), (6.0, Stands, [0.8, 0.0]), (7.0, Stands, [0.6, 0.0])],
+            &[],
+        ),
+        Sequence {
+            blind: Some((8.0, 14.0)),
+            ..sequence("the detector loses a standing person", stands(), &[])
+        },
+        Sequence {
+            fps: 1.0,
+            too_slow: true,
+            ..sequence(
+                "a fall at one picture a second: not decided",
+                fall(A, 5.0, 5.7, LiesAcross, 26.0),
+                &[],
+            )
+        },
+        Sequence {
+            fps: 30.0,
+            ..sequence(
+                "sits down quickly, 30 fps",
+                then(enters(B), &[(5.0, Stands, B), (5.5, Sits, B), (20.0, Sits, B)]),
+                &[],
+            )
+        },
     ]
 }

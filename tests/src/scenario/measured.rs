@@ -156,7 +156,8 @@ impl Light {
 impl Measured {
     /// The committed file.
     pub fn load() -> Self {
-        let measured: Self = serde_json::from_str(FILE).expect("tests/scenarios/measured.json fits its types");
+        let measured: Self =
+            serde_json::from_str(FILE).expect("tests/scenarios/measured.json fits its types");
         assert_eq!(measured.schema, 1, "tests/scenarios/measured.json: schema 1 is expected");
         measured
     }
@@ -174,7 +175,8 @@ impl Measured {
     /// The value below which the share `u` (0 to 1) of `quantiles` lies: straight lines between the grid's points.
     pub fn at(&self, quantiles: &[f64], u: f64) -> f64 {
         let per_cent = u.clamp(0.0, 1.0) * 100.0;
-        let after = self.quantiles.iter().position(|grid| *grid >= per_cent).unwrap_or(self.quantiles.len() - 1);
+        let after =
+            self.quantiles.iter().position(|grid| *grid >= per_cent).unwrap_or(self.quantiles.len() - 1);
         let Some(before) = after.checked_sub(1) else { return quantiles[0] };
         let part = (per_cent - self.quantiles[before]) / (self.quantiles[after] - self.quantiles[before]);
         quantiles[before] + part * (quantiles[after] - quantiles[before])
@@ -194,7 +196,8 @@ impl Measured {
     /// Share of objects `rows` high whose score is `least` or more.
     pub fn recall(&self, curve: &[Height], rows: f64, least: f64) -> f64 {
         let steps = 400;
-        let seen = (0..steps).filter(|i| self.score(curve, rows, (f64::from(*i) + 0.5) / f64::from(steps)) >= least);
+        let seen =
+            (0..steps).filter(|i| self.score(curve, rows, (f64::from(*i) + 0.5) / f64::from(steps)) >= least);
         f64::from(u32::try_from(seen.count()).expect("few")) / f64::from(steps)
     }
 }

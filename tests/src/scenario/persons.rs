@@ -170,12 +170,19 @@ impl Test {
             warnings.extend(outcome.warned.map(|warned| MEET - warned));
         }
         let (middle, most) = middle_and_most(impacts).unwrap_or_default();
-        let warned = middle_and_most(warnings).map_or("no warning".into(), |(middle, _)| format!("warns {middle:.1} s before"));
+        let warned = middle_and_most(warnings)
+            .map_or("no warning".into(), |(middle, _)| format!("warns {middle:.1} s before"));
         let seen = format!(
             "{reach}; avoided {avoided}; impact {middle:.0} / {most:.0} km/h, allowed {limit:.0}; {warned}"
         );
         let short = format!("{good}/{runs}, {middle:.0} / {most:.0}");
-        Line::judged(format!("{}, {kmh:.0} km/h", self.name), view, (good, runs), (seen, short), reach.reachable())
+        Line::judged(
+            format!("{}, {kmh:.0} km/h", self.name),
+            view,
+            (good, runs),
+            (seen, short),
+            reach.reachable(),
+        )
     }
 }
 

@@ -40,18 +40,84 @@ fn turn(time: f64, speed: f64) -> f64 {
 }
 
 const SCENES: [Scene; 12] = [
-    Scene { name: "parked cars on both sides, people standing between them", kmh: 50.0, things: parked, yaw: straight, end: 9.0 },
+    Scene {
+        name: "parked cars on both sides, people standing between them",
+        kmh: 50.0,
+        things: parked,
+        yaw: straight,
+        end: 9.0,
+    },
     Scene { name: "parked cars, people between them", kmh: 30.0, things: parked, yaw: straight, end: 14.0 },
-    Scene { name: "a person walks along the road 1.3 m beside our side, our way", kmh: 50.0, things: walks_along, yaw: straight, end: 9.0 },
-    Scene { name: "a person walks along the road 1.3 m beside our side, towards us", kmh: 50.0, things: walks_towards, yaw: straight, end: 9.0 },
-    Scene { name: "bend of 60 m, a person straight ahead beside it", kmh: 40.0, things: outside_bend, yaw: bend, end: 9.0 },
-    Scene { name: "turn to the right, people wait at both corners", kmh: 15.0, things: corners, yaw: turn, end: 9.0 },
-    Scene { name: "a person walks to the kerb and stops 1.2 m beside our side, 3 s before us", kmh: 40.0, things: stops_at_kerb, yaw: straight, end: 9.0 },
-    Scene { name: "a person crosses and is across 3 s before us", kmh: 40.0, things: crosses_early, yaw: straight, end: 9.0 },
-    Scene { name: "a person begins to cross behind us", kmh: 40.0, things: crosses_late, yaw: straight, end: 9.0 },
-    Scene { name: "manhole cover on the path, a false person by clutter's scores", kmh: 50.0, things: manhole, yaw: straight, end: 9.0 },
-    Scene { name: "gantry over the road, false signs and persons on it by clutter's scores", kmh: 60.0, things: gantry, yaw: straight, end: 9.0 },
-    Scene { name: "people at a bus stop 1.1 m beside our side", kmh: 50.0, things: bus_stop, yaw: straight, end: 9.0 },
+    Scene {
+        name: "a person walks along the road 1.3 m beside our side, our way",
+        kmh: 50.0,
+        things: walks_along,
+        yaw: straight,
+        end: 9.0,
+    },
+    Scene {
+        name: "a person walks along the road 1.3 m beside our side, towards us",
+        kmh: 50.0,
+        things: walks_towards,
+        yaw: straight,
+        end: 9.0,
+    },
+    Scene {
+        name: "bend of 60 m, a person straight ahead beside it",
+        kmh: 40.0,
+        things: outside_bend,
+        yaw: bend,
+        end: 9.0,
+    },
+    Scene {
+        name: "turn to the right, people wait at both corners",
+        kmh: 15.0,
+        things: corners,
+        yaw: turn,
+        end: 9.0,
+    },
+    Scene {
+        name: "a person walks to the kerb and stops 1.2 m beside our side, 3 s before us",
+        kmh: 40.0,
+        things: stops_at_kerb,
+        yaw: straight,
+        end: 9.0,
+    },
+    Scene {
+        name: "a person crosses and is across 3 s before us",
+        kmh: 40.0,
+        things: crosses_early,
+        yaw: straight,
+        end: 9.0,
+    },
+    Scene {
+        name: "a person begins to cross behind us",
+        kmh: 40.0,
+        things: crosses_late,
+        yaw: straight,
+        end: 9.0,
+    },
+    Scene {
+        name: "manhole cover on the path, a false person by clutter's scores",
+        kmh: 50.0,
+        things: manhole,
+        yaw: straight,
+        end: 9.0,
+    },
+    Scene {
+        name: "gantry over the road, false signs and persons on it by clutter's scores",
+        kmh: 60.0,
+        things: gantry,
+        yaw: straight,
+        end: 9.0,
+    },
+    Scene {
+        name: "people at a bus stop 1.1 m beside our side",
+        kmh: 50.0,
+        things: bus_stop,
+        yaw: straight,
+        end: 9.0,
+    },
 ];
 
 fn parked(speed: f64) -> Vec<Thing> {
@@ -120,11 +186,19 @@ fn manhole(speed: f64) -> Vec<Thing> {
 fn gantry(speed: f64) -> Vec<Thing> {
     let hung = |class, x, y| Thing { class, z: [5.2, 6.2], solid: false, ..Thing::sign(x, y, 1.0) };
     let x = 6.0 * speed;
-    vec![hung(Class::FalseSign, x, -2.5), hung(Class::FalsePerson, x, 0.0), hung(Class::FalseSign, x + 50.0, 0.0)]
+    vec![
+        hung(Class::FalseSign, x, -2.5),
+        hung(Class::FalsePerson, x, 0.0),
+        hung(Class::FalseSign, x + 50.0, 0.0),
+    ]
 }
 
 fn bus_stop(speed: f64) -> Vec<Thing> {
-    (0..4).map(|i| Thing::adult(5.0 * speed + f64::from(i) * 0.8, -2.25 - 0.3 * f64::from(i % 2), Motion::Fixed)).collect()
+    (0..4)
+        .map(|i| {
+            Thing::adult(5.0 * speed + f64::from(i) * 0.8, -2.25 - 0.3 * f64::from(i % 2), Motion::Fixed)
+        })
+        .collect()
 }
 
 /// A row per scene.
@@ -137,8 +211,10 @@ pub fn scenes(measured: &Measured, view: View, runs: usize) -> Vec<Line> {
             let (view, seed) = of_run(view, seed);
             let mut random = Random::of(&[5, u64::try_from(number).expect("few"), view.fps.to_bits(), seed]);
             let (setup, _) = view.setup(&mut random);
-            let driver =
-                |time: f64, car: &Plant| Driver { yaw_rate: (scene.yaw)(time, car.speed.max(1.0)), ..steady(speed) };
+            let driver = |time: f64, car: &Plant| Driver {
+                yaw_rate: (scene.yaw)(time, car.speed.max(1.0)),
+                ..steady(speed)
+            };
             let over = |time: f64, car: &Plant| time > scene.end || car.stands();
             let story = Story { things: (scene.things)(speed), speed, driver: &driver, over: &over };
             let outcome = run(measured, &setup, &story, random);
@@ -191,8 +267,13 @@ pub fn hours(
 ) -> Hours {
     let mut total = Hours::default();
     for minute in 0..minutes {
-        let mut random =
-            Random::of(&[6, view.fps.to_bits(), u64::try_from(minute).expect("few"), clutter as u64, view.light as u64]);
+        let mut random = Random::of(&[
+            6,
+            view.fps.to_bits(),
+            u64::try_from(minute).expect("few"),
+            clutter as u64,
+            view.light as u64,
+        ]);
         let (setup, _) = view.setup(&mut random);
         let setup = Setup { model, clutter, ..setup };
         let speed = [30.0, 50.0, 80.0, 100.0][minute % 4] / 3.6;
@@ -227,7 +308,8 @@ pub fn hours_table(measured: &Measured, fps: f64, minutes: usize) -> String {
                 let view = View { fps, light, ..PLAIN };
                 let Hours { hours: time, brakes, warned } = hours(measured, view, model, clutter, minutes);
                 let found = Hours { hours: time, brakes, warned };
-                let ((brake, brake_upper), (warning, warning_upper)) = (found.brake_rate(), found.warning_rate());
+                let ((brake, brake_upper), (warning, warning_upper)) =
+                    (found.brake_rate(), found.warning_rate());
                 text += &format!(
                     "| {model} | {name} | {} | {fps:.0} | {time:.2} | {brakes} | {brake:.2} | {brake_upper:.2} | {warned} | {warning:.2} | {warning_upper:.2} |\n",
                     light.name()

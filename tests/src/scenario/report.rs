@@ -71,9 +71,14 @@ impl Line {
 
 /// A table with one column per view, as Markdown; the cells hold the short form. Below it, every row that failed in full.
 pub fn matrix(title: &str, first: &str, columns: &[String], rows: &[(String, Vec<Line>)]) -> String {
-    let mut text = format!("### {title}\n\n| {first} | {} |\n|---|{}\n", columns.join(" | "), "---|".repeat(columns.len()));
+    let mut text = format!(
+        "### {title}\n\n| {first} | {} |\n|---|{}\n",
+        columns.join(" | "),
+        "---|".repeat(columns.len())
+    );
     for (name, cells) in rows {
-        let cells: Vec<String> = cells.iter().map(|cell| format!("{} {}", cell.short, mark(cell.verdict))).collect();
+        let cells: Vec<String> =
+            cells.iter().map(|cell| format!("{} {}", cell.short, mark(cell.verdict))).collect();
         text += &format!("| {name} | {} |\n", cells.join(" | "));
     }
     text += "\n";

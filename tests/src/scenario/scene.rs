@@ -120,7 +120,8 @@ impl Thing {
             }
             Motion::Drives { speed, brakes_at, deceleration } => {
                 let braked = (time - brakes_at).clamp(0.0, speed / deceleration.max(1e-9));
-                let along = speed * time.min(brakes_at) + speed * braked - deceleration * braked * braked / 2.0;
+                let along =
+                    speed * time.min(brakes_at) + speed * braked - deceleration * braked * braked / 2.0;
                 [self.at[0] + along, self.at[1]]
             }
         }
@@ -214,7 +215,8 @@ fn project(eye: &Eye, car: &Plant, thing: &Thing, time: f64) -> Option<(f64, [f6
         if depth < NEAR {
             return None;
         }
-        let (u, v) = (eye.size[0] / 2.0 - eye.focal * left / depth, eye.size[1] / 2.0 - eye.focal * rise / depth);
+        let (u, v) =
+            (eye.size[0] / 2.0 - eye.focal * left / depth, eye.size[1] / 2.0 - eye.focal * rise / depth);
         bbox = [bbox[0].min(u), bbox[1].min(v), bbox[2].max(u), bbox[3].max(v)];
     }
     let forwards = (place[0] - camera[0]) * cosine + (place[1] - camera[1]) * sine;

@@ -129,7 +129,8 @@ impl<'a> Sensor<'a> {
                 self.luck.push(luck);
             }
             let share = self.object_share(role);
-            let drawn = self.luck[sight.thing].draw(passed, share, &self.detector.persistence, &mut self.random);
+            let drawn =
+                self.luck[sight.thing].draw(passed, share, &self.detector.persistence, &mut self.random);
             found.extend(match label {
                 "clutter" => self.mistake(role, sight, drawn),
                 _ => self.detect(self.curve(label), role, sight, drawn),
@@ -158,7 +159,13 @@ impl<'a> Sensor<'a> {
         self.boxed(self.curve(label), role, score, sight, drawn)
     }
 
-    fn detect(&self, curve: &[Height], role: Role, sight: &Sight, drawn: [f64; CHANNELS]) -> Option<Observation> {
+    fn detect(
+        &self,
+        curve: &[Height],
+        role: Role,
+        sight: &Sight,
+        drawn: [f64; CHANNELS],
+    ) -> Option<Observation> {
         // A lying person was measured by the body's length.
         let (wide, tall) = (sight.bbox[2] - sight.bbox[0], sight.bbox[3] - sight.bbox[1]);
         let rows = self.scale * if sight.class == Class::Lying { tall.max(wide) } else { tall };
@@ -210,7 +217,11 @@ impl<'a> Sensor<'a> {
             let down = (bottom - self.size[1] / 2.0) * grown + self.size[1] / 2.0;
             if score >= self.measured.floor && away > 0.0 && away < self.size[0] {
                 let jitter = 1.0 + 0.08 * drawn[1];
-                found.push(self.observation(tracklet.role, score, [away, down, tall * grown * jitter, wide * grown]));
+                found.push(self.observation(
+                    tracklet.role,
+                    score,
+                    [away, down, tall * grown * jitter, wide * grown],
+                ));
             }
         }
         self.alive = alive;
@@ -240,7 +251,8 @@ impl<'a> Sensor<'a> {
     /// there are too few to fit anything to.
     fn shape_of(&self, role: Role) -> &'a super::measured::Clutter {
         let of = &self.detector.clutter[self.light.name()];
-        let label = if role == Role::StopSign && of["stop sign"].tracklets >= 10 { "stop sign" } else { "person" };
+        let label =
+            if role == Role::StopSign && of["stop sign"].tracklets >= 10 { "stop sign" } else { "person" };
         &of[label]
     }
 
@@ -292,7 +304,8 @@ impl Luck {
     ) -> [f64; CHANNELS] {
         let kept = libm::exp(-passed.max(0.0) / persistence.seconds);
         let (good, rest) = (object.sqrt(), (1.0 - object).sqrt());
-        let (frame, lasting) = (persistence.single_frame_share.sqrt(), (1.0 - persistence.single_frame_share).sqrt());
+        let (frame, lasting) =
+            (persistence.single_frame_share.sqrt(), (1.0 - persistence.single_frame_share).sqrt());
         std::array::from_fn(|channel| {
             let last = &mut self.lasting[channel];
             *last = kept * *last + (1.0 - kept * kept).sqrt() * random.normal();

@@ -32,7 +32,8 @@ pub struct View {
 }
 
 /// The measured detector behind a 60° lens at 30 pictures a second, by day.
-pub const PLAIN: View = View { degrees: 60.0, fps: 30.0, light: Light::Day, corner: None, assumed_sharper: 1.0 };
+pub const PLAIN: View =
+    View { degrees: 60.0, fps: 30.0, light: Light::Day, corner: None, assumed_sharper: 1.0 };
 
 /// A corner of the tolerances.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +53,11 @@ impl View {
 
     /// For the table's second column.
     pub fn name(self) -> String {
-        let assumed = if self.assumed_sharper > 1.0 { format!(", assumed {:.0}× sharper detector", self.assumed_sharper) } else { String::new() };
+        let assumed = if self.assumed_sharper > 1.0 {
+            format!(", assumed {:.0}× sharper detector", self.assumed_sharper)
+        } else {
+            String::new()
+        };
         let worst = if self.corner.is_some() { ", worst corner" } else { "" };
         format!("{:.0}°, {:.0} fps, {}{assumed}{worst}", self.degrees, self.fps, self.light.name())
     }
@@ -111,9 +116,16 @@ impl Reach {
         score: f64,
     ) -> Self {
         let eye = &setup.eye;
-        let scale = measured.detector(setup.model).rows_per_source_row * measured.source_size[1] / eye.size[1];
+        let scale =
+            measured.detector(setup.model).rows_per_source_row * measured.source_size[1] / eye.size[1];
         let rows = eye.focal * metres / distance * scale * setup.sharper;
-        Self { distance, rows, recall: measured.recall(curve, rows, score), whole: true, appears: f64::INFINITY }
+        Self {
+            distance,
+            rows,
+            recall: measured.recall(curve, rows, score),
+            whole: true,
+            appears: f64::INFINITY,
+        }
     }
 
     /// The same of an object from `low` to `high` metres above the road, `beside` metres from our middle.

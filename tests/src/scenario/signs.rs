@@ -47,7 +47,8 @@ pub fn row(measured: &Measured, view: View, kmh: f64, runs: usize) -> Line {
     }
     let most = requests.iter().copied().fold(0.0, f64::max);
     let least = gaps.iter().copied().fold(f64::INFINITY, f64::min);
-    let short = if gaps.is_empty() { format!("{good}/{runs}") } else { format!("{good}/{runs}, {least:.1} m") };
+    let short =
+        if gaps.is_empty() { format!("{good}/{runs}") } else { format!("{good}/{runs}, {least:.1} m") };
     let stops = middle_and_most(gaps).map_or("no stop".into(), |(middle, far)| {
         format!("stops {least:.1} / {middle:.1} / {far:.1} m before the sign")
     });
@@ -76,8 +77,11 @@ pub fn reach(measured: &Measured, view: View, kmh: f64) -> Reach {
     let curve = &measured.detector(setup.model).curves["stop_sign"][view.light.name()];
     // Nominal plate; in the corner the smaller one counts.
     let metres = SIGN * if view.corner.is_some() { factor.min(0.8) } else { 1.0 };
-    Reach::new(measured, curve, &setup, metres, distance, f64::from(config.confirm.score_on))
-        .with_place(&setup.eye, [2.2, 2.2 + 1.2 * SIGN], 4.2 + 0.6 * SIGN)
+    Reach::new(measured, curve, &setup, metres, distance, f64::from(config.confirm.score_on)).with_place(
+        &setup.eye,
+        [2.2, 2.2 + 1.2 * SIGN],
+        4.2 + 0.6 * SIGN,
+    )
 }
 
 /// Runs until the car has stood for two seconds, or is past `end` metres.
@@ -130,7 +134,13 @@ pub fn stories(measured: &Measured, view: View, kmh: f64, runs: usize) -> Vec<Li
         let values = results.iter().map(|(_, value)| *value).collect();
         let seen = middle_and_most(values)
             .map_or(String::new(), |(middle, most)| format!("brakes: median {middle:.0}, most {most:.0}"));
-        lines.push(Line::judged(format!("{name}, {kmh:.0} km/h"), view, (good, runs), (seen, format!("{good}/{runs}")), true));
+        lines.push(Line::judged(
+            format!("{name}, {kmh:.0} km/h"),
+            view,
+            (good, runs),
+            (seen, format!("{good}/{runs}")),
+            true,
+        ));
     }
     lines
 }
@@ -183,7 +193,9 @@ fn creep(measured: &Measured, view: View, pace: f64, mut random: Random) -> (boo
             None => steady(pace),
         }
     };
-    let over = |time: f64, car: &Plant| car.x > SIGN_AT + 12.0 || stood.get().is_some_and(|since| time > since + 30.0);
+    let over = |time: f64, car: &Plant| {
+        car.x > SIGN_AT + 12.0 || stood.get().is_some_and(|since| time > since + 30.0)
+    };
     let outcome = run(measured, &setup, &Story { things, speed: pace, driver: &driver, over: &over }, random);
     let went_on = outcome.end > SIGN_AT + 12.0;
     (stops_before(&outcome, SIGN_AT) && went_on && outcome.brakes.len() == 1, brakes(&outcome))
@@ -201,12 +213,17 @@ fn reverse(measured: &Measured, view: View, pace: f64, mut random: Random) -> (b
             Some((since, _)) if time < since + 2.0 => Driver::default(),
             Some((since, at)) => {
                 let back = car.x > at - 15.0 && time < since + 20.0;
-                Driver { release: time < since + 2.5, keeps: if back { -2.0 } else { 0.0 }, ..Driver::default() }
+                Driver {
+                    release: time < since + 2.5,
+                    keeps: if back { -2.0 } else { 0.0 },
+                    ..Driver::default()
+                }
             }
             None => steady(pace),
         }
     };
-    let over = |time: f64, _: &Plant| stood.get().is_some_and(|(since, _)| time > since + 20.0) || time > 60.0;
+    let over =
+        |time: f64, _: &Plant| stood.get().is_some_and(|(since, _)| time > since + 20.0) || time > 60.0;
     let outcome = run(measured, &setup, &Story { things, speed: pace, driver: &driver, over: &over }, random);
     let went_back = outcome.stood_at.is_some_and(|at| outcome.end < at - 10.0);
     (stops_before(&outcome, SIGN_AT) && went_back && outcome.brakes.len() == 1, brakes(&outcome))
@@ -214,8 +231,8 @@ fn reverse(measured: &Measured, view: View, pace: f64, mut random: Random) -> (b
 
 fn crossing_lorry(measured: &Measured, view: View, pace: f64, mut random: Random) -> (bool, f64) {
     let (setup, factor) = view.setup(&mut random);
-    // From the right, and before the sign when we are 3.5 s from it.
-    let from = SIGN_AT / pace - 3.5 - 1.6;
+    // It is gone again when the sign must be recognised at the latest: 1.6 s from the right to the sign, one second before it.
+    let from = (SIGN_AT - reach(measured, view, pace * 3.6).distance) / pace - 1.0 - 1.6;
     let lorry = Thing {
         z: [0.0, 3.5],
         size: [2.5, 7.0],
@@ -245,7 +262,14 @@ fn side_road(measured: &Measured, view: View, pace: f64, mut random: Random) -> 
 
 fn far_right(measured: &Measured, view: View, pace: f64, mut random: Random) -> (bool, f64) {
     let (setup, factor) = view.setup(&mut random);
-    undisturbed(measured, &setup, vec![Thing::sign(SIGN_AT, -9.0, SIGN * factor)], pace, SIGN_AT + 10.0, random)
+    undisturbed(
+        measured,
+        &setup,
+        vec![Thing::sign(SIGN_AT, -9.0, SIGN * factor)],
+        pace,
+        SIGN_AT + 10.0,
+        random,
+    )
 }
 
 fn bus_ahead(measured: &Measured, view: View, pace: f64, mut random: Random) -> (bool, f64) {
@@ -283,14 +307,19 @@ fn next_sign(measured: &Measured, view: View, pace: f64, mut random: Random) -> 
         }
         match stood.get() {
             Some(since) if time > since + 2.0 => {
-                let accelerates = car.speed < 7.5 && second.get().is_none();
-                Driver { release: time < since + 2.5, accelerator: if accelerates { 0.3 } else { 0.15 }, ..steady(8.0) }
+                let accelerates = car.speed < 0.9 * pace && second.get().is_none();
+                Driver {
+                    release: time < since + 2.5,
+                    accelerator: if accelerates { 0.3 } else { 0.15 },
+                    ..steady(pace)
+                }
             }
             Some(_) => Driver::default(),
             None => steady(pace),
         }
     };
-    let over = |time: f64, car: &Plant| car.x > next + 10.0 || second.get().is_some_and(|(at, _)| time > at + 1.0);
+    let over =
+        |time: f64, car: &Plant| car.x > next + 10.0 || second.get().is_some_and(|(at, _)| time > at + 1.0);
     let outcome = run(measured, &setup, &Story { things, speed: pace, driver: &driver, over: &over }, random);
     let stopped_again = second.get().is_some_and(|(_, at)| (0.0..=FARTHEST).contains(&(next - at)));
     (stops_before(&outcome, SIGN_AT) && stopped_again, brakes(&outcome))

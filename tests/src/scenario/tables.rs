@@ -69,7 +69,13 @@ pub fn quiet_scenes(measured: &Measured, title: &str, views: &[View], runs: usiz
 }
 
 /// Stories around a sign at a speed, a row per story and a column per view.
-pub fn stories(measured: &Measured, title: &str, views: &[View], kmh: f64, runs: usize) -> (String, Vec<Line>) {
+pub fn stories(
+    measured: &Measured,
+    title: &str,
+    views: &[View],
+    kmh: f64,
+    runs: usize,
+) -> (String, Vec<Line>) {
     columns(title, "story", views, |view| {
         let mut lines = signs::stories(measured, view, kmh, runs);
         lines.push(signs::paddle(measured, view, kmh, runs));
@@ -121,7 +127,9 @@ pub fn all(measured: &Measured, counts: Counts, say: &mut dyn FnMut(&str)) -> Ve
     say(&quiet::hours_table(measured, 10.0, minutes));
     say("### Falls, the measured detector, which loses people on the ground\n\n");
     say(&falls::table(measured, "person_lying", falls).0);
-    say("### Falls, logic only: a detector is assumed that sees people on the ground as it sees upright ones\n\n");
+    say(
+        "### Falls, logic only: a detector is assumed that sees people on the ground as it sees upright ones\n\n",
+    );
     say(&falls::table(measured, "person", falls).0);
     lines.retain(|line| line.verdict == super::report::Verdict::Failed);
     lines

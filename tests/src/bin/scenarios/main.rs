@@ -26,7 +26,9 @@ struct Arguments {
 
 fn main() {
     let Arguments { runs, minutes, falls } = Arguments::parse();
-    println!("## Scenarios: {runs} runs per cell, {minutes} minutes per row of clutter, {falls} runs per fall\n");
+    println!(
+        "## Scenarios: {runs} runs per cell, {minutes} minutes per row of clutter, {falls} runs per fall\n"
+    );
     println!("What the cells mean and what they stand on: tests/scenarios/README.md.\n");
     let failed = all(&Measured::load(), Counts { runs, minutes, falls }, &mut |text| print!("{text}"));
     println!("Failed cells in all tables: {}", failed.len());
