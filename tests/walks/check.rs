@@ -45,7 +45,12 @@ struct Bench {
 type Bin = (f64, Option<f64>, usize, usize);
 
 /// What a good model of this size reaches; not measured.
-const GOOD: [Bin; 4] = [(0.0, Some(8.0), 80, 4), (8.0, Some(12.0), 80, 60), (12.0, Some(17.0), 200, 198), (17.0, None, 400, 399)];
+const GOOD: [Bin; 4] = [
+    (0.0, Some(8.0), 80, 4),
+    (8.0, Some(12.0), 80, 60),
+    (12.0, Some(17.0), 200, 198),
+    (17.0, None, 400, 399),
+];
 
 impl Bench {
     fn new() -> Self {
@@ -74,7 +79,8 @@ impl Bench {
     fn recall(&self, bins: &[Bin], score: f64) {
         let bin = |&(from, to, truths, found): &Bin| json!({"from": from, "to": to, "truths": truths, "found": found, "found_at_threshold": found});
         let bins: Vec<Value> = bins.iter().map(bin).collect();
-        let category = |name: &str| json!({"name": name, "operating": {"score": score}, "by_input_height": bins});
+        let category =
+            |name: &str| json!({"name": name, "operating": {"score": score}, "by_input_height": bins});
         let file = json!({"subject": {"sha256": self.sha256}, "categories": [category("person"), category("stop sign")]});
         std::fs::write(self.path().join("nano.eval.json"), file.to_string()).unwrap();
     }
@@ -123,7 +129,9 @@ fn a_configuration_that_can_do_it_passes_and_shows_its_arithmetic() {
     let text = said(&output);
     println!("{text}");
     assert!(output.status.success(), "{text}");
-    for words in ["recall needed", "recognised", "time lost", "at 20 km/h", "highest speed", "light to command"] {
+    for words in
+        ["recall needed", "recognised", "time lost", "at 20 km/h", "highest speed", "light to command"]
+    {
         assert!(text.contains(words), "{words}:\n{text}");
     }
     assert!(text.lines().all(|line| line.chars().count() <= 112), "{text}");
@@ -139,7 +147,9 @@ fn a_configuration_that_can_do_it_passes_and_shows_its_arithmetic() {
     let approach = &proof["approach"];
     let number = |value: &Value| value.as_f64().unwrap();
     let brake = &approach["brake"];
-    let time = number(&approach["latency"]) + number(&approach["confirmation"]) + number(&brake["lag"])
+    let time = number(&approach["latency"])
+        + number(&approach["confirmation"])
+        + number(&brake["lag"])
         + number(&brake["deceleration"]) / (2.0 * number(&brake["ramp"]));
     let v = number(&proof["highest_kmh"]) / 3.6;
     let sum = v * time + v * v / (2.0 * number(&brake["deceleration"])) + number(&brake["gap"]);
@@ -151,7 +161,11 @@ fn a_speed_beyond_the_camera_is_refused_and_never_passed() {
     let bench = Bench::new();
     bench.refused(
         &changed("stop_sign_kmh = 20", "stop_sign_kmh = 50"),
-        &["50 km/h is not reachable with this camera", "times as many input pixels per degree", "check.stop_sign_kmh ="],
+        &[
+            "50 km/h is not reachable with this camera",
+            "times as many input pixels per degree",
+            "check.stop_sign_kmh =",
+        ],
     );
     // A model that sees only what is near sees nothing in time.
     bench.recall(&[(0.0, Some(56.0), 200, 10), (56.0, None, 200, 120)], 0.40);
@@ -160,7 +174,10 @@ fn a_speed_beyond_the_camera_is_refused_and_never_passed() {
     bench.recall(&GOOD, 0.40);
     let slower = CONFIG.replace("[check]", "[stop_sign]\nbrake_lag_s = 1.8\n[check]");
     bench.refused(&slower, &["20 km/h is not reachable with this camera"]);
-    bench.refused(&changed("[check]\n", "[check]\nappears_s = 0.9\n"), &["who appears late is not stopped for", "0.90 s until the collision"]);
+    bench.refused(
+        &changed("[check]\n", "[check]\nappears_s = 0.9\n"),
+        &["who appears late is not stopped for", "0.90 s until the collision"],
+    );
 }
 
 #[test]
@@ -170,8 +187,14 @@ fn what_is_not_measured_is_refused_with_what_to_run() {
         &changed("[check.recall]\nnano = \"nano.eval.json\"\n", ""),
         &["not proven: no measured recall", "stopline eval LABELS.json", "--at 0.40"],
     );
-    bench.refused(&changed("[check.bench]\nnano = \"nano.bench.json\"\n", ""), &["not known how long a frame takes", "stopline bench --model nano.onnx"]);
-    bench.refused(&changed("calibration = \"front.cal.toml\"\n", ""), &["distances need a calibrated camera", "stopline calibrate lens"]);
+    bench.refused(
+        &changed("[check.bench]\nnano = \"nano.bench.json\"\n", ""),
+        &["not known how long a frame takes", "stopline bench --model nano.onnx"],
+    );
+    bench.refused(
+        &changed("calibration = \"front.cal.toml\"\n", ""),
+        &["distances need a calibrated camera", "stopline calibrate lens"],
+    );
     bench.refused(&changed("stop_sign_kmh = 20\n", ""), &["no speed is asked for"]);
     bench.recall(&GOOD, 0.25);
     bench.refused(CONFIG, &["recall was measured from score 0.25 on", "stopline eval --at 0.40"]);
@@ -186,21 +209,32 @@ fn what_is_not_measured_is_refused_with_what_to_run() {
 #[test]
 fn wiring_that_cannot_work_is_named() {
     let bench = Bench::new();
-    bench.refused(&changed("pattern:1280x720@30", "pattern:640x480@30"), &["gives pictures of 640x480, its calibration is for 1280x720"]);
-    bench.refused(&changed("nano.toml", "none.toml"), &["none.toml: cannot read the manifest", "stopline model manifest"]);
+    bench.refused(
+        &changed("pattern:1280x720@30", "pattern:640x480@30"),
+        &["gives pictures of 640x480, its calibration is for 1280x720"],
+    );
+    bench.refused(
+        &changed("nano.toml", "none.toml"),
+        &["none.toml: cannot read the manifest", "stopline model manifest"],
+    );
     bench.refused(&changed("speed = 10.0\n", ""), &["no ego speed: no brake would ever begin"]);
     bench.refused(&changed("steering_angle = 0.0\n", ""), &["the driver could not take over"]);
-    let slow = changed("functions = [\"stop_sign\", \"pedestrian\"]", "functions = [\"fall\"]").replace("@30", "@2");
+    let slow =
+        changed("functions = [\"stop_sign\", \"pedestrian\"]", "functions = [\"fall\"]").replace("@30", "@2");
     bench.refused(&slow, &["fall.min_frame_rate asks for", "nobody would be told of a fall"]);
     let manifest = std::fs::read_to_string(bench.path().join("nano.toml")).unwrap();
-    std::fs::write(bench.path().join("nano.toml"), manifest.replace("stop_sign = [\"stop sign\"]\n", "")).unwrap();
+    std::fs::write(bench.path().join("nano.toml"), manifest.replace("stop_sign = [\"stop sign\"]\n", ""))
+        .unwrap();
     bench.refused(CONFIG, &["no model looks for a sign by day", "[roles]"]);
     std::fs::write(bench.path().join("nano.toml"), manifest).unwrap();
     let dbc = "VERSION \"\"\nNS_ :\nBS_:\nBU_: A\nBO_ 100 Brake: 8 A\n SG_ Request : 0|8@1+ (0.1,0) [0|25] \"\" A\n SG_ Ok : 8|1@1+ (1,0) [0|1] \"\" A\n";
     std::fs::write(bench.path().join("car.dbc"), dbc).unwrap();
     let can = "interface = \"can0\"\ndbc = \"car.dbc\"\nmessage = \"Brake\"\nsignals = { deceleration = \"Reqest\", valid = \"Ok\" }";
     bench.refused(&changed("interface = \"can0\"", can), &["has no signal Reqest", "Request"]);
-    bench.refused(&changed("pedestrian_kmh = 20", "pedestrian_kmh = 900"), &["check.pedestrian_kmh: found 900, expected 1 to 150"]);
+    bench.refused(
+        &changed("pedestrian_kmh = 20", "pedestrian_kmh = 900"),
+        &["check.pedestrian_kmh: found 900, expected 1 to 150"],
+    );
     bench.refused(&changed("[check.recall]\nnano", "[check.recall]\nnono"), &["check.recall.nono"]);
 }
 
@@ -209,12 +243,19 @@ fn wiring_that_cannot_work_is_named() {
 fn what_eval_measures_is_what_check_reads() {
     let Some(data) = field_data() else { return };
     let bench = Bench::new();
-    let oracle: Value = serde_json::from_slice(&std::fs::read(data.join("oracle/yolox_nano_416.json")).unwrap()).unwrap();
-    let images = oracle["images"].as_object().unwrap().iter().filter(|(name, _)| name.ends_with(".jpg")).take(6);
+    let oracle: Value =
+        serde_json::from_slice(&std::fs::read(data.join("oracle/yolox_nano_416.json")).unwrap()).unwrap();
+    let images =
+        oracle["images"].as_object().unwrap().iter().filter(|(name, _)| name.ends_with(".jpg")).take(6);
     let (mut pictures, mut boxes) = (Vec::new(), Vec::new());
     for (id, (name, found)) in images.enumerate() {
         pictures.push(json!({"id": id + 1, "file_name": name}));
-        for one in found.as_array().unwrap().iter().filter(|one| one["label"] == "person" || one["label"] == "stop sign") {
+        for one in found
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|one| one["label"] == "person" || one["label"] == "stop sign")
+        {
             let [x1, y1, x2, y2] = [0, 1, 2, 3].map(|i| one["box"][i].as_f64().unwrap());
             let category = if one["label"] == "person" { 1 } else { 2 };
             boxes.push(json!({"id": boxes.len() + 1, "image_id": id + 1, "category_id": category, "bbox": [x1, y1, x2 - x1, y2 - y1],
@@ -237,8 +278,16 @@ fn what_eval_measures_is_what_check_reads() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", said(&output));
-    let measured: Value = serde_json::from_slice(&std::fs::read(bench.path().join("nano.eval.json")).unwrap()).unwrap();
-    let truths = |category: &Value| -> u64 { category["by_input_height"].as_array().unwrap().iter().map(|bin| bin["truths"].as_u64().unwrap()).sum() };
+    let measured: Value =
+        serde_json::from_slice(&std::fs::read(bench.path().join("nano.eval.json")).unwrap()).unwrap();
+    let truths = |category: &Value| -> u64 {
+        category["by_input_height"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|bin| bin["truths"].as_u64().unwrap())
+            .sum()
+    };
     let all: u64 = measured["categories"].as_array().unwrap().iter().map(truths).sum();
     assert_eq!(all, count as u64, "every label has a height on the input");
     std::fs::copy(&model, bench.path().join("nano.onnx")).unwrap();

@@ -259,14 +259,19 @@ fn judged(asked: Asked, proof: Proof) -> FunctionReport {
         ),
         Some(highest) => format!("{speed:.0} km/h is reached; the highest is {highest:.0} km/h"),
     };
-    let verdict = if near || late { Verdict::Refused } else { Verdict::Passed };
-    let advice = if near {
+    let mut advice = if near {
         nearer(&asked, &proof)
     } else if late {
         sooner(&proof)
     } else {
         Vec::new()
     };
+    // What leaves the picture and is not carried on to the line is not stopped for.
+    let lost = proof.facts.iter().any(|(_, fact)| fact.ends_with(TOO_SHORT));
+    if lost {
+        advice.push("raise stop_sign.carry_m".into());
+    }
+    let verdict = if near || late || lost { Verdict::Refused } else { Verdict::Passed };
     FunctionReport { function: asked.name, verdict, summary, advice, proof: Some(proof) }
 }
 
@@ -319,6 +324,9 @@ fn sooner(proof: &Proof) -> Vec<String> {
     )]
 }
 
+/// At the end of a fact that a stop fails by.
+const TOO_SHORT: &str = ": TOO SHORT";
+
 /// Facts of the geometry that nobody asked for and everybody should know.
 fn facts(
     config: &Config,
@@ -336,7 +344,7 @@ fn facts(
         let side = f64::from(config.stop_sign.max_right_m.max(config.stop_sign.max_left_m));
         let leaves = if half < 1.55 { side / half.tan() - mount.front_m } else { 0.0 };
         let carried = f64::from(config.stop_sign.carry_m);
-        let verdict = if leaves <= carried { "" } else { ": TOO SHORT" };
+        let verdict = if leaves <= carried { "" } else { TOO_SHORT };
         all.push((
             "leaves the picture".into(),
             format!("{leaves:.1} m before the front when it stands {side:.0} m beside; carried on for up to {carried:.0} m{verdict}"),

@@ -220,7 +220,7 @@ pub fn timing(path: &Path, sha256: &str) -> Result<Timing, MeasureError> {
         return Err(other(path, &file.sha256, sha256, BENCH));
     }
     let p99 = file.stages_us.total.p99 / 1e6;
-    if file.frames == 0 || !(p99 > 0.0) {
+    if file.frames == 0 || p99.is_nan() || p99 <= 0.0 {
         return Err(MeasureError::NoFrames { path: path.to_owned() });
     }
     let BenchFile { frames, width, height, backend, threads, .. } = file;

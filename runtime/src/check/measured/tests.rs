@@ -28,7 +28,10 @@ fn what_proves_nothing_is_told_apart() {
     let (_folder, path) = write(EVAL_FILE);
     assert!(matches!(recall(&path, &sign(), "bb", ("k", 0.4)), Err(MeasureError::OtherModel { .. })));
     assert!(matches!(recall(&path, &sign(), "aa", ("k", 0.5)), Err(MeasureError::LowThreshold { .. })));
-    assert!(matches!(recall(&path, &["person".to_owned()], "aa", ("k", 0.4)), Err(MeasureError::NoCategory { .. })));
+    assert!(matches!(
+        recall(&path, &["person".to_owned()], "aa", ("k", 0.4)),
+        Err(MeasureError::NoCategory { .. })
+    ));
     assert!(matches!(timing(&path, "aa"), Err(MeasureError::Format { .. })));
     let (_folder, path) = write(&EVAL_FILE.replace("by_input_height", "by_height"));
     assert!(matches!(recall(&path, &sign(), "aa", ("k", 0.4)), Err(MeasureError::NoHeights { .. })));
