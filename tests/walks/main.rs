@@ -4,10 +4,10 @@
 
 mod act;
 mod backends;
-#[cfg(feature = "h264")]
-mod decide;
 mod calibrate;
 mod check;
+#[cfg(feature = "h264")]
+mod decide;
 mod decoders;
 #[cfg(feature = "h264")]
 mod detect;
