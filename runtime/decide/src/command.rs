@@ -27,6 +27,8 @@ pub struct Command {
     pub made: Nanos,
     /// Whether the receiver may act on it; `false`: alive, but nothing is asked for and nothing may be kept.
     pub valid: bool,
+    /// Whether the actuators are armed. Where not, nothing of this may be sent as valid: it shows what would have been.
+    pub armed: bool,
     /// The table's row.
     pub row: Row,
     /// Deceleration in m/s², 0 or more.
@@ -39,13 +41,17 @@ pub struct Command {
     pub warn: Option<WarnLevel>,
     /// Take the autopilot's control away.
     pub disengage: bool,
+    /// A hold that nobody answered for, or one that the vehicle rolls under: tell everybody who can be told.
+    pub escalate: bool,
     /// Persons down: staff alert.
     pub persons_down: u8,
+    /// Nobody watches for falls where somebody should: staff alert.
+    pub monitoring_lost: bool,
     /// Age of the picture that the decision stands on; `None` before the first.
     pub object_age: Option<Nanos>,
     /// Age of the decision itself.
     pub decision_age: Option<Nanos>,
-    /// What is wrong, where something is.
+    /// What is wrong, where something is: what takes most from this command, else the lowest number.
     pub cause: Option<Cause>,
     /// The situation that is asked for.
     pub situation: Option<u32>,

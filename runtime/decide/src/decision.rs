@@ -7,8 +7,9 @@ use crate::time::Nanos;
 
 /// Most tracks alive at once; the policy when full is the tracker's.
 pub const MAX_TRACKS: usize = 64;
-/// Most situations alive at once.
-pub const MAX_SITUATIONS: usize = 32;
+/// Most situations alive at once: 8 signs, 16 persons in traffic, 8 watched classes, 32 falls; falls beyond them are
+/// counted in the request, not listed.
+pub const MAX_SITUATIONS: usize = 64;
 
 /// What a processed frame led to. Valid for the commander as long as its age is below the freshness limit.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,8 +24,22 @@ pub struct Decision {
     pub tracks: Vec<TrackView, MAX_TRACKS>,
     /// Situations that are suspected, confirmed or just ended in this frame.
     pub situations: Vec<Situation, MAX_SITUATIONS>,
-    /// What is asked for.
+    /// What is asked for, all situations together.
     pub request: Request,
+    /// What each situation asks for by itself. The commander chooses among these, so that a situation the driver has
+    /// taken over does not hide another one; where there are none, [`Decision::request`] is taken.
+    pub asks: Vec<Ask, MAX_SITUATIONS>,
+}
+
+/// What one situation asks for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ask {
+    /// The situation.
+    pub situation: u32,
+    /// Brake.
+    pub brake: Option<BrakeRequest>,
+    /// Tell the driver.
+    pub warn: Option<WarnLevel>,
 }
 
 /// A track as others see it.
@@ -91,6 +106,9 @@ pub struct Situation {
     pub ttc: Option<f32>,
     /// Median score over the confirmation window.
     pub score: f32,
+    /// Whether a stop before it is possible within the limits; `false`: too late, only a warning. True where nothing is
+    /// stopped for.
+    pub reachable: bool,
 }
 
 /// What a decision asks for; the commander decides what becomes of it.
@@ -130,6 +148,7 @@ pub struct WarnRequest {
 
 /// How urgently the driver is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum WarnLevel {
     /// Look: a sign ahead.
     Inform,
