@@ -84,7 +84,7 @@ impl Ranger {
     pub fn step(&mut self, motion: &Motion, sight: Option<&Sight>) {
         self.predict(motion);
         if let Some(sight) = sight {
-            self.update(sight);
+            self.update(&sight.after(motion.dt));
             self.weigh_foot(sight, motion.dt);
         }
         self.weigh(motion);

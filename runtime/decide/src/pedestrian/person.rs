@@ -39,6 +39,8 @@ pub(super) struct Person {
     /// Metres from the front, by range while seen, by ego speed while not.
     distance: f32,
     across: Across,
+    /// Metres to the left of our middle at which our path passes the person.
+    curve: f32,
     /// Width per height of the box.
     aspect: f32,
     closing: Closing,
@@ -77,6 +79,7 @@ impl Person {
             ranger,
             distance: ranger.distance() - front,
             aspect: ASPECT,
+            curve: scene.path.left(ranger.distance()),
             across: Across::new(offset, sigma, ranger.height().0),
             closing: Closing::of(&ranger, ranger.distance() - front, front, scene.travel.speed),
             confirmation: Confirmation::default(),
@@ -126,12 +129,12 @@ impl Person {
             && self.calibrated
             && other.calibrated
             && magnitude(self.distance - other.distance) <= larger(2.0, 0.3 * self.distance)
-            && magnitude(self.beside() - other.beside()) <= larger(0.8, 0.1 * self.distance)
+            && magnitude(self.beside().offset() - other.beside().offset()) <= larger(0.8, 0.1 * self.distance)
     }
 
-    /// Metres to the left of our path.
-    fn beside(&self) -> f32 {
-        self.across.in_metres(self.ranger.height().0).offset()
+    /// Beside our path, in metres.
+    fn beside(&self) -> Across {
+        self.across.in_metres(self.ranger.height().0).beside(self.curve)
     }
 
     /// We moved: a person who is not seen stays where he was.
@@ -147,13 +150,16 @@ impl Person {
         let sight = seen.and_then(|track| self.look(track, scene));
         self.ranger.step(&scene.motion, sight.as_ref());
         self.visible = sight.is_some();
-        self.across.predict(scene.motion.dt, self.ranger.height().0);
+        let (height, _) = self.ranger.height();
+        let ahead = (self.distance + self.front) / height;
+        self.across.predict(scene.motion.dt, height, -scene.turning * ahead);
         if let Some(sight) = &sight {
             // Whoever is seen before us is not behind our front.
             self.distance = larger(AHEAD, self.ranger.distance() - self.front);
             let (offset, sigma) = beside(&self.ranger, self.distance + self.front, sight, scene);
             self.across.update(offset, sigma);
         }
+        self.curve = scene.path.left(self.distance + self.front);
         self.closing = Closing::of(&self.ranger, self.distance, self.front, scene.travel.speed);
         match seen {
             Some(track) => {
@@ -227,8 +233,7 @@ impl Person {
         self.threat = if self.beneath {
             self.threat
         } else if self.confirmation.is_believed() {
-            let across = self.across.in_metres(self.ranger.height().0);
-            judge(&across, &self.closing, travel.speed, half, config)
+            judge(&self.beside(), &self.closing, travel.speed, half, config)
         } else {
             Threat::Clear
         };
@@ -324,10 +329,10 @@ pub(super) struct Rules<'a> {
     pub without_speed: bool,
 }
 
-/// To the left of our path, `distance` before the camera, and the standard deviation: both in heights of the person.
+/// To the left of our middle, `distance` before the camera, and the standard deviation: both in heights of the person.
 fn beside(ranger: &Ranger, distance: f32, sight: &Sight, scene: &Scene<'_>) -> (f32, f32) {
     let (height, _) = ranger.height();
     let left = distance * sight.bearing + scene.eye.calibration().lateral;
-    let sigma = 0.1 + magnitude(distance) * sight.bearing_sigma;
-    (scene.path.offset(distance, left) / height, sigma / height)
+    let sigma = 0.06 + magnitude(distance) * sight.bearing_sigma;
+    (left / height, sigma / height)
 }
