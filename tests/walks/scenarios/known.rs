@@ -3,7 +3,7 @@
 use stopline_tests::scenario::report::Line;
 
 /// Beginning of a row's name, part of its view's name, reason.
-const KNOWN: [(&str, &str, &str); 14] = [
+const KNOWN: [(&str, &str, &str); 15] = [
     (
         "stop sign, 80 km/h",
         "assumed",
@@ -29,6 +29,7 @@ const KNOWN: [(&str, &str, &str); 14] = [
     ("CPNA-", "", "one run in forty confirms or predicts late: the score's luck lasts"),
     ("CPNCO-50, 1", "", "the child comes out 1.5 s before; some runs confirm too late for an impact of 0"),
     ("CPLA-", "", "one run in twenty confirms late where the person is 58 rows high"),
+    ("a person crosses and is across", "worst", "pitch, size and clutter at their worst: one in twelve"),
     ("parked cars", "worst", "pitch, size and clutter at their worst put standing people into the path"),
 ];
 
