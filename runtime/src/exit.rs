@@ -26,6 +26,10 @@ pub enum Exit {
     Forced = 9,
     /// The running daemon refused what it was told.
     Refused = 10,
+    /// The records of a replay differ from their reference.
+    Differs = 11,
+    /// `doctor` or `check` found something that does not work; what, is printed.
+    Unfit = 12,
 }
 
 /// Why a command failed, and what it exits with.

@@ -2,6 +2,7 @@
 //! profiles of `stopline-decide`, readings turned into [`Ego`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use stopline_decide::e2e::{Check, CheckConfig, Checker, Protection};
@@ -49,17 +50,44 @@ pub fn open(
 
 /// The check of one message.
 fn checker(received: &Received, message: &Message) -> Result<Box<dyn FrameCheck>, String> {
-    let checker =
-        Checker::new(received.protection, received.check, message.size).map_err(|error| error.to_string())?;
-    Ok(Box::new(E2eCheck(checker)))
+    let checker = Checker::new(received.protection, received.check, message.size);
+    let checker = checker.map_err(|error| error.to_string())?;
+    Ok(Box::new(E2eCheck::new(checker, message.cycle)))
 }
 
 /// A profile's check as the room of signals asks for it.
-pub struct E2eCheck(pub Checker);
+pub struct E2eCheck {
+    checker: Checker,
+    /// The sender's period, where the DBC file states it.
+    cycle: Option<Duration>,
+    last: Option<Monotonic>,
+}
+
+impl E2eCheck {
+    /// For a sender with this period; without one, a counter that has moved on in a silence is a wrong one.
+    pub fn new(checker: Checker, cycle: Option<Duration>) -> Self {
+        Self { checker, cycle, last: None }
+    }
+
+    /// Tells the check of each period in which nothing came.
+    fn count_silence(&mut self, at: Monotonic) {
+        let last = self.last.replace(at);
+        if let (Some(last), Some(cycle)) = (last, self.cycle) {
+            let periods = at.since(last).as_secs_f64() / cycle.as_secs_f64();
+            // Half a period late is late, not lost. Beyond the counter's range no more can be told.
+            let missed = (periods - 0.5).floor().clamp(0.0, 255.0);
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
+            for _ in 0..missed as u8 {
+                self.checker.nothing();
+            }
+        }
+    }
+}
 
 impl FrameCheck for E2eCheck {
-    fn check(&mut self, data: &[u8], _at: Monotonic) -> Verdict {
-        match self.0.check(data) {
+    fn check(&mut self, data: &[u8], at: Monotonic) -> Verdict {
+        self.count_silence(at);
+        match self.checker.check(data) {
             Check::Ok | Check::SomeLost(_) => Verdict::Accepted,
             // The same counter again, or not yet proven: nothing is known that was not known before.
             Check::Repeated | Check::Initial | Check::Sync | Check::NoNewData => Verdict::Repeated,

@@ -10,7 +10,7 @@ pub fn nearest<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Ve
             let other = name.to_lowercase();
             let apart = if other == lower {
                 0
-            } else if lower.len() > 2 && (other.contains(&lower) || lower.contains(&other)) {
+            } else if lower.len().min(other.len()) > 2 && (other.contains(&lower) || lower.contains(&other)) {
                 1
             } else {
                 distance(&lower, &other, most)?

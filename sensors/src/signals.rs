@@ -293,7 +293,7 @@ impl Vehicle {
             }
             Source::Can => {
                 let interface = config.interface.as_deref().unwrap_or_default();
-                let live = LiveBus::start(interface, router()?, config, clock, started)?;
+                let live = LiveBus::start(interface, router()?, clock, started)?;
                 Ok(Self { signals: live.signals(), live: Some(live) })
             }
         }

@@ -28,7 +28,9 @@ const TIMEOUT: Nanos = Nanos::from_millis(65);
 
 /// Arms while the car stands.
 fn arm(bench: &Bench, daemon: &mut Daemon<'_>) {
-    daemon.wait("the start", 30 * SECOND, |daemon| daemon.newest().filter(|line| line.text("cause").is_empty()));
+    daemon.wait("the start", 30 * SECOND, |daemon| {
+        daemon.newest().filter(|line| line.text("cause").is_empty())
+    });
     let told = std::process::Command::new(stopline_tests::stopline())
         .args(["arm", "--config"])
         .arg(bench.path("stopline.toml"))
@@ -49,7 +51,8 @@ fn a_camera_lost_in_mid_brake_is_answered_within_150_ms_and_the_brake_runs_out()
         daemon.wait_for_brake(1.0);
         daemon.wait("the end of the brake", 20 * SECOND, |daemon| {
             let line = daemon.newest()?;
-            (line.text("cause") == "camera_lost" && line.number("deceleration") <= 0.0 && !line.is("valid")).then_some(())
+            (line.text("cause") == "camera_lost" && line.number("deceleration") <= 0.0 && !line.is("valid"))
+                .then_some(())
         });
         let lines = daemon.lines();
         let at = lines.iter().position(|line| line.text("cause") == "camera_lost").expect("was told");
@@ -208,10 +211,11 @@ fn out_of_memory_in_mid_brake_it_sends_nothing_more_and_the_receiver_times_out()
     let mut daemon = bench.start(&[]);
     arm(&bench, &mut daemon);
     daemon.wait_for_brake(1.0);
-    // No further page: the next allocation that needs one fails.
-    let most = getrlimit(Resource::As).maximum;
-    prlimit(Some(daemon.pid()), Resource::As, Rlimit { current: Some(1 << 20), maximum: most }).expect("may be limited");
-    // A connected reader makes the publisher need memory, as frames make inference need it.
+    // No further page: the next allocation that needs one fails, and one that fails ends the process.
+    let maximum = getrlimit(Resource::Data).maximum;
+    let limited = prlimit(Some(daemon.pid()), Resource::Data, Rlimit { current: Some(1 << 20), maximum });
+    limited.expect("may be limited");
+    // Somebody who looks on: the first picture for the stream needs memory that was never needed before.
     let _reader = connect(&bench);
     let ended = daemon.ended(20 * SECOND);
     assert!(!ended.success(), "{ended:?}");
@@ -265,14 +269,18 @@ fn a_model_that_does_not_answer_in_time_is_a_fault_and_the_loop_goes_on() {
     let bench = Bench::new();
     bench.write("heavy.onnx", &heavy());
     bench.write("heavy.toml", MANIFEST.as_bytes());
-    let mut daemon = bench.start(&[("bright.onnx", "heavy.onnx"), ("approach.y4m\"", "approach.y4m\"\nloop = true")]);
+    let mut daemon =
+        bench.start(&[("bright.onnx", "heavy.onnx"), ("approach.y4m\"", "approach.y4m\"\nloop = true")]);
     daemon.wait("the fault", 60 * SECOND, |daemon| {
         daemon.newest().filter(|line| line.text("cause") == "inference_stalled")
     });
     let seen = daemon.lines().len();
     daemon.wait("further commands", 20 * SECOND, |daemon| (daemon.lines().len() > seen + 50).then_some(()));
     let lines = daemon.lines();
-    assert!(lines[seen..].iter().all(|line| line.number("deceleration") <= 0.0), "a stalled model begins a brake");
+    assert!(
+        lines[seen..].iter().all(|line| line.number("deceleration") <= 0.0),
+        "a stalled model begins a brake"
+    );
     let health = daemon.wait("a health file that says so", 10 * SECOND, |daemon| {
         daemon.health().filter(|health| health.faults.iter().any(|fault| fault == "inference_stalled"))
     });
@@ -290,7 +298,10 @@ fn one_of_two_cameras_lost_degrades_only_its_functions() {
     let health = daemon.wait("the loss", 60 * SECOND, |daemon| {
         daemon.health().filter(|health| health.cameras[0].faults.iter().any(|fault| fault == "camera_lost"))
     });
-    assert_eq!((health.state.name.as_str(), health.state.cause.as_deref()), ("degraded", Some("camera_lost")));
+    assert_eq!(
+        (health.state.name.as_str(), health.state.cause.as_deref()),
+        ("degraded", Some("camera_lost"))
+    );
     let before = health.cameras[1].decided;
     daemon.wait("the other camera", 20 * SECOND, |daemon| {
         daemon.health().filter(|health| health.cameras[1].decided > before + 30)
@@ -300,12 +311,17 @@ fn one_of_two_cameras_lost_degrades_only_its_functions() {
 #[test]
 fn without_a_model_it_stays_in_the_safe_state_and_says_so() {
     let bench = Bench::new();
-    let mut daemon = bench.start(&[("bright.onnx", "gone.onnx"), ("approach.y4m\"", "approach.y4m\"\nloop = true")]);
+    let mut daemon =
+        bench.start(&[("bright.onnx", "gone.onnx"), ("approach.y4m\"", "approach.y4m\"\nloop = true")]);
     let health = daemon.wait("the fault", 30 * SECOND, |daemon| {
         daemon.health().filter(|health| health.state.cause.as_deref() == Some("model_missing"))
     });
     assert_eq!(health.state.name, "fail_safe");
-    assert!(daemon.said().contains("gone.onnx") && daemon.said().contains("its cameras are blind"), "{}", daemon.said());
+    assert!(
+        daemon.said().contains("gone.onnx") && daemon.said().contains("its cameras are blind"),
+        "{}",
+        daemon.said()
+    );
     let line = daemon.newest().expect("it sends");
     assert!(!line.is("valid") && line.number("deceleration") <= 0.0, "{line:?}");
 }
@@ -313,9 +329,19 @@ fn without_a_model_it_stays_in_the_safe_state_and_says_so() {
 #[test]
 fn a_wrong_configuration_ends_the_start_with_its_code_and_says_where() {
     let cases: [(&str, &str, i32, &[&str]); 9] = [
-        ("[arm]", "[arm]\ncolour = 1", 7, &["stopline.toml:29:1", "unknown field `colour`", "CONFIGURATION.md#arm"]),
+        (
+            "[arm]",
+            "[arm]\ncolour = 1",
+            7,
+            &["stopline.toml:24:1", "unknown field `colour`", "CONFIGURATION.md#arm"],
+        ),
         ("schema = 1", "schema = ", 7, &["stopline.toml:1:"]),
-        ("realtime_priority = 0", "realtime_priority = 99", 7, &["run.realtime_priority: found 99, expected 0, or 2 to 98"]),
+        (
+            "realtime_priority = 0",
+            "realtime_priority = 99",
+            7,
+            &["run.realtime_priority: found 99, expected 0, or 2 to 98"],
+        ),
         ("command = true", "command = false", 7, &["arm.armed: found true alone"]),
         ("approach.y4m", "gone.y4m", 3, &["gone.y4m: cannot open"]),
         ("front.cal.toml", "gone.cal.toml", 7, &["gone.cal.toml"]),
@@ -361,7 +387,11 @@ fn a_reload_takes_listed_keys_only_and_refuses_the_others_by_name() {
     let said = |words: &'static str| move |daemon: &Daemon<'_>| daemon.said().contains(words).then_some(());
     rewrite(&path, &before.replacen("[arm]", "[guard]\nlost_after_ms = 200\n[arm]", 1));
     daemon.signal(Signal::HUP);
-    daemon.wait("the refusal", 10 * SECOND, said("not reloaded, what ran goes on: restart needed for guard.lost_after_ms"));
+    daemon.wait(
+        "the refusal",
+        10 * SECOND,
+        said("not reloaded, what ran goes on: restart needed for guard.lost_after_ms"),
+    );
     rewrite(&path, "schema = 1\n[run\n");
     daemon.signal(Signal::HUP);
     daemon.wait("the second refusal", 10 * SECOND, said("stopline.toml:2:"));
@@ -410,7 +440,9 @@ fn a_reader_that_never_reads_is_dropped_and_the_loop_never_waits() {
     while seen != (true, true, true) {
         match messages.next(&mut jpeg).expect("a message").expect("goes on") {
             Message::Record(record) => seen.0 |= record.source == "front" && record.image_size == [320, 240],
-            Message::Picture(picture) => seen.1 |= picture.jpeg_bytes == jpeg.len() && jpeg.starts_with(&[0xff, 0xd8]),
+            Message::Picture(picture) => {
+                seen.1 |= picture.jpeg_bytes == jpeg.len() && jpeg.starts_with(&[0xff, 0xd8])
+            }
             Message::Health(health) => seen.2 |= health.stream.readers == 1,
             _ => {}
         }

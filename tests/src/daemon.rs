@@ -181,7 +181,11 @@ impl Daemon<'_> {
             }
             let ended = self.child.try_wait().expect("can be waited for");
             let late = self.clock.monotonic() > until;
-            assert!(ended.is_none() && !late, "{what}: not seen; ended: {ended:?}; it said:\n{}", self.said());
+            assert!(
+                ended.is_none() && !late,
+                "{what}: not seen; ended: {ended:?}; it said:\n{}",
+                self.said()
+            );
             std::thread::sleep(Duration::from_millis(2));
         }
     }
@@ -352,7 +356,9 @@ fn noise(pixel: usize, frame: usize) -> u8 {
 
 /// The signal track: stands, then drives; the driver does nothing.
 fn track() -> String {
-    let mut text = String::from("# stopline signal track, schema 1\n# made for a test\ntime_us,speed,accelerator,steering_angle\n");
+    let mut text = String::from(
+        "# stopline signal track, schema 1\n# made for a test\ntime_us,speed,accelerator,steering_angle\n",
+    );
     for step in 0..1000 {
         #[allow(clippy::cast_precision_loss)]
         let time = step as f32 * 0.02;
@@ -374,18 +380,19 @@ pub fn bright() -> Vec<u8> {
 pub fn heavy() -> Vec<u8> {
     let [width, height] = SIZE;
     let kernel = |from: usize, to: usize| vec![1.0 / (9 * from) as f32; 9 * from * to];
-    let pads = || vec![Attribute::Ints("pads", vec![1, 1, 1, 1]), Attribute::Ints("kernel_shape", vec![3, 3])];
+    let pads =
+        || vec![Attribute::Ints("pads", vec![1, 1, 1, 1]), Attribute::Ints("kernel_shape", vec![3, 3])];
     let graph = Onnx::default()
         .input("images", Kind::F32, &fixed(&[1, 3, height, width]))
         .weights("k0", &[64, 3, 3, 3], &kernel(3, 64))
         .weights("k1", &[64, 64, 3, 3], &kernel(64, 64))
         .weights("k2", &[3, 64, 3, 3], &kernel(64, 3))
-        .weights("nothing", &[1], &[0.0])
+        .weights("little", &[1], &[1e-9])
         .node("Conv", &["images", "k0"], &["c0"], &pads())
         .node("Conv", &["c0", "k1"], &["c1"], &pads())
         .node("Conv", &["c1", "k1"], &["c2"], &pads())
         .node("Conv", &["c2", "k2"], &["c3"], &pads())
-        .node("Mul", &["c3", "nothing"], &["c4"], &[])
+        .node("Mul", &["c3", "little"], &["c4"], &[])
         .node("Add", &["images", "c4"], &["seen"], &[]);
     finish(graph, "seen")
 }

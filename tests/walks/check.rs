@@ -101,11 +101,11 @@ impl Bench {
             .expect("stopline starts")
     }
 
-    /// Refused with exit code 7 and these words.
+    /// Refused with exit code 12 and these words.
     fn refused(&self, config: &str, words: &[&str]) {
         let output = self.check(config, &[]);
         let said = said(&output);
-        assert_eq!(output.status.code(), Some(7), "{said}");
+        assert_eq!(output.status.code(), Some(12), "{said}");
         let plain = said.split_whitespace().collect::<Vec<_>>().join(" ");
         for word in words {
             assert!(plain.contains(word), "{word:?} is not in:\n{said}");

@@ -32,6 +32,11 @@ pub const SILENT_PERIODS: u32 = 2;
 const TRY: Duration = Duration::from_secs(1);
 /// Bytes that waiting frames may take up in the kernel; it takes at least some 4.5 KiB, a handful of frames.
 const SEND_BUFFER: usize = 1;
+/// Frames whose echo may come late: the one that waits, and those that a stuck bus was tried with.
+const RECENT: usize = 4;
+/// Periods in which a bus that was armed still hears frames that ask for nothing: its receivers learn that nothing is asked
+/// for, not that the sender died.
+const FAREWELL: u32 = 10;
 /// Most frames that are looked at in a period: our own echo, error frames, an intruder.
 const MOST_HEARD: usize = 64;
 
@@ -46,9 +51,13 @@ pub struct CanActuator {
     send_idle: bool,
     /// Given to the kernel, and its echo not yet seen: the frame, and the periods since.
     waiting: Option<(BusFrame, u32)>,
+    /// The frames sent last: a late echo is no intruder.
+    recent: [Option<BusFrame>; RECENT],
+    /// Periods in which frames that ask for nothing are still sent after disarming.
+    farewell: u32,
     off: bool,
     passive: bool,
-    /// When the bus was last tried in vain.
+    /// When the bus was last tried in vain, or got stuck.
     tried: Option<Monotonic>,
 }
 
@@ -75,6 +84,8 @@ impl CanActuator {
             packer,
             send_idle: config.send_idle,
             waiting: None,
+            recent: [None; RECENT],
+            farewell: 0,
             off: false,
             passive: false,
             tried: None,
@@ -90,6 +101,7 @@ impl CanActuator {
                 Ok(None) => break,
                 Ok(Some((Heard::Frame(frame), _))) => match self.waiting {
                     Some((waiting, _)) if waiting == frame => self.waiting = None,
+                    _ if self.recent.contains(&Some(frame)) => {}
                     // Only our identifier comes in.
                     _ => news.fault = Some(Fault::Intruder),
                 },
@@ -138,10 +150,11 @@ impl CanActuator {
         }
     }
 
-    /// Whether it is time to try a bus that is stuck, or to look for an interface that is gone.
+    /// Whether it is time to try a bus that is stuck, or to look for an interface that is gone: [`TRY`] after it began,
+    /// and each [`TRY`] from then on.
     fn may_try(&mut self, now: Monotonic) -> bool {
-        let due = self.tried.is_none_or(|tried| now.since(tried) >= TRY);
-        if due {
+        let due = self.tried.is_some_and(|tried| now.since(tried) >= TRY);
+        if due || self.tried.is_none() {
             self.tried = Some(now);
         }
         due
@@ -156,6 +169,8 @@ impl CanActuator {
         match port.send(&frame) {
             Ok(()) => {
                 self.waiting = Some((frame, 0));
+                self.recent.rotate_right(1);
+                self.recent[0] = Some(frame);
                 (true, None, Shown::Frame(frame))
             }
             Err(fault) => {
@@ -189,9 +204,14 @@ impl Actuator for CanActuator {
             return Outcome { sent: false, fault: Some(Fault::Down), shown: self.would(command) };
         }
         let mut fault = self.listen().fault;
-        if !command.armed && !self.send_idle {
-            // What waits from before is still looked after; nothing is added.
-            return Outcome { sent: false, fault: fault.or(self.standing()), shown: self.would(command) };
+        if command.armed {
+            self.farewell = FAREWELL;
+        } else if !self.send_idle {
+            if self.farewell == 0 {
+                // What waits from before is still looked after; nothing is added.
+                return Outcome { sent: false, fault: fault.or(self.standing()), shown: self.would(command) };
+            }
+            self.farewell -= 1;
         }
         let made = Monotonic::from_nanos(command.made.0);
         if now.since(made) > OLDEST {
@@ -210,6 +230,7 @@ impl Actuator for CanActuator {
             let fault = failed.or(stuck.fault).or(self.standing());
             return Outcome { sent, fault, shown: self.would(command) };
         }
+        self.tried = None;
         let (sent, failed, shown) = self.put(command);
         fault = failed.or(fault).or(self.standing());
         Outcome { sent, fault, shown }

@@ -1,6 +1,6 @@
 //! `stopline arm`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::config::Config;
 use crate::daemon::control::{self, Order};
@@ -8,8 +8,10 @@ use crate::exit::{Exit, Failure, OrExit};
 
 /// Arguments of `stopline arm`.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Arming needs arm.armed and arm.command in the configuration, a known ego speed, and a vehicle \
-that stands. It lasts until --off, until a physical input is switched off, or until the daemon ends.")]
+#[command(
+    after_help = "Arming needs arm.armed and arm.command in the configuration, a known ego speed, and a vehicle \
+that stands. It lasts until --off, until a physical input is switched off, or until the daemon ends."
+)]
 pub struct Args {
     /// The daemon's configuration file.
     #[arg(long, value_name = "FILE")]
@@ -20,12 +22,17 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let config = Config::load(&args.config).or_exit(Exit::Config)?;
+    tell(&args.config, if args.off { Order::Disarm } else { Order::Arm })
+}
+
+/// Tells the daemon that runs by the configuration `path`, and prints its answer.
+pub(super) fn tell(path: &Path, order: Order) -> Result<(), Failure> {
+    let config = Config::load(path).or_exit(Exit::Config)?;
     let Some(socket) = config.run.control_socket() else {
-        let problem = anyhow::anyhow!("run.control is empty in the configuration: the daemon has no control socket");
+        let problem =
+            anyhow::anyhow!("run.control is empty in the configuration: the daemon has no control socket");
         return Err(Failure::new(Exit::Config, problem));
     };
-    let order = if args.off { Order::Disarm } else { Order::Arm };
     let answer = control::tell(&socket, order).or_exit(Exit::Device)?;
     if !answer.done {
         return Err(Failure::new(Exit::Refused, anyhow::anyhow!(answer.text)));

@@ -55,7 +55,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     out.write_all(told.as_bytes()).and_then(|()| out.flush()).or_exit(Exit::Output)?;
     if report.verdict == Verdict::Refused {
         let problem = anyhow!("{}: refused; each NO above says what to change", args.config.display());
-        return Err(Failure::new(Exit::Config, problem));
+        return Err(Failure::new(Exit::Unfit, problem));
     }
     Ok(())
 }

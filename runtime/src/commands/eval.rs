@@ -1,5 +1,6 @@
 //! `stopline eval`: a model, or a file of detections, against a labelled dataset.
 
+mod events;
 mod look;
 
 use std::io::Write;
@@ -30,8 +31,13 @@ const USUAL_THRESHOLD: f64 = 0.5;
                         dataset says): the figures then hold for the others; --skip-missing makes that 0."
 )]
 pub struct Args {
-    /// COCO annotations (an instances file: images, annotations, categories).
+    /// COCO annotations (an instances file: images, annotations, categories); with --events the decision records of a
+    /// replay that decides.
     dataset: PathBuf,
+    /// What really was in the recording (JSON): precision and recall of events, wrong ones per hour, time to decision,
+    /// brake onset.
+    #[arg(long, value_name = "JSON", conflicts_with_all = ["model", "detections", "images", "html", "results"])]
+    events: Option<PathBuf>,
     /// The folder of the pictures; default: beside the annotations, or as COCO lays it out.
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
@@ -39,7 +45,7 @@ pub struct Args {
     #[arg(long, value_name = "JSON", conflicts_with = "model")]
     detections: Option<PathBuf>,
     /// The ONNX file to run on each picture.
-    #[arg(long, value_name = "ONNX", required_unless_present = "detections")]
+    #[arg(long, value_name = "ONNX", required_unless_present_any = ["detections", "events"])]
     model: Option<PathBuf>,
     /// Its manifest; default: the ONNX file's name with `.toml`.
     #[arg(long, value_name = "TOML", requires = "model")]
@@ -108,6 +114,9 @@ struct Seen {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    if let Some(truth) = &args.events {
+        return events::run(&args.dataset, truth, args.json.as_deref());
+    }
     let whole = Dataset::read(&args.dataset).or_exit(Exit::Input)?;
     let mut seen = match (&args.detections, args.model_args()) {
         (Some(file), _) => read_detections(args, file, &whole)?,

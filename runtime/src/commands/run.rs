@@ -8,10 +8,12 @@ use crate::exit::{Exit, Failure, OrExit};
 
 /// Arguments of `stopline run`.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Signals: SIGTERM and SIGINT end it in order, the safe command sent last; a second one ends it at \
+#[command(
+    after_help = "Signals: SIGTERM and SIGINT end it in order, the safe command sent last; a second one ends it at \
 once. SIGHUP reads the configuration again: only keys that need no restart may differ.
 
-The configuration is explained in runtime/CONFIGURATION.md; runtime/stopline.example.toml holds every key.")]
+The configuration is explained in runtime/CONFIGURATION.md; runtime/stopline.example.toml holds every key."
+)]
 pub struct Args {
     /// The configuration file.
     #[arg(long, value_name = "FILE")]

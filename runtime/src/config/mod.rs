@@ -25,7 +25,7 @@ use stopline_decide::bounds::OutOfBounds;
 use stopline_decide::camera::{Calibration, PathConfig};
 use stopline_decide::commander::CommandConfig;
 use stopline_decide::decider::{CameraConfig, DecideConfig, MAX_CAMERAS};
-use stopline_decide::fall::FallConfig;
+use stopline_decide::fall::{FallConfig, MAX_REGIONS};
 use stopline_decide::pedestrian::PedestrianConfig;
 use stopline_decide::stop_sign::StopSignConfig;
 use stopline_decide::track::TrackConfig;
@@ -40,8 +40,8 @@ pub use stopline_decide::decider::Function;
 pub use watch::Watch;
 
 use crate::act::config::{ActuatorConfig, may_arm};
-pub use crate::guard::GuardConfig;
 use crate::check::config::CheckConfig;
+pub use crate::guard::GuardConfig;
 use crate::signals::{self, VehicleConfig};
 
 use place::Place;
@@ -145,6 +145,7 @@ impl Config {
             path: self.path,
             stop_sign: self.stop_sign,
             pedestrian: self.pedestrian,
+            fall: self.fall.clone(),
             brake_without_speed: self.command.brake_without_speed,
             ..DecideConfig::default()
         };
@@ -153,6 +154,10 @@ impl Config {
             let camera = CameraConfig { functions: camera.function_set(), calibration };
             let full = |_| Misfit::new("camera", self.cameras.len(), format!("at most {MAX_CAMERAS}"));
             decide.cameras.push(camera).map_err(full)?;
+            let beds = &self.cameras[at].beds;
+            let most =
+                |()| Misfit::new(&format!("camera[{at}].beds"), beds.len(), format!("at most {MAX_REGIONS}"));
+            decide.beds[at].extend_from_slice(beds).map_err(|_| most(()))?;
         }
         for watch in &self.watch {
             let full = |_| Misfit::new("watch", self.watch.len(), format!("at most {MAX_WATCHES}"));
@@ -187,7 +192,6 @@ impl Config {
         named("watch", self.watch.iter().map(|watch| watch.name.as_str()))?;
         counted("actuator", self.actuators.len(), 0, MOST_ACTUATORS)?;
         self.decide(&[])?.check()?;
-        self.fall.check()?;
         self.command.check()?;
         if let Some(vehicle) = &self.vehicle {
             signals::check(vehicle).map_err(|misfit| misfit.within("vehicle"))?;

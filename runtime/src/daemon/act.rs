@@ -83,6 +83,9 @@ impl Conductor for Acts {
     }
 
     fn late(&mut self, _now: Monotonic, periods: u64) {
-        self.notes.log(Level::WARN, format!("actuator thread: {periods} periods were not kept; nothing was sent in them"));
+        self.notes.log(
+            Level::WARN,
+            format!("actuator thread: {periods} periods were not kept; nothing was sent in them"),
+        );
     }
 }

@@ -30,10 +30,14 @@ pub enum ArmRefusal {
     #[error("not armed: arm.armed is false in the configuration; change it and restart")]
     Key,
     /// Only the physical input may arm.
-    #[error("not armed: arm.command is false in the configuration; use the physical input, or change it and restart")]
+    #[error(
+        "not armed: arm.command is false in the configuration; use the physical input, or change it and restart"
+    )]
     Command,
     /// Ego speed is not known.
-    #[error("not armed: ego speed is not known, so the vehicle may be moving; see [vehicle] in the configuration")]
+    #[error(
+        "not armed: ego speed is not known, so the vehicle may be moving; see [vehicle] in the configuration"
+    )]
     SpeedUnknown,
     /// The vehicle moves.
     #[error("not armed: the vehicle moves; arm at standstill")]

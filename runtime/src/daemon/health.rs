@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use stopline_decide::cause::{FaultSet, State};
 use stopline_depot::health::{
-    ArmingHealth, CameraHealth, CommandHealth, Health, MachineHealth, ModelHealth, SCHEMA,
-    StateHealth, StreamHealth, TRANSITIONS, TransitionHealth,
+    ArmingHealth, CameraHealth, CommandHealth, Health, MachineHealth, ModelHealth, SCHEMA, StateHealth,
+    StreamHealth, TRANSITIONS, TransitionHealth,
 };
 use stopline_depot::record::WallTime;
 use stopline_sensors::clock::{Clock, Monotonic};
@@ -59,7 +59,13 @@ pub struct Overview {
 
 impl Overview {
     /// Notes a transition; the oldest is forgotten.
-    pub fn transition(&mut self, at: Monotonic, from: State, to: State, cause: Option<&str>) -> TransitionHealth {
+    pub fn transition(
+        &mut self,
+        at: Monotonic,
+        from: State,
+        to: State,
+        cause: Option<&str>,
+    ) -> TransitionHealth {
         self.transitions_total += 1;
         let transition = TransitionHealth {
             number: self.transitions_total,
@@ -130,6 +136,7 @@ impl Overview {
                     decided_fps,
                     faults: codes(faults),
                     models: models.map(|(_, seat)| seat.name.clone()).collect(),
+                    first_decision_ms: gauges.first_decided_at().map(|first| millis(first.since(self.begun))),
                     newest_ms: gauges.captured().map(|captured| millis(at.since(captured))),
                     ..camera(name, gauges)
                 }
@@ -150,6 +157,7 @@ fn camera(name: &str, gauges: &Gauges) -> CameraHealth {
         delivered: counters.delivered,
         dropped: counters.dropped,
         replaced: gauges.replaced.load(Ordering::Relaxed),
+        shed: gauges.shed.load(Ordering::Relaxed),
         skipped: counters.skipped,
         lost: counters.lost,
         restored: counters.restored,

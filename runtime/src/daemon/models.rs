@@ -41,7 +41,8 @@ pub fn load(
 /// The functions of `camera`, number `number`, that none of `lookers` serves with a class that plays a part in them.
 pub fn unserved(number: usize, camera: &Camera, lookers: &[Looker]) -> Vec<Function> {
     let looking = || lookers.iter().filter(|looker| looker.cameras.contains(&number));
-    let served = |function: &Function| looking().any(|looker| looker.roles.all().any(|role| plays(role, *function)));
+    let served =
+        |function: &Function| looking().any(|looker| looker.roles.all().any(|role| plays(role, *function)));
     camera.functions.iter().filter(|function| !served(function)).copied().collect()
 }
 

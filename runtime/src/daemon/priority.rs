@@ -28,7 +28,8 @@ pub fn lock_memory(run: &Run) -> String {
         return "off".to_owned();
     }
     if getrlimit(Resource::Memlock).current.is_some() && !rustix::process::geteuid().is_root() {
-        return "not locked: RLIMIT_MEMLOCK is limited; LimitMEMLOCK=infinity in the unit allows it".to_owned();
+        return "not locked: RLIMIT_MEMLOCK is limited; LimitMEMLOCK=infinity in the unit allows it"
+            .to_owned();
     }
     // Pages are locked when first touched: thread stacks that are never used cost nothing.
     match mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT) {
@@ -62,7 +63,10 @@ pub fn pin(core: Option<u16>) -> Result<(), String> {
     let allowed = sched_getaffinity(None).map_err(|error| format!("core {core}: {error}"))?;
     if core >= CpuSet::MAX_CPU || !allowed.is_set(core) {
         let cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).map(|core| core.to_string());
-        return Err(format!("core {core}: not one this process may use ({})", cores.collect::<Vec<_>>().join(", ")));
+        return Err(format!(
+            "core {core}: not one this process may use ({})",
+            cores.collect::<Vec<_>>().join(", ")
+        ));
     }
     let mut only = CpuSet::new();
     only.set(core);

@@ -158,7 +158,8 @@ impl Publisher {
 
     fn frame(&mut self, report: FrameReport) {
         let Some(stream) = self.stream.as_mut().filter(|stream| stream.has_readers()) else { return };
-        if let Some(record) = record(&report) {
+        let now = self.overview.now.newest().unwrap_or_default();
+        if let Some(record) = record(&report, &now) {
             stream.send(&Message::Record(Box::new(record)), &[]);
         }
         if let Some(frame) = &report.picture {
@@ -203,7 +204,10 @@ impl Publisher {
             && !self.state.unwritten
         {
             let path = self.health_file.display();
-            log(Level::WARN, &format!("{path}: the health file cannot be written: {error}; the loop goes on"));
+            log(
+                Level::WARN,
+                &format!("{path}: the health file cannot be written: {error}; the loop goes on"),
+            );
         }
         self.state.unwritten = written.is_err();
         if let Some(stream) = &mut self.stream {

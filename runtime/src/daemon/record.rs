@@ -2,16 +2,19 @@
 
 use stopline_depot::record::{DecisionRecord, RecordedDetection, RecordedKeypoint, SCHEMA, WallTime};
 
-use super::report::{Found, FrameReport};
+use super::report::{Decided, Found, FrameReport};
+use super::tick::Now;
 use crate::detection::{Detection, Keypoint};
 use crate::draw::label_of;
 use crate::percentiles::micros;
+use crate::recorded;
 
 /// The record of a frame that at least one model looked at. Of several models the first is named; what all of them found
-/// is in it.
-pub fn record(report: &FrameReport) -> Option<DecisionRecord> {
+/// is in it. `now`: the newest period, whose state and command it holds.
+pub fn record(report: &FrameReport, now: &Now) -> Option<DecisionRecord> {
     let first = report.found.first()?;
-    Some(DecisionRecord {
+    let faults = now.faults.cameras.get(report.camera).map(|of| recorded::faults(of.faults));
+    let mut record = DecisionRecord {
         schema: SCHEMA,
         frame: report.meta.sequence,
         source: report.meta.source.to_string(),
@@ -22,8 +25,29 @@ pub fn record(report: &FrameReport) -> Option<DecisionRecord> {
         model: first.model.identity.clone(),
         detections: report.found.iter().flat_map(detections).collect(),
         invalid: report.found.iter().find_map(|found| found.invalid.clone()),
+        dropped: None,
+        faults: faults.unwrap_or_default(),
+        ego: None,
+        tracks: None,
+        situations: None,
+        state: Some(recorded::state(now.state)),
+        command: Some(recorded::command(&now.command)),
         latency_us: report.latency,
-    })
+    };
+    if let Some(Decided { decision, ego, places }) = &report.decision {
+        let place = |observation: u16| places.get(usize::from(observation)).copied();
+        let tracks = recorded::tracks(decision, place);
+        for track in &tracks {
+            let detection = track.detection.and_then(|at| record.detections.get_mut(usize::from(at)));
+            if let Some(detection) = detection {
+                detection.track = Some(track.id);
+            }
+        }
+        record.ego = recorded::ego(ego);
+        record.tracks = Some(tracks);
+        record.situations = Some(recorded::situations(decision));
+    }
+    Some(record)
 }
 
 fn detections(found: &Found) -> impl Iterator<Item = RecordedDetection> + '_ {
@@ -32,6 +56,7 @@ fn detections(found: &Found) -> impl Iterator<Item = RecordedDetection> + '_ {
         class: detection.class,
         score: detection.score,
         bbox: detection.bbox,
+        track: None,
         keypoints: keypoints(found, detection),
     })
 }

@@ -140,7 +140,8 @@ impl Running {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) => error,
             Err(_) => {
-                let problem = anyhow::anyhow!("thread {name} ended by a fault of its own; its message stands above");
+                let problem =
+                    anyhow::anyhow!("thread {name} ended by a fault of its own; its message stands above");
                 return Err(Failure::new(Exit::Internal, problem));
             }
         };
@@ -189,7 +190,10 @@ fn lock_directory(run: &Run) -> Result<Option<File>, Failure> {
     let file = match made {
         Ok(file) => file,
         Err(error) => {
-            tracing::warn!("{}: the run directory cannot be used: {error}; the loop runs without it", path.display());
+            tracing::warn!(
+                "{}: the run directory cannot be used: {error}; the loop runs without it",
+                path.display()
+            );
             return Ok(None);
         }
     };

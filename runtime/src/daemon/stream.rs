@@ -174,7 +174,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("temporary folder");
         let mut stream = stream(folder.path());
         let path = folder.path().join("stream.sock");
-        let readers: Vec<_> = (0..MOST_READERS + 2).map(|_| UnixStream::connect(&path).expect("connects")).collect();
+        let readers: Vec<_> =
+            (0..MOST_READERS + 2).map(|_| UnixStream::connect(&path).expect("connects")).collect();
         stream.serve();
         assert_eq!(stream.health().readers as usize, MOST_READERS);
         let mut last = Messages::new(BufReader::new(readers.last().expect("one")));

@@ -63,6 +63,8 @@ pub struct Tick {
     pub arming: Arc<Arming>,
     /// Set once devices and models have been opened, or have failed to.
     pub opened: Arc<AtomicBool>,
+    /// Set here while the machine is throttled or its supply too low.
+    pub shed: Arc<AtomicBool>,
     /// Set when the process is ending: its transitions are no news.
     pub ending: Arc<AtomicBool>,
     /// Where others look.
@@ -86,13 +88,16 @@ impl Tick {
             sight.decision.look(|decision| self.acting.take(at, decision));
         }
         let armed = self.arming.armed();
-        let progress = Progress { opened: self.opened.load(Ordering::Acquire), deciding: self.deciding(at, armed) };
+        let progress =
+            Progress { opened: self.opened.load(Ordering::Acquire), deciding: self.deciding(at, armed) };
         let period = Period { ego: self.vehicle.newest(now), actuator_fault, armed, progress };
         let acted = self.acting.tick(at, &period);
         if let Some(transition) = acted.changes.transition {
             self.last.since = at;
             self.tell(now, transition.old, transition.new, transition.cause);
         }
+        let weak = acted.faults.global.has(Cause::Throttled) || acted.faults.global.has(Cause::UnderVoltage);
+        self.shed.store(weak, Ordering::Relaxed);
         self.publish(at, &acted);
         acted.command
     }

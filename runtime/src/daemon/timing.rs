@@ -105,7 +105,10 @@ mod tests {
         let infer = all.iter().find(|stage| stage.stage == "infer").expect("there");
         assert_eq!((infer.count, infer.max_us, infer.sum_us), (6, 20_000_000, 20_001_006));
         assert_eq!(infer.within_power_us[..4], [2, 3, 4, 4]);
-        assert_eq!((infer.within_power_us[9], infer.within_power_us[10], infer.within_power_us[23]), (4, 5, 5));
+        assert_eq!(
+            (infer.within_power_us[9], infer.within_power_us[10], infer.within_power_us[23]),
+            (4, 5, 5)
+        );
         assert!(all.iter().filter(|stage| stage.stage != "infer").all(|stage| stage.count == 0));
     }
 }

@@ -140,6 +140,18 @@ impl CameraGuard {
         verdict
     }
 
+    /// A frame that is known by its record only: `faults` are those of the record, and so is why it was `dropped`.
+    pub fn recorded(&mut self, sequence: u64, captured: Nanos, faults: FaultSet, dropped: Option<Cause>) {
+        let repeated = self.order.last_sequence() == Some(sequence);
+        // As in `frame`: what is no new frame, or of no time that can be, does not end a silence.
+        if dropped.is_none() || (dropped == Some(Cause::CameraFrozen) && !repeated) {
+            self.order.frame(sequence, captured, captured);
+            self.pulse.beat(captured);
+        }
+        self.faults = faults;
+        self.pulse.publish(faults);
+    }
+
     /// The source was lost and opened again: numbers, times and pictures may begin anew.
     pub fn restarted(&mut self) {
         self.order.restart();
@@ -216,3 +228,6 @@ fn lost_limit(config: &GuardConfig, period: Option<Nanos>) -> Nanos {
 fn faults_kept(before: FaultSet, now: FaultSet) -> FaultSet {
     before.without(Cause::CameraFrozen).without(Cause::ClockAnomaly).union(now)
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,7 +24,7 @@ pub struct GuardConfig {
     pub partial_confirm_ms: u32,
     /// How long a picture must be good again. 0 to 30 000, default 500.
     pub picture_recover_ms: u32,
-    /// Luma (0 to 255, full range) up to which a sample is black. 0 to 64, default 20.
+    /// Luma (0 to 255, full range) up to which a sample is black. 0 to 64, default 16.
     pub black_luma: u8,
     /// Luma from which a sample is saturated. 200 to 255, default 250.
     pub saturated_luma: u8,
@@ -77,7 +77,7 @@ impl Default for GuardConfig {
             picture_confirm_ms: 90,
             partial_confirm_ms: 1500,
             picture_recover_ms: 500,
-            black_luma: 20,
+            black_luma: 16,
             saturated_luma: 250,
             covered_share: 0.45,
             defocused_ratio: 0.5,

@@ -125,3 +125,6 @@ fn differs(before: &[u16], now: &[u16]) -> bool {
     let moved: u32 = before.iter().zip(now).map(|(a, b)| u32::from(a.abs_diff(*b))).sum();
     moved > CHANGE * u32::try_from(now.len()).unwrap_or(1)
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,10 +22,12 @@ pub const CELLS: usize = CELLS_X * CELLS_Y;
 const BLOCK: usize = 8;
 /// The least side of a picture that can be judged.
 pub const LEAST_SIDE: u32 = 64;
-/// Part of the differences that the sharpness stands on: the strongest hundredth.
-const STRONGEST: u32 = 100;
-/// Contrast over four pixels below which a picture has no edge to be sharp.
-const LEAST_CONTRAST: u16 = 8;
+/// The strongest hundredth of the differences of Gaussian noise is 3.8 times their median: 2.576 ÷ 0.6745.
+const NOISE: f32 = 3.8;
+/// Noise over four pixels beside noise in a second difference: √2 ÷ √6.
+const NOISE_OF_FOUR: f32 = 0.58;
+/// Contrast over four pixels, in grey levels, below which a picture has no edge to be sharp.
+const LEAST_CONTRAST: f32 = 10.0;
 
 /// What a look found. Reused from frame to frame.
 #[derive(Clone)]
@@ -38,10 +40,12 @@ pub struct Look {
     pub rows: [u16; DOWN],
     /// Largest minus least luma in each cell's block: 0 where it shows nothing at all.
     pub detail: [u8; CELLS],
-    /// Ratio of the strongest second differences to the strongest differences over four pixels, in the sharper of the
-    /// two directions; `None` where there is no contrast to judge by. An edge in focus has a kink within a pixel or
-    /// two; out of focus it is a ramp, whose second difference falls with the square of the blur.
+    /// Ratio of the strongest second differences to the strongest differences over four pixels, noise taken off both, in
+    /// the sharper of the two directions; `None` where there is no contrast to judge by. An edge in focus has a kink
+    /// within a pixel or two; out of focus it is a ramp, whose second difference falls with the square of the blur.
     pub sharpness: Option<f32>,
+    /// The strongest differences over four pixels, noise taken off, in grey levels.
+    pub contrast: f32,
     /// Equal for equal pictures; nearly always different for different ones.
     pub signature: u64,
     samples: u32,
@@ -55,6 +59,7 @@ impl Default for Look {
             rows: [0; DOWN],
             detail: [0; CELLS],
             sharpness: None,
+            contrast: 0.0,
             signature: 0,
             samples: 0,
         }
@@ -84,10 +89,12 @@ impl Look {
         self.share(&self.histogram[usize::from(luma)..])
     }
 
-    /// Share of cells whose block spans at most `span` grey levels.
-    #[allow(clippy::cast_precision_loss, reason = "at most 576")]
-    pub fn blank_share(&self, span: u8) -> f32 {
-        self.detail.iter().filter(|detail| **detail <= span).count() as f32 / CELLS as f32
+    /// The detail that nine in ten cells exceed, which is mostly noise, and the detail that one in fifty does.
+    pub fn least_and_most_detail(&self) -> (u8, u8) {
+        let mut bins = [0_u32; 256];
+        self.detail.iter().for_each(|detail| bins[usize::from(*detail)] += 1);
+        let byte = |value: u16| u8::try_from(value).unwrap_or(u8::MAX);
+        (byte(from_top(&bins, 10, 9)), byte(from_top(&bins, 50, 1)))
     }
 
     #[allow(clippy::cast_precision_loss, reason = "at most 57 600")]
@@ -135,7 +142,8 @@ impl Look {
             }
         }
         let [across, down] = edges.map(|edges| edges.sharpness());
-        self.sharpness = match (across, down) {
+        self.contrast = across.0.max(down.0);
+        self.sharpness = match (across.1, down.1) {
             (Some(across), Some(down)) => Some(across.max(down)),
             (one, other) => one.or(other),
         };
@@ -298,15 +306,22 @@ impl Edges {
         }
     }
 
-    fn sharpness(&self) -> Option<f32> {
-        let (second, fourth) = (strongest(&self.second), strongest(&self.fourth));
-        (fourth >= LEAST_CONTRAST).then(|| f32::from(second) / f32::from(fourth))
+    /// Contrast, and sharpness where there is enough of it.
+    fn sharpness(&self) -> (f32, Option<f32>) {
+        let noise = NOISE * f32::from(from_top(&self.second, 2, 1));
+        let without = |strongest: u16, noise: f32| {
+            let strongest = f32::from(strongest);
+            (strongest * strongest - noise * noise).max(0.0).sqrt()
+        };
+        let second = without(from_top(&self.second, 100, 1), noise);
+        let contrast = without(from_top(&self.fourth, 100, 1), noise * NOISE_OF_FOUR);
+        (contrast, (contrast >= LEAST_CONTRAST).then(|| second / contrast))
     }
 }
 
-/// The value that the strongest hundredth reaches.
-fn strongest(bins: &[u32]) -> u16 {
-    let wanted = bins.iter().sum::<u32>() / STRONGEST;
+/// The value that `share` in `parts` of all counts reach or exceed.
+fn from_top(bins: &[u32], parts: u32, share: u32) -> u16 {
+    let wanted = bins.iter().sum::<u32>() * share / parts;
     let mut seen = 0;
     for (value, count) in bins.iter().enumerate().rev() {
         seen += count;
@@ -316,3 +331,6 @@ fn strongest(bins: &[u32]) -> u16 {
     }
     0
 }
+
+#[cfg(test)]
+mod tests;

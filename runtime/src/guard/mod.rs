@@ -25,6 +25,8 @@ pub mod order;
 pub mod picture;
 pub mod placed;
 pub mod pulse;
+#[cfg(test)]
+mod scene;
 pub mod signals;
 
 use std::sync::Arc;

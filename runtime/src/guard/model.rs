@@ -110,7 +110,7 @@ mod tests {
                 seen.push(frame);
             }
         }
-        assert_eq!((seen.first(), seen.last()), (Some(&71), Some(&123)));
+        assert_eq!((seen.first(), seen.last()), (Some(&71), Some(&120)));
     }
 
     #[test]

@@ -66,6 +66,11 @@ impl OrderGuard {
         order
     }
 
+    /// Number of the last sound frame.
+    pub fn last_sequence(&self) -> Option<u64> {
+        self.last.map(|(sequence, _)| sequence)
+    }
+
     /// Whether the clock counts as sick.
     pub const fn anomaly(&self) -> bool {
         self.anomaly.present()
@@ -144,3 +149,6 @@ impl RateGuard {
         (frames >= LEAST && span > 0.0).then(|| (frames - 1) as f32 / span)
     }
 }
+
+#[cfg(test)]
+mod tests;

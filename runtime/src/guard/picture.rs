@@ -12,12 +12,19 @@ use super::grid::{CELLS, Look};
 
 /// Share of samples that must be black, or saturated.
 const NEARLY_ALL: f32 = 0.985;
-/// Share of cells without detail in a wholly covered picture.
-const ALL_BLANK: f32 = 0.985;
-/// Grey levels that a block without detail may span: what is left of a coded flat patch.
-const BLANK_SPAN: u8 = 4;
-/// Grey levels that a block with detail spans.
+/// Grey levels that a block without detail may span: what is left of a coded flat patch. Above it, noise.
+const BLANK_SPAN: f32 = 4.0;
+/// Grey levels that a block with detail spans at least.
 const TEXTURED: f32 = 10.0;
+/// How many times the noise a block without detail spans at most, in a wholly covered picture, in a part of it, and a
+/// block with detail at least. Spans of pure noise lie within a factor of two of each other.
+const OF_NOISE: (f32, f32, f32) = (2.0, 1.5, 2.5);
+/// Grey levels that blocks of a covered picture span at most, however noisy it is.
+const MOST_BLANK: f32 = 24.0;
+/// Grey levels of noise that are believed.
+const MOST_NOISE: f32 = 16.0;
+/// Contrast that a picture usually has, from which on its loss is a loss of focus.
+const CONTRASTY: f32 = 30.0;
 /// Cells with detail below which a loss of detail says nothing.
 const LEAST_TEXTURED: usize = 40;
 /// A low sun: so much of the picture saturated, so much lost in the dark, and so little between.
@@ -53,6 +60,7 @@ struct Limits {
 struct Learned {
     detail: [f32; CELLS],
     sharpness: Option<f32>,
+    contrast: f32,
     declared: bool,
     last: Option<Nanos>,
 }
@@ -77,7 +85,13 @@ impl PictureGuard {
                 ratio: config.defocused_ratio,
                 floor: config.defocused_floor,
             },
-            learned: Learned { detail: [0.0; CELLS], sharpness, declared: sharpness.is_some(), last: None },
+            learned: Learned {
+                detail: [0.0; CELLS],
+                sharpness,
+                contrast: 0.0,
+                declared: sharpness.is_some(),
+                last: None,
+            },
         }
     }
 
@@ -87,7 +101,7 @@ impl PictureGuard {
         let black = look.share_up_to(limits.black) >= NEARLY_ALL;
         let saturated = look.share_from(limits.saturated) >= NEARLY_ALL;
         let dull = black || saturated;
-        let blank = !dull && look.blank_share(BLANK_SPAN) >= ALL_BLANK;
+        let blank = !dull && blank(look);
         let partly = !dull && !blank && self.learned.lost(look, limits.covered_share);
         let blurred = !dull && !blank && !partly && self.learned.blurred(look, limits);
         let sun = !dull && backlit(look, limits.saturated);
@@ -120,6 +134,13 @@ impl PictureGuard {
     }
 }
 
+/// Whether no part of the picture shows anything but noise.
+fn blank(look: &Look) -> bool {
+    let (least, most) = look.least_and_most_detail();
+    let (least, most) = (f32::from(least), f32::from(most));
+    most <= BLANK_SPAN.max(OF_NOISE.0 * least) && most <= MOST_BLANK
+}
+
 fn backlit(look: &Look, saturated: u8) -> bool {
     let (bright, dark) = (look.share_from(saturated), look.share_up_to(DARK));
     bright >= SUN.0 && dark >= SUN.1 && bright + dark >= SUN.2
@@ -136,24 +157,31 @@ impl Learned {
             let usual = self.sharpness.get_or_insert(sharpness);
             *usual += (sharpness - *usual) * step;
         }
+        self.contrast += (look.contrast - self.contrast) * step;
     }
 
     /// Whether so much of the cells that usually have detail have none that something lies before the lens, and detail
     /// has not only moved elsewhere.
     #[allow(clippy::cast_precision_loss, reason = "at most 576")]
     fn lost(&self, look: &Look, share: f32) -> bool {
-        let cells = || self.detail.iter().zip(look.detail);
-        let textured = cells().filter(|(usual, _)| **usual >= TEXTURED).count();
-        let blank = cells().filter(|(usual, now)| **usual >= TEXTURED && *now <= BLANK_SPAN).count();
-        let still = look.detail.iter().filter(|detail| f32::from(**detail) >= TEXTURED).count();
+        let noise = f32::from(look.least_and_most_detail().0).min(MOST_NOISE);
+        let textured_from = TEXTURED.max(OF_NOISE.2 * noise);
+        let blank_to = BLANK_SPAN.max(OF_NOISE.1 * noise);
+        let cells = || self.detail.iter().zip(look.detail.iter().map(|detail| f32::from(*detail)));
+        let textured = cells().filter(|(usual, _)| **usual >= textured_from).count();
+        let blank = cells().filter(|(usual, now)| **usual >= textured_from && *now <= blank_to).count();
+        let still = cells().filter(|(_, now)| *now >= textured_from).count();
         textured >= LEAST_TEXTURED
             && blank as f32 >= share * textured as f32
             && still as f32 <= (1.0 - 0.8 * share) * textured as f32
     }
 
     fn blurred(&self, look: &Look, limits: &Limits) -> bool {
-        let Some(sharpness) = look.sharpness else { return false };
+        let Some(sharpness) = look.sharpness else { return self.contrast >= CONTRASTY };
         let usual = self.sharpness.map_or(0.0, |usual| usual * limits.ratio);
         sharpness < usual.max(limits.floor)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,7 +55,8 @@ impl Capture {
         match open::open(&self.camera, Arc::clone(&self.clock)) {
             Ok(source) => Ok(Some(source)),
             Err(error) if open::may_come(&self.camera, &error) => {
-                self.notes.event("camera_lost", format!("camera {} is not there yet: {error}", self.camera.name));
+                self.notes
+                    .event("camera_lost", format!("camera {} is not there yet: {error}", self.camera.name));
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -88,7 +89,9 @@ impl Capture {
                 }
                 Event::Nothing => {}
                 Event::Skipped(error) => notes.log(Level::DEBUG, format!("camera {}: {error}", camera.name)),
-                Event::Lost(error) => notes.event("camera_lost", format!("camera {} is lost: {error}", camera.name)),
+                Event::Lost(error) => {
+                    notes.event("camera_lost", format!("camera {} is lost: {error}", camera.name))
+                }
                 Event::Restored => notes.event("camera_restored", format!("camera {} is back", camera.name)),
                 Event::End if !ended => {
                     ended = true;

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::config::VehicleConfig;
 use super::history::KEPT;
 use super::route::Router;
 use super::{SignalError, VehicleSignals};
@@ -43,10 +42,9 @@ pub(super) struct LiveBus {
 }
 
 impl LiveBus {
-    pub(super) fn start<P>(
+    pub(super) fn start(
         interface: &str,
         router: Router,
-        _config: &VehicleConfig<P>,
         clock: Arc<dyn Clock>,
         started: impl FnOnce() + Send + 'static,
     ) -> Result<Self, SignalError> {

@@ -136,7 +136,10 @@ fn columns<P>(
     let named = loop {
         match lines.next()? {
             None => {
-                return Err((None, "it ends before the line that names the columns (time_us,speed,…)".into()));
+                return Err((
+                    None,
+                    "it ends before the line that names the columns (time_us,speed,…)".into(),
+                ));
             }
             Some(line) if line.trim().is_empty() || line.starts_with('#') => {}
             Some(line) => break line,

@@ -13,6 +13,7 @@ use stopline_sensors::signals::{Quantity, Vehicle, VehicleSignals};
 use crate::act::{self, Actuator};
 use crate::calibrate::file::CalibrationFile;
 use crate::config::{Camera, Config, Function};
+use crate::daemon::acknowledge::Acknowledge;
 use crate::daemon::act::ActuatorGauge;
 use crate::daemon::arming::Arming;
 use crate::daemon::drive::Drive;
@@ -75,6 +76,7 @@ pub struct Parts {
     pub timings: Arc<Timings>,
     pub now: Arc<Slot<Now>>,
     pub scheduling: Arc<Slot<String>>,
+    pub shed: Arc<AtomicBool>,
 }
 
 /// What one thread alone gets, or the process keeps.
@@ -99,7 +101,8 @@ impl Parts {
         let calibrations: Vec<_> = cameras.iter().map(|camera| camera.calibration).collect();
         let decide = config.decide(&calibrations).or_exit(Exit::Config)?;
         let deciding = Deciding::new(decide).or_exit(Exit::Config)?;
-        let vehicle = config.vehicle.as_ref().map(|vehicle| open_vehicle(vehicle, config, &clock)).transpose()?;
+        let vehicle =
+            config.vehicle.as_ref().map(|vehicle| open_vehicle(vehicle, config, &clock)).transpose()?;
         let recorded = config.vehicle.as_ref().is_some_and(|vehicle| vehicle.source == Source::Track);
         let signals = vehicle.as_ref().map_or_else(VehicleSignals::none, Vehicle::signals);
         let actuators = act::open(&config.actuators, &config.run.name, &clock).or_exit(Exit::Actuator)?;
@@ -119,14 +122,25 @@ impl Parts {
             arming: Arc::new(Arming::new(config.arm.clone())),
             deciding: Arc::new(Mutex::new(deciding)),
             cameras,
-            priorities: config.cameras.iter().map(|camera| Arc::new(AtomicU8::new(camera.priority))).collect(),
+            priorities: config
+                .cameras
+                .iter()
+                .map(|camera| Arc::new(AtomicU8::new(camera.priority)))
+                .collect(),
             models: config.models.iter().map(|model| seat(&model.name)).collect(),
             actuators: Arc::new(actuators.iter().map(gauge).collect()),
             timings: Arc::default(),
             now: Arc::new(Slot::new()),
             scheduling: Arc::new(Slot::new()),
+            shed: Arc::default(),
         };
         Ok((parts, Channels { told, watches: watched, ready: done, vehicle, actuators }))
+    }
+
+    /// What silences falls.
+    pub fn acknowledge(&self) -> Acknowledge {
+        let decisions = self.cameras.iter().map(|camera| Arc::clone(&camera.decision)).collect();
+        Acknowledge { deciding: Arc::clone(&self.deciding), decisions }
     }
 
     /// The guard, with every camera and nothing watched yet.
@@ -138,7 +152,11 @@ impl Parts {
     }
 }
 
-fn open_vehicle(vehicle: &VehicleConfig, config: &Config, clock: &Arc<dyn Clock>) -> Result<Vehicle, Failure> {
+fn open_vehicle(
+    vehicle: &VehicleConfig,
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+) -> Result<Vehicle, Failure> {
     let run = config.run.clone();
     // The thread that acts waits for this one's lock, so it must not be put off for less.
     let started = move || drop(schedule(&run, Rank::Act));

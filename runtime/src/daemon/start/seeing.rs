@@ -32,7 +32,8 @@ pub(super) fn start(
     let (mut threads, mut mailboxes) = (Vec::new(), Vec::new());
     let numbers: BTreeSet<u8> = config.cameras.iter().map(|camera| camera.thread).collect();
     for number in numbers {
-        let cameras: Vec<usize> = (0..config.cameras.len()).filter(|at| config.cameras[*at].thread == number).collect();
+        let cameras: Vec<usize> =
+            (0..config.cameras.len()).filter(|at| config.cameras[*at].thread == number).collect();
         let priorities = cameras.iter().map(|camera| (*camera, Arc::clone(&parts.priorities[*camera])));
         let mailbox = Arc::new(Mailbox::new(priorities));
         threads.push(inference(config, parts, number, &cameras, &mailbox)?);
@@ -99,6 +100,8 @@ fn inference(
         clock: Arc::clone(&parts.clock),
         timings: Arc::clone(&parts.timings),
         notes: parts.notes.clone(),
+        shed: Arc::clone(&parts.shed),
+        priorities: parts.priorities.clone(),
         stop: Arc::clone(&parts.stops.seeing),
     };
     let name = format!("infer-{number}");
@@ -125,7 +128,8 @@ impl Loading {
                         self.notes.log(Level::WARN, format!("model {}: {warning}", model.name));
                     }
                     let identity = &looker.facts.identity;
-                    let text = format!("model {}: {} {} is loaded", model.name, identity.name, identity.version);
+                    let text =
+                        format!("model {}: {} {} is loaded", model.name, identity.name, identity.version);
                     self.notes.log(Level::INFO, text);
                     lookers.push(looker);
                 }

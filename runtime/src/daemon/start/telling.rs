@@ -34,6 +34,7 @@ pub(super) fn aside(config: &Config, parts: &Parts) -> Result<Vec<JoinHandle<()>
                 let control = Control {
                     listener,
                     arming: Arc::clone(&parts.arming),
+                    acknowledge: parts.acknowledge(),
                     vehicle: parts.drive.clone(),
                     clock: Arc::clone(&parts.clock),
                     notes: parts.notes.clone(),
@@ -42,7 +43,8 @@ pub(super) fn aside(config: &Config, parts: &Parts) -> Result<Vec<JoinHandle<()>
                 threads.push(spawn("control", plain, &parts.notes, move |_| control.run())?);
             }
             Err(error) => {
-                let text = format!("{}: no control socket: {error}; the loop runs without it", path.display());
+                let text =
+                    format!("{}: no control socket: {error}; the loop runs without it", path.display());
                 parts.notes.log(Level::WARN, text);
             }
         }
@@ -66,6 +68,8 @@ pub(super) fn polling(config: &Config, parts: &Parts, guard: &Guard) -> Result<J
         guard: config.guard.clone(),
         outboxes: config.actuators.iter().filter_map(outbox).collect(),
         teller: guard.slow_teller(),
+        acknowledge: parts.acknowledge(),
+        notes: parts.notes.clone(),
         clock: Arc::clone(&parts.clock),
         stop: Arc::clone(&parts.stops.seeing),
     };
