@@ -103,6 +103,9 @@ pub struct CameraHealth {
     pub dropped: u64,
     /// Frames that a newer one replaced before they were looked at.
     pub replaced: u64,
+    /// Frames left out because the machine is throttled or its supply too low, and this camera is not the first.
+    #[serde(default)]
+    pub shed: u64,
     /// Frames that could not be used.
     pub skipped: u64,
     /// Times it was lost.

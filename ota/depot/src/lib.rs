@@ -2,6 +2,7 @@
 //!
 //! - [`manifest`]: what a model is and how it wants to be fed and read.
 //! - [`bundle`]: a model with all that belongs to it, in one file.
+//! - [`disk`]: the file system behind one trait, and how everything that must survive is written.
 //! - [`record`]: what one frame showed, by which model, and what it cost.
 //! - [`health`]: what the runtime is in, once a second.
 //! - [`stream`]: what it tells those who look on.
@@ -10,6 +11,7 @@
 //! Belongs here and has no code yet: slots with their journal, verdicts and approvals, spool.
 
 pub mod bundle;
+pub mod disk;
 pub mod health;
 pub mod manifest;
 pub mod outbox;

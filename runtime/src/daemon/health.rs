@@ -157,6 +157,7 @@ fn camera(name: &str, gauges: &Gauges) -> CameraHealth {
         delivered: counters.delivered,
         dropped: counters.dropped,
         replaced: gauges.replaced.load(Ordering::Relaxed),
+        shed: gauges.shed.load(Ordering::Relaxed),
         skipped: counters.skipped,
         lost: counters.lost,
         restored: counters.restored,

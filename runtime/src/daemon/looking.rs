@@ -4,7 +4,7 @@
 //!
 //! Nothing here waits for a reader: decisions go into slots, reports into a bounded channel.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -91,6 +91,10 @@ pub struct Looking {
     pub timings: Arc<Timings>,
     /// Where is told what happens.
     pub notes: Notes,
+    /// Set while the machine is throttled or its supply too low: cameras that are not the first then get half their frames.
+    pub shed: Arc<AtomicBool>,
+    /// Priorities of all cameras, by their numbers.
+    pub priorities: Vec<Arc<AtomicU8>>,
     /// Set when the process ends.
     pub stop: Arc<AtomicBool>,
 }
@@ -101,8 +105,22 @@ impl Looking {
         while !self.stop.load(Ordering::Relaxed) {
             let Some((camera, frame)) = self.mailbox.take(WAIT) else { continue };
             let Some(at) = self.eyes.iter().position(|eye| eye.camera == camera) else { continue };
-            self.see(at, frame);
+            if self.sheds(camera, frame.meta().sequence) {
+                self.eyes[at].gauges.shed.fetch_add(1, Ordering::Relaxed);
+            } else {
+                self.see(at, frame);
+            }
         }
+    }
+
+    /// Whether this frame is left out for the camera that matters most.
+    fn sheds(&self, camera: usize, sequence: u64) -> bool {
+        if !self.shed.load(Ordering::Relaxed) || sequence.is_multiple_of(2) {
+            return false;
+        }
+        let priority = |of: &Arc<AtomicU8>| of.load(Ordering::Relaxed);
+        let first = self.priorities.iter().map(priority).max();
+        self.priorities.get(camera).map(priority) < first
     }
 
     /// One frame of the camera `self.eyes[at]`.
@@ -157,7 +175,12 @@ impl Looking {
                 look.sound = false;
                 detections.clear();
                 let frame = frame.meta().sequence;
-                self.notes.log(Level::WARN, format!("model {}, frame {frame}: {error}", looker.facts.name));
+                // The first, then ever more rarely: a model that has gone wrong must not fill the log.
+                let before = eye.gauges.invalid.load(Ordering::Relaxed);
+                if (before + 1).is_power_of_two() {
+                    let text = format!("model {}, frame {frame}, the {}. invalid one: {error}", looker.facts.name, before + 1);
+                    self.notes.log(Level::WARN, text);
+                }
                 Some(error.to_string())
             }
         };

@@ -20,6 +20,8 @@ pub struct Gauges {
     pub unserved: AtomicBool,
     /// Frames that a newer one replaced before inference fetched them.
     pub replaced: AtomicU64,
+    /// Frames left out because the machine is throttled or its supply too low, and this camera is not the first.
+    pub shed: AtomicU64,
     /// Frames decided on.
     pub decided: AtomicU64,
     /// When the newest decision was made, in nanoseconds; 0: none yet.

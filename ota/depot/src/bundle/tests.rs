@@ -147,7 +147,7 @@ fn only_plain_files_are_files() {
 #[test]
 fn a_size_beyond_the_end_is_refused() {
     let manifest = manifest(&[]);
-    for size in [5, 1 << 31, (1 << 32) + 4, (1 << 33) - 1, u64::MAX] {
+    for size in [513, 1 << 31, (1 << 32) + 4, (1 << 33) - 1, u64::MAX] {
         let files: [(&str, &[u8]); 2] = [("manifest.json", &manifest), ("model.onnx", b"onnx")];
         let tar = archive(&files, |header| {
             if header.path_bytes().as_ref() == b"model.onnx" {
@@ -234,13 +234,18 @@ mod packing {
     #[test]
     fn a_damaged_cut_or_lengthened_bundle_is_refused() {
         let (slb, measures, _) = packed(&noise(3000));
+        let mut harmless = 0;
         for at in 0..slb.len() {
             let mut bad = slb.clone();
             bad[at] ^= 1 << (at % 8);
-            let same = unpacked(&bad).is_ok_and(|(_, measure)| measure == measures.unpacked);
-            assert!(!same, "a flipped bit in byte {at}");
+            // Some bits of a frame say nothing, and another window is large enough: then the content is the same.
+            if let Ok((_, measure)) = unpacked(&bad) {
+                assert_eq!(measure, measures.unpacked, "a flipped bit in byte {at}");
+                harmless += 1;
+            }
             assert!(unpacked(&slb[..at]).is_err(), "cut at {at}");
         }
+        assert!(harmless * 100 < slb.len(), "{harmless} flipped bits of {} bytes without effect", slb.len());
         for more in [&b"\0"[..], &slb, &[0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0]] {
             assert!(unpacked(&[&slb[..], more].concat()).is_err(), "{} bytes more", more.len());
         }

@@ -24,6 +24,8 @@ const STALE: Nanos = Nanos::from_millis(2_000);
 /// Width per height of an upright person's box, and how wrong the height of a box is that was cut off, as a share.
 const ASPECT: f32 = 0.38;
 const CUT: f32 = 0.15;
+/// Share of its distance beside us by which a person may be wrong, since the range is.
+const ASIDE: f32 = 0.04;
 /// Least distance of somebody who is seen, in metres.
 const AHEAD: f32 = 0.2;
 
@@ -67,7 +69,7 @@ impl Person {
             stands: scene.calibrated,
             own_speed: WALKING,
         };
-        let ranger = Ranger::new(prior, sight);
+        let ranger = Ranger::new(prior, sight, scene.motion.speed);
         let front = scene.eye.calibration().front;
         let (offset, sigma) = beside(&ranger, ranger.distance(), sight, scene);
         Self {
@@ -333,6 +335,6 @@ pub(super) struct Rules<'a> {
 fn beside(ranger: &Ranger, distance: f32, sight: &Sight, scene: &Scene<'_>) -> (f32, f32) {
     let (height, _) = ranger.height();
     let left = distance * sight.bearing + scene.eye.calibration().lateral;
-    let sigma = 0.06 + magnitude(distance) * sight.bearing_sigma;
+    let sigma = 0.06 + magnitude(distance) * sight.bearing_sigma + ASIDE * magnitude(left);
     (left / height, sigma / height)
 }

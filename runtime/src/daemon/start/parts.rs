@@ -76,6 +76,7 @@ pub struct Parts {
     pub timings: Arc<Timings>,
     pub now: Arc<Slot<Now>>,
     pub scheduling: Arc<Slot<String>>,
+    pub shed: Arc<AtomicBool>,
 }
 
 /// What one thread alone gets, or the process keeps.
@@ -131,6 +132,7 @@ impl Parts {
             timings: Arc::default(),
             now: Arc::new(Slot::new()),
             scheduling: Arc::new(Slot::new()),
+            shed: Arc::default(),
         };
         Ok((parts, Channels { told, watches: watched, ready: done, vehicle, actuators }))
     }

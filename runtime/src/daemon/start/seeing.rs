@@ -100,6 +100,8 @@ fn inference(
         clock: Arc::clone(&parts.clock),
         timings: Arc::clone(&parts.timings),
         notes: parts.notes.clone(),
+        shed: Arc::clone(&parts.shed),
+        priorities: parts.priorities.clone(),
         stop: Arc::clone(&parts.stops.seeing),
     };
     let name = format!("infer-{number}");
