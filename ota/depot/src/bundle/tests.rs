@@ -38,7 +38,10 @@ fn archive(files: &[(&str, &[u8])], change: impl Fn(&mut Header)) -> Vec<u8> {
         let mut header = Header::new_ustar();
         header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
         header.set_entry_type(EntryType::Regular);
-        (header.set_mode(0o644), header.set_uid(0), header.set_gid(0), header.set_mtime(0));
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
         header.set_size(bytes.len() as u64);
         change(&mut header);
         header.set_cksum();
