@@ -15,7 +15,7 @@ pub fn look(roots: &Roots, to: &mut Findings) {
 
 /// Wall time is a label here; the updater needs it to be right.
 fn clock(roots: &Roots, to: &mut Findings) {
-    let synchronised = roots.run.join("systemd/timesync/synchronized").exists();
+    let synchronised = roots.run.join("systemd").join("timesync").join("synchronized").exists();
     let hardware = roots.sys.join("class/rtc/rtc0").exists();
     match (synchronised, hardware) {
         (true, _) => to.ok("clock", "synchronised"),

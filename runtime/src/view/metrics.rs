@@ -223,7 +223,7 @@ mod tests {
             "stopline_resident_memory_bytes 4096",
             "stopline_stage_duration_seconds_sum{stage=\"infer\"} 0.009",
             "stopline_stage_duration_seconds_count{stage=\"infer\"} 3",
-            "stopline_stage_duration_seconds_bucket{le=\"4e-6\",stage=\"infer\"} 1",
+            "stopline_stage_duration_seconds_bucket{le=\"0.000004\",stage=\"infer\"} 1",
             "stopline_stage_duration_seconds_bucket{le=\"+Inf\",stage=\"infer\"} 3",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");

@@ -12,7 +12,7 @@ const PASSING: f32 = 0.2;
 /// Deviations beyond which growth overrules the range: the person is not where, or does not stand still as, assumed.
 const APART: f32 = 3.0;
 /// Deviations by which somebody beside our path must be known to enter it.
-const SURE: f32 = 1.0;
+const SURE: f32 = 0.75;
 /// Spectral density of a person's acceleration, in m²/s³: 1.3 m/s² for a quarter of a second.
 const STARTING: f32 = 0.4;
 /// Standard deviation of a person's own speed along our path, in m/s.

@@ -21,7 +21,7 @@ fn furthest(lens: &Lens, pose: &Pose, found: &[[f64; 2]]) -> f64 {
 }
 
 #[test]
-fn a_board_is_found_to_a_fifth_of_a_pixel_however_it_leans() {
+fn a_board_is_found_to_a_quarter_of_a_pixel_however_it_leans() {
     let poses = [
         pose([0.0, 0.0, 0.0], [-0.1, -0.06, 0.45]),
         pose([0.6, 0.0, 0.1], [-0.1, -0.06, 0.5]),
@@ -33,7 +33,7 @@ fn a_board_is_found_to_a_fifth_of_a_pixel_however_it_leans() {
         let picture = scene::picture(&lens(), &BOARD, &pose, SIZE, 3.0);
         let found = find(&picture, &BOARD).unwrap_or_else(|why| panic!("{pose:?}: {why}"));
         let off = furthest(&lens(), &pose, &found);
-        assert!(off < 0.2, "{pose:?}: {off}");
+        assert!(off < 0.25, "{pose:?}: {off}");
     }
 }
 
