@@ -16,11 +16,7 @@ pub const SCORES: usize = 32;
 /// In a file all five are given, or none: each function has defaults of its own, and some of one with some of another
 /// would be neither.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(
-    feature = "serde",
-    derive(serde::Serialize, serde::Deserialize),
-    serde(deny_unknown_fields)
-)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct ConfirmConfig {
     /// Length of the window that the median is taken over, in ms.
     pub window_ms: u32,
