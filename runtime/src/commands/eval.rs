@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 
-use super::model_args::ModelArgs;
+use super::model_args::EngineArgs;
 use crate::eval::coco::{Dataset, Oddities};
 use crate::eval::gallery::Gallery;
 use crate::eval::mistakes::Mistakes;
@@ -18,7 +18,6 @@ use crate::eval::report::{Measured, PictureCounts, Report, Subject};
 use crate::eval::results::{self, Results};
 use crate::eval::{Found, labels, page, table};
 use crate::exit::{Exit, Failure, OrExit};
-use crate::infer::BackendKind;
 use crate::output::OutputFile;
 
 /// Threshold of a category that neither the manifest nor `--at` gives one and of which nothing labelled was found.
@@ -47,21 +46,8 @@ pub struct Args {
     /// The ONNX file to run on each picture.
     #[arg(long, value_name = "ONNX", required_unless_present_any = ["detections", "events"])]
     model: Option<PathBuf>,
-    /// Its manifest; default: the ONNX file's name with `.toml`.
-    #[arg(long, value_name = "TOML", requires = "model")]
-    manifest: Option<PathBuf>,
-    /// The engine.
-    #[arg(long, value_enum, default_value_t = BackendKind::Tract)]
-    backend: BackendKind,
-    /// libonnxruntime.so for `--backend ort`.
-    #[arg(long, value_name = "SO", env = "STOPLINE_ORT_LIBRARY")]
-    ort_library: Option<PathBuf>,
-    /// Threads one inference may use.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
-    threads: u16,
-    /// Execution provider of ONNX Runtime to try before the CPU; may be given again.
-    #[arg(long = "provider", value_name = "NAME")]
-    providers: Vec<String>,
+    #[command(flatten)]
+    engine: EngineArgs,
     /// A label of the model and the category of the dataset it is; repeat for more. Others go by name.
     #[arg(long, value_name = "LABEL=CATEGORY", value_parser = labels::parse_map)]
     map: Vec<(String, String)>,
@@ -118,7 +104,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         return events::run(&args.dataset, truth, args.json.as_deref());
     }
     let whole = Dataset::read(&args.dataset).or_exit(Exit::Input)?;
-    let mut seen = match (&args.detections, args.model_args()) {
+    let mut seen = match (&args.detections, args.engine.of(args.model.as_ref())) {
         (Some(file), _) => read_detections(args, file, &whole)?,
         (None, Some(model)) => look::with_model(args, &model, &whole)?,
         (None, None) => {
@@ -167,19 +153,6 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure::new(Exit::Input, told));
     }
     Ok(())
-}
-
-impl Args {
-    fn model_args(&self) -> Option<ModelArgs> {
-        Some(ModelArgs {
-            model: self.model.clone()?,
-            manifest: self.manifest.clone(),
-            backend: self.backend,
-            ort_library: self.ort_library.clone(),
-            threads: self.threads,
-            providers: self.providers.clone(),
-        })
-    }
 }
 
 fn read_detections(args: &Args, file: &Path, dataset: &Dataset) -> Result<Seen, Failure> {

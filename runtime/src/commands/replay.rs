@@ -22,7 +22,7 @@ use stopline_depot::manifest::Manifest;
 use stopline_sensors::clock::{Clock, HeldClock, SystemClock};
 use stopline_sensors::source::FrameSource;
 
-use super::model_args::ModelArgs;
+use super::model_args::EngineArgs;
 use super::source::{self, OpenOptions};
 use super::span;
 use super::thresholds::ThresholdArgs;
@@ -58,13 +58,15 @@ time, so that the records are the same bytes on every run (but for --realtime). 
 
 Frames that cannot be read are skipped, told and counted. Result files appear only when they are whole. Exit code 11: the
 records differ from those of --diff.")]
-#[command(mut_arg("model", |arg| arg.required(false).required_unless_present_any(["config", "detections"])))]
 pub struct Args {
     /// The recording: MP4, MOV, AVI, Y4M (anything else where ffmpeg is installed), or a folder of pictures.
     #[arg(value_name = "CLIP", required_unless_present = "detections")]
     clip: Option<String>,
+    /// The ONNX file.
+    #[arg(long, value_name = "ONNX", required_unless_present_any = ["config", "detections"])]
+    model: Option<PathBuf>,
     #[command(flatten)]
-    model: Option<ModelArgs>,
+    engine: EngineArgs,
     /// Decide by this configuration: its models, functions, limits. The clip takes the place of its camera.
     #[arg(long, value_name = "TOML")]
     config: Option<PathBuf>,
@@ -174,8 +176,8 @@ fn models(args: &Args, decides: bool) -> Result<(Eyes, Option<Config>), Failure>
     let none = || {
         Failure::new(Exit::Usage, anyhow::anyhow!("no [[model]] serves this camera; give one with --model"))
     };
-    if let Some(model) = &args.model {
-        let detector = super::load(model, args.thresholds)?;
+    if let Some(model) = args.engine.of(args.model.as_ref()) {
+        let detector = super::load(&model, args.thresholds)?;
         let roles = roles(detector.manifest(), &[]);
         let config = decides.then(|| plan::config(args, roles.all())).transpose()?;
         let watched = config.as_ref().map(Plan::watched).unwrap_or_default();
