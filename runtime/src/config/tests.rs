@@ -168,7 +168,9 @@ fn uncommented() -> String {
     let line = |line: &str| {
         let header = line.trim_start_matches('#').starts_with('[');
         active = if header { line.starts_with('[') } else { active };
-        let key = line.strip_prefix('#').filter(|rest| active && rest.starts_with(|c: char| c.is_ascii_lowercase()));
+        let key = line
+            .strip_prefix('#')
+            .filter(|rest| active && rest.starts_with(|c: char| c.is_ascii_lowercase()));
         format!("{}\n", key.unwrap_or(line))
     };
     EXAMPLE.lines().map(line).collect()

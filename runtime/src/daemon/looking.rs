@@ -178,7 +178,11 @@ impl Looking {
                 // The first, then ever more rarely: a model that has gone wrong must not fill the log.
                 let before = eye.gauges.invalid.load(Ordering::Relaxed);
                 if (before + 1).is_power_of_two() {
-                    let text = format!("model {}, frame {frame}, the {}. invalid one: {error}", looker.facts.name, before + 1);
+                    let text = format!(
+                        "model {}, frame {frame}, the {}. invalid one: {error}",
+                        looker.facts.name,
+                        before + 1
+                    );
                     self.notes.log(Level::WARN, text);
                 }
                 Some(error.to_string())
