@@ -26,6 +26,7 @@ pub mod daemon;
 pub mod decode;
 pub mod detection;
 pub mod detector;
+pub mod doctor;
 pub mod draw;
 pub mod eval;
 pub mod exit;
@@ -41,5 +42,11 @@ pub mod pipeline;
 pub mod prepare;
 pub mod recorded;
 pub mod report;
+#[cfg(feature = "view")]
+pub mod serve;
 pub mod signals;
 pub mod video;
+#[cfg(feature = "view")]
+pub mod view;
+#[cfg(feature = "view")]
+mod web;

@@ -11,6 +11,7 @@ pub mod luma;
 #[cfg(feature = "h264")]
 pub mod media;
 pub mod onnx;
+pub mod scenario;
 pub mod source_suite;
 
 use std::io::Write;

@@ -85,7 +85,7 @@ fn records(path: &Path) -> Vec<DecisionRecord> {
 fn the_same_drive_gives_the_same_bytes_from_pictures_and_from_detections_and_a_difference_is_told() {
     let Some(room) = Room::new() else { return };
     let clip = room.clip("drive/synthetic_stop_approach.mp4");
-    let (track, lens) = (room.track(13.9, 10), room.calibration([960, 540]));
+    let (track, lens) = (room.track(12.4, 10), room.calibration([960, 540]));
     let [first, second, again] = ["first", "second", "again"].map(|name| room.path(&format!("{name}.jsonl")));
     let deciding = ["--signals", text(&track), "--calibration", text(&lens)];
     let run = |records: &Path, more: &[&str]| {
@@ -110,12 +110,12 @@ fn the_same_drive_gives_the_same_bytes_from_pictures_and_from_detections_and_a_d
     assert!(bytes == std::fs::read(&again).expect("records"), "from recorded detections it differs");
 
     let changed = room.path("changed.jsonl");
-    let one = String::from_utf8(bytes).expect("UTF-8").replacen("\"speed\":13.9", "\"speed\":13.5", 1);
+    let one = String::from_utf8(bytes).expect("UTF-8").replacen("\"speed\":12.4", "\"speed\":12.0", 1);
     std::fs::write(&changed, one).expect("writes");
     let told = run(&second, &["--diff", text(&changed)]);
     let said = String::from_utf8_lossy(&told.stdout).into_owned();
     assert_eq!(told.status.code(), Some(11));
-    assert!(said.contains("ego.speed: 13.5 → 13.9") && said.contains("by field: ego.speed 1"), "{said}");
+    assert!(said.contains("ego.speed: 12.0 → 12.4") && said.contains("by field: ego.speed 1"), "{said}");
     assert!(run(&second, &["--diff", text(&changed), "--tolerance", "speed=0.5"]).status.success());
     assert!(run(&second, &["--diff", text(&changed), "--ignore", "ego"]).status.success());
 }
@@ -141,7 +141,7 @@ fn look_into(records: &[DecisionRecord]) {
 fn a_configuration_decides_as_the_command_line_does_and_the_report_tells_it() {
     let Some(room) = Room::new() else { return };
     let clip = room.clip("drive/synthetic_stop_approach.mp4");
-    let (track, lens) = (room.track(13.9, 10), room.calibration([960, 540]));
+    let (track, lens) = (room.track(12.4, 10), room.calibration([960, 540]));
     let manifest =
         std::fs::read_to_string(fixtures().join("manifests/yolox_nano_416.toml")).expect("manifest");
     let roles = "\n[roles]\nstop_sign = [\"stop sign\"]\npedestrian = [\"person\"]\n";

@@ -57,7 +57,7 @@ pub struct CanActuator {
     farewell: u32,
     off: bool,
     passive: bool,
-    /// When the bus was last tried in vain.
+    /// When the bus was last tried in vain, or got stuck.
     tried: Option<Monotonic>,
 }
 
@@ -150,10 +150,11 @@ impl CanActuator {
         }
     }
 
-    /// Whether it is time to try a bus that is stuck, or to look for an interface that is gone.
+    /// Whether it is time to try a bus that is stuck, or to look for an interface that is gone: [`TRY`] after it began,
+    /// and each [`TRY`] from then on.
     fn may_try(&mut self, now: Monotonic) -> bool {
-        let due = self.tried.is_none_or(|tried| now.since(tried) >= TRY);
-        if due {
+        let due = self.tried.is_some_and(|tried| now.since(tried) >= TRY);
+        if due || self.tried.is_none() {
             self.tried = Some(now);
         }
         due
@@ -203,10 +204,14 @@ impl Actuator for CanActuator {
             return Outcome { sent: false, fault: Some(Fault::Down), shown: self.would(command) };
         }
         let mut fault = self.listen().fault;
-        self.farewell = if command.armed { FAREWELL } else { self.farewell.saturating_sub(1) };
-        if !command.armed && !self.send_idle && self.farewell == 0 {
-            // What waits from before is still looked after; nothing is added.
-            return Outcome { sent: false, fault: fault.or(self.standing()), shown: self.would(command) };
+        if command.armed {
+            self.farewell = FAREWELL;
+        } else if !self.send_idle {
+            if self.farewell == 0 {
+                // What waits from before is still looked after; nothing is added.
+                return Outcome { sent: false, fault: fault.or(self.standing()), shown: self.would(command) };
+            }
+            self.farewell -= 1;
         }
         let made = Monotonic::from_nanos(command.made.0);
         if now.since(made) > OLDEST {
@@ -225,6 +230,7 @@ impl Actuator for CanActuator {
             let fault = failed.or(stuck.fault).or(self.standing());
             return Outcome { sent, fault, shown: self.would(command) };
         }
+        self.tried = None;
         let (sent, failed, shown) = self.put(command);
         fault = failed.or(fault).or(self.standing());
         Outcome { sent, fault, shown }

@@ -98,7 +98,8 @@ pub fn find(picture: &RgbImage, board: &Board) -> Result<Vec<[f64; 2]>, NotFound
         match pick(&lattice::lattices(&saddles), &saddles, board) {
             Ok(coarse) => {
                 let scale = f64::from(1_u32 << halvings);
-                let coarse = coarse.into_iter().map(|at| at.map(|v| (v + 0.5) * scale - 0.5)).collect::<Vec<_>>();
+                let coarse =
+                    coarse.into_iter().map(|at| at.map(|v| (v + 0.5) * scale - 0.5)).collect::<Vec<_>>();
                 if let Some(fine) = refined(&smooth, &coarse, board) {
                     return Ok(fine);
                 }
@@ -131,7 +132,8 @@ fn pick(lattices: &[Lattice], saddles: &[Saddle], board: &Board) -> Result<Vec<[
     let mut why = NotFound::Nothing { columns, rows };
     for lattice in lattices {
         let shapes = [(columns, rows, false), (rows, columns, true)];
-        let fitting = shapes.iter().find_map(|&(c, r, turned)| whole(lattice, c, r).map(|at| (at, c, r, turned)));
+        let fitting =
+            shapes.iter().find_map(|&(c, r, turned)| whole(lattice, c, r).map(|at| (at, c, r, turned)));
         if let Some((at, c, r, turned)) = fitting {
             let place = |column: usize, row: usize| {
                 saddles[lattice.places[&(at.0 + column as i32, at.1 + row as i32)]].at
@@ -148,9 +150,8 @@ fn pick(lattices: &[Lattice], saddles: &[Saddle], board: &Board) -> Result<Vec<[
 fn whole(lattice: &Lattice, columns: usize, rows: usize) -> Option<(i32, i32)> {
     let ((left, top), (right, bottom)) = lattice.bounds();
     let (c, r) = (columns as i32, rows as i32);
-    let full = |at: (i32, i32)| {
-        (0..c).all(|i| (0..r).all(|j| lattice.places.contains_key(&(at.0 + i, at.1 + j))))
-    };
+    let full =
+        |at: (i32, i32)| (0..c).all(|i| (0..r).all(|j| lattice.places.contains_key(&(at.0 + i, at.1 + j))));
     let mut all = (left..=right - c + 1).flat_map(|i| (top..=bottom - r + 1).map(move |j| (i, j)));
     let at = all.find(|at| full(*at))?;
     let beside = |(i, j): (i32, i32)| lattice.places.contains_key(&(i, j));
@@ -171,7 +172,11 @@ fn misfit(lattice: &Lattice, board: &Board) -> NotFound {
     if filled && found >= 9 && !(fits_in(columns, rows) || fits_in(rows, columns)) {
         return NotFound::Other { found_columns, found_rows, columns, rows };
     }
-    if found >= 9 && mostly { NotFound::Part { found, columns, rows } } else { NotFound::Nothing { columns, rows } }
+    if found >= (columns * rows / 4).max(9) && mostly {
+        NotFound::Part { found, columns, rows }
+    } else {
+        NotFound::Nothing { columns, rows }
+    }
 }
 
 /// The corners of a lattice of `c` × `r` in the board's order. `turned`: the board's rows are the lattice's columns.
@@ -204,10 +209,18 @@ fn refined(picture: &Grey, coarse: &[[f64; 2]], board: &Board) -> Option<Vec<[f6
             let at = corner(i, j);
             let mut step = f64::INFINITY;
             let mut against = |other: [f64; 2]| step = step.min((other[0] - at[0]).hypot(other[1] - at[1]));
-            if i > 0 { against(corner(i - 1, j)) }
-            if i + 1 < board.columns { against(corner(i + 1, j)) }
-            if j > 0 { against(corner(i, j - 1)) }
-            if j + 1 < board.rows { against(corner(i, j + 1)) }
+            if i > 0 {
+                against(corner(i - 1, j))
+            }
+            if i + 1 < board.columns {
+                against(corner(i + 1, j))
+            }
+            if j > 0 {
+                against(corner(i, j - 1))
+            }
+            if j + 1 < board.rows {
+                against(corner(i, j + 1))
+            }
             let reach = (step * 0.4).clamp(3.0, 14.0) as usize;
             fine.push(saddle::refined(picture, at, reach)?);
         }

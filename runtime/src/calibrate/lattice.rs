@@ -56,7 +56,10 @@ pub fn lattices(saddles: &[Saddle]) -> Vec<Lattice> {
             continue;
         }
         let Some(lattice) = grown(saddles, &near, seed) else { continue };
-        if lattice.places.len() >= LEAST && bend(&lattice, saddles) < BEND && lattice.places.values().all(|point| !taken.contains(point)) {
+        if lattice.places.len() >= LEAST
+            && bend(&lattice, saddles) < BEND
+            && lattice.places.values().all(|point| !taken.contains(point))
+        {
             taken.extend(lattice.places.values().copied());
             all.push(lattice);
         }
@@ -200,6 +203,8 @@ struct Near {
 }
 
 const CELL: f64 = 24.0;
+/// Neighbours looked at: between two corners of a board lies next to nothing.
+const NEAREST: usize = 24;
 
 impl Near {
     fn new(saddles: &[Saddle]) -> Self {
@@ -225,12 +230,14 @@ impl Near {
                 }
             }
         }
-        let distance = |index: &usize| {
-            let step = difference(self.points[*index], at);
-            step[0].hypot(step[1])
+        let distance = |index: usize| {
+            let step = difference(self.points[index], at);
+            step[0] * step[0] + step[1] * step[1]
         };
-        found.sort_by(|a, b| distance(a).total_cmp(&distance(b)));
-        found.into_iter()
+        let mut found: Vec<(f64, usize)> = found.into_iter().map(|index| (distance(index), index)).collect();
+        found.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+        found.truncate(NEAREST);
+        found.into_iter().map(|(_, index)| index)
     }
 }
 

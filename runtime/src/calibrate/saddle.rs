@@ -18,7 +18,7 @@ const LEAST_CONTRAST: f32 = 8.0;
 /// Share of the strongest response from which a point is looked at.
 const WEAKEST: f32 = 0.004;
 /// Most candidates looked at: gravel and leaves are full of them.
-const MOST: usize = 6000;
+const MOST: usize = 4000;
 /// How far opposite changes may be from a straight line, in radians.
 const BENT: f64 = 0.5;
 

@@ -25,7 +25,7 @@ pub fn picture(lens: &Lens, board: &Board, pose: &Pose, size: [u32; 2], noise: f
         let Some(ray) = lens.ray(pixel) else { return 90.0 };
         let along = dot(normal, ray);
         let far = dot(normal, origin) / along;
-        if !(far > 0.0) {
+        if far.is_nan() || far <= 0.0 {
             return 90.0;
         }
         let at = minus(ray.map(|part| part * far), origin);

@@ -99,5 +99,9 @@ fn named(key: &str, name: &str, known: &[&str], section: &str) -> Result<(), Mis
     if known.contains(&name) {
         return Ok(());
     }
-    Err(Misfit::new(&format!("check.{key}.{name}"), "a name that is not there", format!("names of {section}: {known:?}")))
+    Err(Misfit::new(
+        &format!("check.{key}.{name}"),
+        "a name that is not there",
+        format!("names of {section}: {known:?}"),
+    ))
 }

@@ -26,7 +26,12 @@ pub fn camera(config: &Config, at: usize) -> CameraReport {
         })
         .collect();
     let findings = std::mem::take(&mut sight.findings);
-    CameraReport { name: camera.name.clone(), findings, latency: timed.map(|(latency, _)| latency), functions }
+    CameraReport {
+        name: camera.name.clone(),
+        findings,
+        latency: timed.map(|(latency, _)| latency),
+        functions,
+    }
 }
 
 /// What a function that brakes asks for.
@@ -106,7 +111,12 @@ struct Seen {
     distance: f64,
 }
 
-fn braking(config: &Config, sight: &Sight, timed: Option<(Latency, f64)>, function: Function) -> FunctionReport {
+fn braking(
+    config: &Config,
+    sight: &Sight,
+    timed: Option<(Latency, f64)>,
+    function: Function,
+) -> FunctionReport {
     let asked = Asked::of(config, function);
     let Some((speed, _)) = asked.speed else {
         let advice = "set check.stop_sign_kmh to the speed up to which the vehicle must stop before a sign";
@@ -121,7 +131,12 @@ fn braking(config: &Config, sight: &Sight, timed: Option<(Latency, f64)>, functi
         return asked.refused("not proven: the calibration has no [mount]", vec![advice.into()]);
     };
     let Some((latency, rate)) = timed else {
-        return asked.refused("not proven: the time from light to command is not known", vec!["see the lines above".into()]);
+        let mut advice = vec!["see the lines above".to_owned()];
+        // What else is missing is told at once, not after the next run.
+        if let Err((_, more)) = worst_light(config, sight, calibration, function, &asked, 0.0) {
+            advice.extend(more);
+        }
+        return asked.refused("not proven: the time from light to command is not known", advice);
     };
     let confirming = Confirming::new(&asked.confirm, rate);
     let needed = confirming.needed_recall(config.check.confidence());
@@ -129,7 +144,8 @@ fn braking(config: &Config, sight: &Sight, timed: Option<(Latency, f64)>, functi
         Ok(seen) => seen,
         Err((summary, advice)) => return asked.refused(summary, advice),
     };
-    let approach = Approach { latency: latency.total(), confirmation: confirming.seconds, brake: asked.brake };
+    let approach =
+        Approach { latency: latency.total(), confirmation: confirming.seconds, brake: asked.brake };
     let room = (seen.distance - mount.front_m).max(0.0);
     let highest = approach.highest(room).map(kmh).filter(|v| *v >= 1.0);
     let appears = asked.appears.map(|seconds| (seconds, approach.highest_within(seconds).map(kmh)));
@@ -184,7 +200,9 @@ fn worst_light(
         let mut problems = Vec::new();
         for seer in looking {
             match seen(config, calibration, seer, function, asked, needed) {
-                Ok(seen) if best.as_ref().is_none_or(|best| seen.distance > best.distance) => best = Some(seen),
+                Ok(seen) if best.as_ref().is_none_or(|best| seen.distance > best.distance) => {
+                    best = Some(seen)
+                }
                 Ok(_) => {}
                 Err(problem) => problems.push(problem),
             }
@@ -216,7 +234,8 @@ fn seen(
         ));
     };
     let labels = sight::labels(&seer.manifest, function);
-    let recall = measured::recall(path, &labels, &seer.sha256, (asked.score_key, score)).map_err(|e| e.to_string())?;
+    let recall =
+        measured::recall(path, &labels, &seer.sha256, (asked.score_key, score)).map_err(|e| e.to_string())?;
     let Recall { heights, .. } = recall;
     let scale = seer.scale(calibration.picture);
     let focal = reach::focal_on_input(calibration.lens.focal[1], scale);
@@ -234,12 +253,27 @@ fn judged(asked: Asked, proof: Proof) -> FunctionReport {
     let near = proof.highest_kmh.is_none_or(|highest| highest < speed);
     let summary = match proof.highest_kmh {
         None => "not reachable with this camera at any speed".to_owned(),
-        Some(highest) if near => format!("{speed:.0} km/h is not reachable with this camera; the highest is {highest:.0} km/h"),
-        Some(highest) if late => format!("{highest:.0} km/h in plain sight; who appears late is not stopped for at {speed:.0} km/h"),
+        Some(highest) if near => {
+            format!("{speed:.0} km/h is not reachable with this camera; the highest is {highest:.0} km/h")
+        }
+        Some(highest) if late => format!(
+            "{highest:.0} km/h in plain sight; who appears late is not stopped for at {speed:.0} km/h"
+        ),
         Some(highest) => format!("{speed:.0} km/h is reached; the highest is {highest:.0} km/h"),
     };
-    let verdict = if near || late { Verdict::Refused } else { Verdict::Passed };
-    let advice = if near { nearer(&asked, &proof) } else if late { sooner(&proof) } else { Vec::new() };
+    let mut advice = if near {
+        nearer(&asked, &proof)
+    } else if late {
+        sooner(&proof)
+    } else {
+        Vec::new()
+    };
+    // What leaves the picture and is not carried on to the line is not stopped for.
+    let lost = proof.facts.iter().any(|(_, fact)| fact.ends_with(TOO_SHORT));
+    if lost {
+        advice.push("raise stop_sign.carry_m".into());
+    }
+    let verdict = if near || late || lost { Verdict::Refused } else { Verdict::Passed };
     FunctionReport { function: asked.name, verdict, summary, advice, proof: Some(proof) }
 }
 
@@ -292,8 +326,16 @@ fn sooner(proof: &Proof) -> Vec<String> {
     )]
 }
 
+/// At the end of a fact that a stop fails by.
+const TOO_SHORT: &str = ": TOO SHORT";
+
 /// Facts of the geometry that nobody asked for and everybody should know.
-fn facts(config: &Config, function: Function, calibration: &CalibrationFile, mount: &MountSection) -> Vec<(String, String)> {
+fn facts(
+    config: &Config,
+    function: Function,
+    calibration: &CalibrationFile,
+    mount: &MountSection,
+) -> Vec<(String, String)> {
     let mut all = Vec::new();
     let Some([across, _]) = calibration.lens().field_of_view(calibration.picture) else { return all };
     let half = (across / 2.0).to_radians() - mount.yaw_deg.to_radians().abs();
@@ -304,7 +346,7 @@ fn facts(config: &Config, function: Function, calibration: &CalibrationFile, mou
         let side = f64::from(config.stop_sign.max_right_m.max(config.stop_sign.max_left_m));
         let leaves = if half < 1.55 { side / half.tan() - mount.front_m } else { 0.0 };
         let carried = f64::from(config.stop_sign.carry_m);
-        let verdict = if leaves <= carried { "" } else { ": TOO SHORT" };
+        let verdict = if leaves <= carried { "" } else { TOO_SHORT };
         all.push((
             "leaves the picture".into(),
             format!("{leaves:.1} m before the front when it stands {side:.0} m beside; carried on for up to {carried:.0} m{verdict}"),
@@ -335,9 +377,16 @@ fn fall(config: &Config, sight: &Sight, rate: Option<f64>) -> FunctionReport {
     }
     let least = f64::from(config.fall.min_frame_rate);
     match rate {
-        None => report(Verdict::Refused, "not proven: the frame rate is not known".into(), vec!["see the lines above".into()]),
+        None => report(
+            Verdict::Refused,
+            "not proven: the frame rate is not known".into(),
+            vec!["see the lines above".into()],
+        ),
         Some(rate) if rate + 1e-6 < least => {
-            let advice = format!("a faster model or camera, or fall.min_frame_rate = {} where that is meant", rate.floor());
+            let advice = format!(
+                "a faster model or camera, or fall.min_frame_rate = {} where that is meant",
+                rate.floor()
+            );
             report(
                 Verdict::Refused,
                 format!("{rate:.1} frames per second are looked at, fall.min_frame_rate asks for {least}"),
@@ -345,8 +394,11 @@ fn fall(config: &Config, sight: &Sight, rate: Option<f64>) -> FunctionReport {
             )
         }
         Some(rate) => {
-            let told = format!("{rate:.1} frames per second are looked at, {least} are needed; told {:.0} s after a fall at the \
-                earliest", config.fall.dwell_s);
+            let told = format!(
+                "{rate:.1} frames per second are looked at, {least} are needed; told {:.0} s after a fall at the \
+                earliest",
+                config.fall.dwell_s
+            );
             report(Verdict::Passed, told, Vec::new())
         }
     }
@@ -354,7 +406,8 @@ fn fall(config: &Config, sight: &Sight, rate: Option<f64>) -> FunctionReport {
 
 fn watch(config: &Config, sight: &Sight) -> FunctionReport {
     let has = |name: &str| sight.models.iter().any(|seer| seer.manifest.roles.contains_key(name));
-    let lacking: Vec<&str> = config.watch.iter().map(|watch| watch.name.as_str()).filter(|name| !has(name)).collect();
+    let lacking: Vec<&str> =
+        config.watch.iter().map(|watch| watch.name.as_str()).filter(|name| !has(name)).collect();
     let (verdict, summary, advice) = if lacking.is_empty() {
         (Verdict::Passed, format!("{} classes are watched", config.watch.len()), Vec::new())
     } else {

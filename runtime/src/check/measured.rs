@@ -34,7 +34,9 @@ pub enum MeasureError {
         problem: String,
     },
     /// Of another model.
-    #[error("{path}: measured with a model of SHA-256 {found}, the configured file has {expected}: measure this one with `{command}`")]
+    #[error(
+        "{path}: measured with a model of SHA-256 {found}, the configured file has {expected}: measure this one with `{command}`"
+    )]
     OtherModel {
         /// The file.
         path: PathBuf,
@@ -46,13 +48,17 @@ pub enum MeasureError {
         command: &'static str,
     },
     /// Detections from a file: nobody knows how large the objects were on the model's input.
-    #[error("{path}: tells no recall by height on the model's input: run `stopline eval --model`, not --detections")]
+    #[error(
+        "{path}: tells no recall by height on the model's input: run `stopline eval --model`, not --detections"
+    )]
     NoHeights {
         /// The file.
         path: PathBuf,
     },
     /// The dataset has none of the objects.
-    #[error("{path}: no category of the dataset is one of {wanted:?}; it has {found:?}. Measure with pictures of these objects")]
+    #[error(
+        "{path}: no category of the dataset is one of {wanted:?}; it has {found:?}. Measure with pictures of these objects"
+    )]
     NoCategory {
         /// The file.
         path: PathBuf,
@@ -62,7 +68,9 @@ pub enum MeasureError {
         found: Vec<String>,
     },
     /// Measured at a lower threshold than the decision asks for.
-    #[error("{path}: recall was measured from score {found:.2} on, the decision believes from {expected:.2} on ({key}): run `stopline eval --at {expected:.2}`")]
+    #[error(
+        "{path}: recall was measured from score {found:.2} on, the decision believes from {expected:.2} on ({key}): run `stopline eval --at {expected:.2}`"
+    )]
     LowThreshold {
         /// The file.
         path: PathBuf,
@@ -193,9 +201,12 @@ pub fn recall(
     }
     let bins = category.by_input_height.as_ref();
     let bins = bins.ok_or_else(|| MeasureError::NoHeights { path: path.to_owned() })?;
-    let heights = bins
-        .iter()
-        .map(|bin| Heights { from: bin.from, to: bin.to, labelled: bin.truths, found: bin.found_at_threshold });
+    let heights = bins.iter().map(|bin| Heights {
+        from: bin.from,
+        to: bin.to,
+        labelled: bin.truths,
+        found: bin.found_at_threshold,
+    });
     Ok(Recall { category: category.name.clone(), threshold: found, heights: heights.collect() })
 }
 
@@ -209,7 +220,7 @@ pub fn timing(path: &Path, sha256: &str) -> Result<Timing, MeasureError> {
         return Err(other(path, &file.sha256, sha256, BENCH));
     }
     let p99 = file.stages_us.total.p99 / 1e6;
-    if file.frames == 0 || !(p99 > 0.0) {
+    if file.frames == 0 || p99.is_nan() || p99 <= 0.0 {
         return Err(MeasureError::NoFrames { path: path.to_owned() });
     }
     let BenchFile { frames, width, height, backend, threads, .. } = file;
@@ -246,7 +257,12 @@ fn read<T: DeserializeOwned>(path: &Path, command: &'static str) -> Result<T, Me
 
 fn other(path: &Path, found: &str, expected: &str, command: &'static str) -> MeasureError {
     let short = |digest: &str| digest.chars().take(12).collect::<String>() + "…";
-    MeasureError::OtherModel { path: path.to_owned(), found: short(found), expected: short(expected), command }
+    MeasureError::OtherModel {
+        path: path.to_owned(),
+        found: short(found),
+        expected: short(expected),
+        command,
+    }
 }
 
 #[cfg(test)]

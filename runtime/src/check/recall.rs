@@ -227,7 +227,11 @@ mod tests {
                 late += usize::from(!believed);
             }
             let share = late as f64 / f64::from(runs);
-            assert!(share <= confirming.failure(recall) + 0.02, "{rate} fps, {recall}: {share} > {}", confirming.failure(recall));
+            assert!(
+                share <= confirming.failure(recall) + 0.02,
+                "{rate} fps, {recall}: {share} > {}",
+                confirming.failure(recall)
+            );
         }
     }
 

@@ -69,14 +69,17 @@ pub fn of(config: &Config, at: usize) -> Sight {
 
 /// Picture size and frame rate, as the configuration or the recording says.
 fn source(config: &Config, camera: &Camera, findings: &mut Vec<Finding>) -> (Option<[u32; 2]>, Option<f64>) {
-    let about = format!("camera {}", camera.name);
+    let about = "source".to_owned();
     let declared = config.check.frame_rate.get(&camera.name).copied();
     let device = camera.source.starts_with("/dev/") || camera.source.starts_with("serial:");
     if device {
         let v4l2 = camera.v4l2.as_ref();
         let picture = v4l2.and_then(|v4l2| v4l2.size).map(|(width, height)| [width, height]);
         if picture.is_none() && camera.calibration.is_some() {
-            let advice = format!("set camera.v4l2.size, so that {} always gives the pictures it was calibrated for", camera.name);
+            let advice = format!(
+                "set camera.v4l2.size, so that {} always gives the pictures it was calibrated for",
+                camera.name
+            );
             findings.push(Finding::warning(&about, "its picture size is whatever the device offers", advice));
         }
         // A device that is asked for no rate is asked for 30.
@@ -84,8 +87,13 @@ fn source(config: &Config, camera: &Camera, findings: &mut Vec<Finding>) -> (Opt
     }
     if camera.is_network() {
         if declared.is_none() {
-            let advice = format!("set check.frame_rate.{} to what the camera is configured to send", camera.name);
-            findings.push(Finding::refused(&about, "its frame rate is not known: a stream does not say it", advice));
+            let advice =
+                format!("set check.frame_rate.{} to what the camera is configured to send", camera.name);
+            findings.push(Finding::refused(
+                &about,
+                "its frame rate is not known: a stream does not say it",
+                advice,
+            ));
         }
         return (None, declared);
     }
@@ -102,9 +110,13 @@ fn source(config: &Config, camera: &Camera, findings: &mut Vec<Finding>) -> (Opt
     }
 }
 
-fn calibration(camera: &Camera, picture: Option<[u32; 2]>, findings: &mut Vec<Finding>) -> Option<CalibrationFile> {
+fn calibration(
+    camera: &Camera,
+    picture: Option<[u32; 2]>,
+    findings: &mut Vec<Finding>,
+) -> Option<CalibrationFile> {
     let path = camera.calibration.as_ref()?;
-    let about = format!("camera {}: calibration", camera.name);
+    let about = "calibration".to_owned();
     let file = match CalibrationFile::read(path) {
         Ok(file) => file,
         Err(error) => {
@@ -129,7 +141,8 @@ fn calibration(camera: &Camera, picture: Option<[u32; 2]>, findings: &mut Vec<Fi
     let text = format!("{}: {width}x{height}, {}, {angles}", path.display(), file.lens.model.name());
     findings.push(match file.from {
         Origin::Parameters => {
-            let advice = "a data sheet's angle is easily 5 % off, and distances with it: `stopline calibrate lens`";
+            let advice =
+                "a data sheet's angle is easily 5 % off, and distances with it: `stopline calibrate lens`";
             Finding::warning(about, text + ", from given parameters, not measured", advice)
         }
         Origin::Board | Origin::Opencv => Finding::passed(about, text),
@@ -137,13 +150,21 @@ fn calibration(camera: &Camera, picture: Option<[u32; 2]>, findings: &mut Vec<Fi
     Some(file)
 }
 
-fn seer(config: &Config, model: &Model, picture: Option<[u32; 2]>, findings: &mut Vec<Finding>) -> Option<Seer> {
+fn seer(
+    config: &Config,
+    model: &Model,
+    picture: Option<[u32; 2]>,
+    findings: &mut Vec<Finding>,
+) -> Option<Seer> {
     let about = format!("model {}", model.name);
     let refuse = |text: String, advice: &str| Finding::refused(&about, text, advice);
     let sha256 = match measured::digest(&model.onnx) {
         Ok(digest) => digest,
         Err(cause) => {
-            findings.push(refuse(format!("{}: cannot read it: {cause}", model.onnx.display()), "name the ONNX file"));
+            findings.push(refuse(
+                format!("{}: cannot read it: {cause}", model.onnx.display()),
+                "name the ONNX file",
+            ));
             return None;
         }
     };
@@ -151,7 +172,8 @@ fn seer(config: &Config, model: &Model, picture: Option<[u32; 2]>, findings: &mu
     let manifest = match manifest(&path) {
         Ok(manifest) => manifest,
         Err(problem) => {
-            let advice = format!("write one with `stopline model manifest {}` and check it", model.onnx.display());
+            let advice =
+                format!("write one with `stopline model manifest {}` and check it", model.onnx.display());
             findings.push(refuse(format!("{}: {problem}", path.display()), &advice));
             return None;
         }
@@ -191,7 +213,11 @@ fn time(
         let advice = bench_advice(model, picture);
         return match declared {
             Some(ms) => {
-                findings.push(Finding::warning(about, format!("{ms} ms per frame, declared, not measured"), advice));
+                findings.push(Finding::warning(
+                    about,
+                    format!("{ms} ms per frame, declared, not measured"),
+                    advice,
+                ));
                 Some(ms / 1e3)
             }
             None => {
@@ -211,7 +237,12 @@ fn time(
         Engine::Tract => "tract",
         Engine::Ort => "ort",
     };
-    let text = format!("{:.1} ms per frame, 99 % of {} frames ({})", timing.p99 * 1e3, timing.frames, path.display());
+    let text = format!(
+        "{:.1} ms per frame, 99 % of {} frames ({})",
+        timing.p99 * 1e3,
+        timing.frames,
+        path.display()
+    );
     let same = timing.backend == engine && timing.threads == u64::from(model.threads);
     let size = picture.is_none_or(|picture| picture == timing.size);
     if !same || !size {
@@ -288,7 +319,8 @@ pub fn labels(manifest: &Manifest, function: Function) -> Vec<String> {
         Function::Fall => &["pedestrian", "person", "fallen"],
         Function::Watch => return Vec::new(),
     };
-    let mut all: Vec<String> = roles.iter().filter_map(|role| manifest.roles.get(*role)).flatten().cloned().collect();
+    let mut all: Vec<String> =
+        roles.iter().filter_map(|role| manifest.roles.get(*role)).flatten().cloned().collect();
     all.dedup();
     all
 }

@@ -6,7 +6,7 @@ use super::reach::{Latency, mps};
 use super::report::{CameraReport, Finding, FunctionReport, Proof, Report, Verdict};
 
 /// Width of what a line is about.
-const LABEL: usize = 22;
+const LABEL: usize = 24;
 /// Columns of a line.
 const COLUMNS: usize = 110;
 
@@ -17,7 +17,9 @@ pub fn text(report: &Report) -> String {
     report.cameras.iter().for_each(|camera| camera_text(&mut out, camera));
     let refused = report.refusals();
     let verdict = match report.verdict {
-        Verdict::Refused => format!("REFUSED: {refused} {} above", if refused == 1 { "reason" } else { "reasons" }),
+        Verdict::Refused => {
+            format!("REFUSED: {refused} {} above", if refused == 1 { "reason" } else { "reasons" })
+        }
         Verdict::Warning => "passed, with warnings above".to_owned(),
         Verdict::Passed => "passed".to_owned(),
     };
@@ -36,7 +38,11 @@ fn camera_text(out: &mut String, camera: &CameraReport) {
 
 fn latency_text(latency: &Latency) -> String {
     let ms = |seconds: f64| format!("{:.0}", seconds * 1e3);
-    let wait = if latency.wait > 0.0 { format!(" + {} for the frame before", ms(latency.wait)) } else { String::new() };
+    let wait = if latency.wait > 0.0 {
+        format!(" + {} for the frame before", ms(latency.wait))
+    } else {
+        String::new()
+    };
     format!(
         "{} frame period + {} capture{wait} + {} prepare, infer, decode + {} actuator = {} ms",
         ms(latency.period),
@@ -75,7 +81,11 @@ fn arithmetic(out: &mut String, proof: &Proof) {
     );
     say(
         "recall needed",
-        format!("{:.2} per frame, so that {:.0} of 100 approaches are believed in time", proof.needed_recall, proof.confidence * 100.0),
+        format!(
+            "{:.2} per frame, so that {:.0} of 100 approaches are believed in time",
+            proof.needed_recall,
+            proof.confidence * 100.0
+        ),
     );
     say("recognised", recognised(proof));
     if proof.recognised.is_some() {
@@ -103,7 +113,10 @@ fn arithmetic(out: &mut String, proof: &Proof) {
             brake.ramp
         ),
     );
-    say("needed at speed v", format!("v x {time:.2} s + v2 / (2 x {:.1} m/s2) + {:.1} m", brake.deceleration, brake.gap));
+    say(
+        "needed at speed v",
+        format!("v x {time:.2} s + v2 / (2 x {:.1} m/s2) + {:.1} m", brake.deceleration, brake.gap),
+    );
     let v = mps(proof.asked_kmh);
     say(
         &format!("at {:.0} km/h", proof.asked_kmh),
@@ -137,7 +150,9 @@ fn recognised(proof: &Proof) -> String {
             proof.best_recall, proof.model
         ),
         Some(bin) => {
-            let heights = bin.to.map_or_else(|| format!("{} px and more", bin.from), |to| format!("{} to {to} px", bin.from));
+            let heights = bin
+                .to
+                .map_or_else(|| format!("{} px and more", bin.from), |to| format!("{} to {to} px", bin.from));
             format!(
                 "from {:.0} px on the input: {} of {} found at {heights}, at least {:.2} (95 % sure), model {}",
                 bin.height(),

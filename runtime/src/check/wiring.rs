@@ -31,7 +31,8 @@ fn brakes(config: &Config) -> bool {
 fn vehicle(config: &Config, report: &mut Report) {
     let Some(vehicle) = &config.vehicle else {
         if brakes(config) {
-            let advice = "add [vehicle] with the ego speed and the driver's signals; without a speed no brake begins";
+            let advice =
+                "add [vehicle] with the ego speed and the driver's signals; without a speed no brake begins";
             report.findings.push(Finding::refused("[vehicle]", "missing, and a camera is to brake", advice));
         }
         return;
@@ -40,7 +41,12 @@ fn vehicle(config: &Config, report: &mut Report) {
         // Opening a recording or constants touches no bus.
         Source::Track | Source::Constant => {
             let opened = signals::open(vehicle, Arc::new(SystemClock), || {});
-            opened.map(|_| "can be read".to_owned()).map_err(|error| error.to_string())
+            let told = if vehicle.source == Source::Track {
+                "the track can be read"
+            } else {
+                "constants, for benches"
+            };
+            opened.map(|_| told.to_owned()).map_err(|error| error.to_string())
         }
         Source::Can => dbc_signals(vehicle),
     };
@@ -50,7 +56,11 @@ fn vehicle(config: &Config, report: &mut Report) {
     });
     if vehicle.source == Source::Constant && config.arm.armed {
         let advice = "constants are for benches: read the vehicle's bus, or set arm.armed = false";
-        report.findings.push(Finding::refused("[vehicle]", "source is constant, and arm.armed is true", advice));
+        report.findings.push(Finding::refused(
+            "[vehicle]",
+            "source is constant, and arm.armed is true",
+            advice,
+        ));
     }
     needed(config, report);
 }
@@ -78,15 +88,22 @@ fn dbc_signals(vehicle: &signals::VehicleConfig) -> Result<String, String> {
 fn needed(config: &Config, report: &mut Report) {
     let Some(vehicle) = config.vehicle.as_ref().filter(|_| brakes(config)) else { return };
     let track = vehicle.source == Source::Track && vehicle.signals.is_empty();
-    let has = |quantity| track || vehicle.signals.contains_key(&quantity) || vehicle.constant.contains_key(&quantity);
+    let has = |quantity| {
+        track || vehicle.signals.contains_key(&quantity) || vehicle.constant.contains_key(&quantity)
+    };
     if !has(Quantity::Speed) && !config.command.brake_without_speed {
         let advice = "add [vehicle.signals.speed]";
-        report.findings.push(Finding::refused("[vehicle]", "no ego speed: no brake would ever begin", advice));
+        report.findings.push(Finding::refused(
+            "[vehicle]",
+            "no ego speed: no brake would ever begin",
+            advice,
+        ));
     }
     let driver = has(Quantity::Accelerator) && (has(Quantity::SteeringAngle) || has(Quantity::SteeringRate));
     if !driver && !config.command.brake_without_driver_signals {
         let advice = "add accelerator and steering_angle or steering_rate to [vehicle.signals]";
-        let text = "no accelerator or steering: the driver could not take over, and no brake would ever begin";
+        let text =
+            "no accelerator or steering: the driver could not take over, and no brake would ever begin";
         report.findings.push(Finding::refused("[vehicle]", text, advice));
     }
     if !has(Quantity::Release) && !config.command.release_by_accelerator {
@@ -101,11 +118,15 @@ fn actuators(config: &Config, report: &mut Report) {
         let finding = match actuator {
             ActuatorConfig::Can(can) => match Packer::new(can) {
                 Ok(_) => Finding::passed(about, format!("its frame fits on {}", can.interface)),
-                Err(error) => Finding::refused(about, error.to_string(), "names must be those of the DBC file"),
+                Err(error) => {
+                    Finding::refused(about, error.to_string(), "names must be those of the DBC file")
+                }
             },
-            ActuatorConfig::Run(run) if !run.program.exists() => {
-                Finding::refused(about, format!("{}: no such program", run.program.display()), "name one that is there")
-            }
+            ActuatorConfig::Run(run) if !run.program.exists() => Finding::refused(
+                about,
+                format!("{}: no such program", run.program.display()),
+                "name one that is there",
+            ),
             ActuatorConfig::Outbox(outbox) if !outbox.folder.is_dir() => {
                 let text = format!("{}: no such folder", outbox.folder.display());
                 Finding::refused(about, text, "make it, owned by the user that runs stopline")
@@ -122,7 +143,11 @@ fn actuators(config: &Config, report: &mut Report) {
     let asks = |kind| config.actuators.iter().any(|actuator| actuator.kind() == kind);
     if brakes(config) && !asks(Kind::Can) && !asks(Kind::Gpio) {
         let advice = "add an [[actuator]] of kind can or gpio; without one decisions are only recorded";
-        report.findings.push(Finding::warning("[[actuator]]", "none that a vehicle could be braked by", advice));
+        report.findings.push(Finding::warning(
+            "[[actuator]]",
+            "none that a vehicle could be braked by",
+            advice,
+        ));
     }
     let falls = config.cameras.iter().any(|camera| camera.functions.contains(&Function::Fall));
     if falls && !asks(Kind::Outbox) && !asks(Kind::Run) && !asks(Kind::Gpio) {
@@ -141,11 +166,15 @@ fn arming(config: &Config, report: &mut Report) {
             Finding::refused("[arm]", "armed, and no actuator may arm", "add a CAN frame or a toggling line")
         }
         Ok(()) => Finding::passed("[arm]", "may be armed by its input or command, at standstill"),
-        Err(misfit) => {
-            Finding::refused("[arm]", format!("{}: {}", misfit.key, misfit.found), format!("expected {}", misfit.expected))
-        }
+        Err(misfit) => Finding::refused(
+            "[arm]",
+            format!("{}: {}", misfit.key, misfit.found),
+            format!("expected {}", misfit.expected),
+        ),
     });
-    for camera in config.cameras.iter().filter(|camera| camera.is_network() && camera.declared_latency_ms.is_none()) {
+    for camera in
+        config.cameras.iter().filter(|camera| camera.is_network() && camera.declared_latency_ms.is_none())
+    {
         let braking = |function: &Function| matches!(function, Function::StopSign | Function::Pedestrian);
         if camera.functions.iter().any(braking) {
             let advice = "measure it and set declared_latency_ms, or take its braking functions away";
@@ -161,7 +190,11 @@ fn freshness(config: &Config, report: &mut Report) {
         let about = format!("camera {}", camera.name);
         if camera.is_network() && camera.guard.coding == Coding::Raw {
             let advice = "leave guard.coding out: repeats are normal in a compressed stream, and a static scene would fail safe";
-            report.findings.push(Finding::refused(&about, "guard.coding = \"raw\" for a network camera", advice));
+            report.findings.push(Finding::refused(
+                &about,
+                "guard.coding = \"raw\" for a network camera",
+                advice,
+            ));
         }
         let rate = config.check.frame_rate.get(&camera.name).copied();
         let rate = rate.or_else(|| camera.v4l2.as_ref().and_then(|v4l2| v4l2.fps));
@@ -169,8 +202,11 @@ fn freshness(config: &Config, report: &mut Report) {
         let least = 2500.0 / rate;
         let found = f64::from(config.command.max_decision_age_ms);
         if found < least {
-            let advice = format!("set command.max_decision_age_ms = {:.0} or more: 2.5 periods", least.ceil());
-            let text = format!("at {rate} frames per second every late frame is older than command.max_decision_age_ms = {found}");
+            let advice =
+                format!("set command.max_decision_age_ms = {:.0} or more: 2.5 periods", least.ceil());
+            let text = format!(
+                "at {rate} frames per second every late frame is older than command.max_decision_age_ms = {found}"
+            );
             report.findings.push(Finding::refused(about, text, advice));
         }
     }

@@ -66,7 +66,11 @@ fn length(text: &str) -> Result<f64, String> {
     let found = units.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?.trim(), *factor)));
     let (digits, factor) = found.ok_or_else(|| format!("{text:?} has no unit; write 30mm, 3cm or 0.03m"))?;
     let metres = digits.parse::<f64>().map_err(|_| format!("{digits:?} is no number"))? * factor;
-    if (0.001..=5.0).contains(&metres) { Ok(metres) } else { Err(format!("{text} is not between 1mm and 5m")) }
+    if (0.001..=5.0).contains(&metres) {
+        Ok(metres)
+    } else {
+        Err(format!("{text} is not between 1mm and 5m"))
+    }
 }
 
 /// Numbers with commas between them.

@@ -12,7 +12,8 @@ use crate::exit::{Exit, Failure, OrExit};
 
 /// Arguments of `stopline check`.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Holds a configuration against its own numbers, and shows the arithmetic: from which distance lens, model input and the
+#[command(
+    after_help = "Holds a configuration against its own numbers, and shows the arithmetic: from which distance lens, model input and the
 model's measured recall let an object be recognised; how long latency, confirmation and the brake's lag take; and so up
 to which speed each function can stop. What is not measured is not proven, and refused.
 
@@ -25,7 +26,8 @@ to which speed each function can stop. What is not measured is not proven, and r
   [check.bench]
   nano = \"nano.bench.json\"   # stopline bench --model nano.onnx pattern:1280x720,nv12 --json > nano.bench.json
 
-Exit codes: 0 passed, also with warnings; 7 refused, or the configuration cannot be read.")]
+Exit codes: 0 passed, also with warnings; 7 refused, or the configuration cannot be read."
+)]
 pub struct Args {
     /// The configuration file.
     #[arg(long, value_name = "FILE")]
@@ -53,7 +55,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     out.write_all(told.as_bytes()).and_then(|()| out.flush()).or_exit(Exit::Output)?;
     if report.verdict == Verdict::Refused {
         let problem = anyhow!("{}: refused; each NO above says what to change", args.config.display());
-        return Err(Failure::new(Exit::Config, problem));
+        return Err(Failure::new(Exit::Unfit, problem));
     }
     Ok(())
 }
@@ -66,11 +68,17 @@ fn deep(config: &Config, report: &mut Report) {
             Ok(detector) => {
                 let warnings = detector.warnings();
                 match warnings.first() {
-                    Some(first) => Finding::warning(about, format!("loads, with {} warnings: {first}", warnings.len()), ""),
+                    Some(first) => Finding::warning(
+                        about,
+                        format!("loads, with {} warnings: {first}", warnings.len()),
+                        "",
+                    ),
                     None => Finding::passed(about, "loads"),
                 }
             }
-            Err(error) => Finding::refused(about, format!("{:#}", anyhow!(error)), "put its file or manifest right"),
+            Err(error) => {
+                Finding::refused(about, format!("{:#}", anyhow!(error)), "put its file or manifest right")
+            }
         };
         report.findings.push(finding);
     }

@@ -185,7 +185,8 @@ impl Verdicts {
         scales: &[f64],
     ) -> Vec<HeightBin> {
         let height = |truth: &Truth| {
-            (truth.category == category).then(|| truth.bbox[3] * scales.get(truth.image).copied().unwrap_or(0.0))
+            (truth.category == category)
+                .then(|| truth.bbox[3] * scales.get(truth.image).copied().unwrap_or(0.0))
         };
         self.binned(dataset, found, thresholds, &INPUT_HEIGHT_EDGES, height)
     }

@@ -14,6 +14,9 @@ pub const KEPT: usize = 128;
 /// Good samples in a row, this one included, that end an invalid time.
 pub const RECOVERY: u8 = 3;
 
+/// Over how long the steering rate is taken from the angle: a step of 0.1° is then 1.25°/s.
+pub const SLOPE: Duration = Duration::from_millis(80);
+
 /// How a quantity's samples are judged.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rule {
@@ -100,12 +103,21 @@ impl Histories {
 
     /// The values at `time`; see [`VehicleSignals::at`](super::VehicleSignals::at).
     pub fn at(&self, time: Monotonic) -> Readings {
-        self.constant.unwrap_or_else(|| Readings(std::array::from_fn(|at| self.series[at].at(time, true))))
+        self.constant.unwrap_or_else(|| self.read(time, true))
     }
 
     /// The newest values up to `now`; see [`VehicleSignals::newest`](super::VehicleSignals::newest).
     pub fn newest(&self, now: Monotonic) -> Readings {
-        self.constant.unwrap_or_else(|| Readings(std::array::from_fn(|at| self.series[at].at(now, false))))
+        self.constant.unwrap_or_else(|| self.read(now, false))
+    }
+
+    fn read(&self, time: Monotonic, between: bool) -> Readings {
+        let readings = Readings(std::array::from_fn(|at| self.series[at].at(time, between)));
+        let (angle, rate) = (&self.series[Quantity::SteeringAngle as usize], Quantity::SteeringRate);
+        if self.series[rate as usize].rule.is_none() && angle.rule.is_some() {
+            return readings.with(rate, angle.slope(time));
+        }
+        readings
     }
 
     /// Whether any sample was ever added.
@@ -187,6 +199,32 @@ impl Series {
             }
             None => Reading::Fresh(value),
         }
+    }
+
+    /// The change per second at `time`, over [`SLOPE`]: what a vehicle without a steering rate signal has of it. As fresh as
+    /// the value itself; stale while samples do not reach back so far without a gap.
+    fn slope(&self, time: Monotonic) -> Reading {
+        let (Reading::Fresh(_), Some(rule)) = (self.at(time, false), self.rule) else {
+            return self.at(time, false);
+        };
+        let after = self.samples.partition_point(|sample| sample.at <= time);
+        let newest = after.checked_sub(1).and_then(|newest| self.samples.get(newest));
+        let Some((newest, value)) = newest.and_then(|newest| Some((newest.at, newest.value?))) else {
+            return Reading::Invalid;
+        };
+        let mut later = newest;
+        for sample in self.samples.range(..after).rev().skip(1) {
+            if later.since(sample.at) > rule.max_age {
+                return Reading::Stale;
+            }
+            let Some(before) = sample.value else { return Reading::Invalid };
+            let passed = newest.since(sample.at);
+            if passed >= SLOPE {
+                return Reading::Fresh((value - before) / passed.as_secs_f32());
+            }
+            later = sample.at;
+        }
+        Reading::Stale
     }
 
     /// Whether the recording's first sample lies after `time`: then nothing was received up to it. Of a live bus older

@@ -87,6 +87,11 @@ impl Path {
 
     /// Metres to the left of the path of a point `forwards` and `left` of us.
     pub fn offset(self, forwards: f32, left: f32) -> f32 {
-        left - 0.5 * self.curvature * forwards * forwards
+        left - self.left(forwards)
+    }
+
+    /// Metres to the left of our middle at which the path lies `forwards` of us.
+    pub fn left(self, forwards: f32) -> f32 {
+        0.5 * self.curvature * forwards * forwards
     }
 }

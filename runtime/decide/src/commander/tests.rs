@@ -349,6 +349,11 @@ fn the_limit_follows_the_frame_period_and_is_never_below_a_tenth_of_a_second() {
     };
     assert_eq!((of(10), of(33), of(40)), (100.0, 100.0, 100.0));
     assert!((of(100) - 250.0).abs() < 1e-3);
+    let picture = |millis: u64| {
+        CommandConfig::default().with_frame_period(Nanos::from_millis(millis)).max_object_age_ms
+    };
+    assert_eq!(picture(33), 250.0);
+    assert!((picture(100) - 400.0).abs() < 1e-3);
 }
 
 // Faults.
@@ -441,6 +446,34 @@ fn blind_while_still_rising_stays_where_it_was() {
     let before = bench.run(200).deceleration;
     bench.faults = road().with_camera(0, Cause::CameraLost);
     assert!(bench.all(400).iter().all(|command| command.deceleration == before));
+}
+
+#[test]
+fn a_loss_of_a_moment_is_bridged_recovery_time_included() {
+    let momentary = [
+        Cause::CameraLost,
+        Cause::CameraFrozen,
+        Cause::CameraBlack,
+        Cause::CameraSaturated,
+        Cause::WrongResolution,
+        Cause::InferenceStalled,
+        Cause::OutputInvalid,
+        Cause::ClockAnomaly,
+        Cause::ActuatorFault,
+        Cause::EgoSpeed,
+    ];
+    for cause in momentary {
+        let mut bench = Bench::braking(person(1, 6.0));
+        let mut machine = crate::state::Machine::new();
+        let progress = crate::state::Progress { opened: true, deciding: true };
+        for tick in 0..100 {
+            // 180 ms.
+            let present = if (10..19).contains(&tick) { road().with_camera(0, cause) } else { road() };
+            machine.step(bench.now(), &present, progress);
+            bench.faults = *machine.faults();
+            assert_eq!(bench.tick().deceleration, 6.0, "{cause} at {tick}");
+        }
+    }
 }
 
 #[test]

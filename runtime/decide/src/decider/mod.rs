@@ -144,7 +144,8 @@ impl Decider {
     fn follow(&mut self, input: &FrameInput<'_>) {
         let ego = sound(&input.ego);
         let (travel, passed) = self.odometer.step(input.captured, &ego);
-        self.path.follow(Path::ahead(&self.config.path, &ego), passed);
+        let ahead = Path::ahead(&self.config.path, &ego);
+        self.path.follow(ahead, passed);
         self.signs.travel(&travel);
         self.pedestrians.travel(&travel);
         let eye = &mut self.eyes[usize::from(input.camera)];
@@ -165,6 +166,7 @@ impl Decider {
                 tracks,
                 motion,
                 path: self.path,
+                turning: travel.speed.map_or(0.0, |speed| ahead.curvature * speed),
                 dive: self.config.path.dive(self.odometer.acceleration()),
                 travel,
             };

@@ -11,6 +11,10 @@ use crate::camera::Ranger;
 const PASSING: f32 = 0.2;
 /// Deviations beyond which growth overrules the range: the person is not where, or does not stand still as, assumed.
 const APART: f32 = 3.0;
+/// Deviations by which somebody beside our path must be known to enter it.
+const SURE: f32 = 1.0;
+/// Spectral density of a person's acceleration, in m²/s³: 1.3 m/s² for a quarter of a second.
+const STARTING: f32 = 0.4;
 /// Standard deviation of a person's own speed along our path, in m/s.
 pub(super) const WALKING: f32 = 1.5;
 
@@ -56,13 +60,14 @@ impl Closing {
     }
 }
 
-/// Where a person is beside our path, and how he moves across it, in heights of the person: what is learned of the
-/// height on the way is no motion.
+/// Where a person is beside our middle, and how he moves across the road, in heights of the person: what is learned of
+/// the height on the way is no motion. Our own turning is taken out, and our path comes in only when the approach is
+/// judged: a bend that begins makes nobody walk.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Across {
-    /// Heights to the left of the path.
+    /// Heights to the left of our middle.
     offset: f32,
-    /// Heights per second to the left.
+    /// Heights per second to the left, over the ground.
     speed: f32,
     variance: f32,
     covariance: f32,
@@ -82,10 +87,11 @@ impl Across {
         }
     }
 
-    /// `dt` seconds on, for a person of `height` metres; persons start and stop with 2 m/s² for a quarter of a second.
-    pub fn predict(&mut self, dt: f32, height: f32) {
-        let density = 1.0 / (height * height);
-        self.offset += self.speed * dt;
+    /// `dt` seconds on, for a person of `height` metres, whom our turning moves by `turning` heights per second; persons
+    /// start and stop with 2 m/s² for a quarter of a second.
+    pub fn predict(&mut self, dt: f32, height: f32, turning: f32) {
+        let density = STARTING / (height * height);
+        self.offset += (self.speed + turning) * dt;
         self.variance +=
             dt * (2.0 * self.covariance + dt * self.speed_variance) + density * dt * dt * dt / 3.0;
         self.covariance += dt * self.speed_variance + density * dt * dt / 2.0;
@@ -117,7 +123,13 @@ impl Across {
         }
     }
 
-    /// To the left of the path.
+    /// The same beside a path that lies `curve` to the left of our middle there.
+    #[must_use]
+    pub fn beside(&self, curve: f32) -> Self {
+        Self { offset: self.offset - curve, ..*self }
+    }
+
+    /// To the left.
     pub fn offset(&self) -> f32 {
         self.offset
     }
@@ -144,7 +156,7 @@ pub(super) enum Threat {
     Brake,
 }
 
-/// Judges one person; `across` is in metres. `half` is half of the path's width with half of a person.
+/// Judges one person; `across` is in metres beside our path. `half` is half of the path's width with half of a person.
 pub(super) fn judge(
     across: &Across,
     closing: &Closing,
@@ -162,7 +174,7 @@ pub(super) fn judge(
     }
     // One who is not yet in our path must be known to enter it; one who is in it must be known to leave it.
     let inside = magnitude(across.offset) <= half;
-    let enters = if inside { nearest <= half } else { nearest + 0.5 * sigma <= half };
+    let enters = if inside { nearest <= half } else { nearest + SURE * sigma <= half };
     let brake_time = speed.map_or(config.blind_warn_s, |speed| config.brake_time(speed));
     if enters && time <= brake_time && closing.is_borne_out() {
         Threat::Brake

@@ -7,11 +7,11 @@ use stopline_sensors::clock::{Clock, SystemClock};
 
 use super::views::{self, Gatherer, Views};
 use crate::calibrate::board::{Board, SIDE};
+use crate::calibrate::draw;
 use crate::calibrate::file::{CalibrationFile, LensFit, LensSection, Origin, SCHEMA};
 use crate::calibrate::intrinsics::{self, Solution};
 use crate::calibrate::lens::Model;
 use crate::calibrate::quality::{self, Limits};
-use crate::calibrate::draw;
 use crate::exit::{Exit, Failure, OrExit};
 
 /// Arguments of `stopline calibrate lens`.
@@ -65,8 +65,9 @@ pub struct Args {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let board = board(args)?;
     if let Some(folder) = &args.draw {
-        std::fs::create_dir_all(folder)
-            .map_err(|cause| Failure::new(Exit::Output, anyhow!("{}: cannot make it: {cause}", folder.display())))?;
+        std::fs::create_dir_all(folder).map_err(|cause| {
+            Failure::new(Exit::Output, anyhow!("{}: cannot make it: {cause}", folder.display()))
+        })?;
     }
     let mut gatherer = Gatherer::new(&board, usize::from(args.views), args.draw.as_deref());
     for spec in &args.sources {
@@ -81,7 +82,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         );
         return Err(Failure::new(Exit::Input, problem));
     }
-    let found = intrinsics::calibrate(args.lens, &board.corners(), &views.views, views.size).or_exit(Exit::Input)?;
+    let found =
+        intrinsics::calibrate(args.lens, &board.corners(), &views.views, views.size).or_exit(Exit::Input)?;
     let poor = quality::problems(&found, &views.views, views.size, &Limits::default());
     let file = file(args, &board, &views, &found, &poor);
     draw_undistorted(args, &views, &found)?;
@@ -139,7 +141,12 @@ fn file(args: &Args, board: &Board, views: &Views, found: &Solution, poor: &[Str
                 deviations_px: [d[0], d[1], d[2], d[3]],
                 covered: quality::covered(&views.views, views.size),
                 board: (board.columns, board.rows, board.square),
-                views: views.views.iter().zip(&found.rms_of).map(|(view, rms)| (view.name.clone(), *rms)).collect(),
+                views: views
+                    .views
+                    .iter()
+                    .zip(&found.rms_of)
+                    .map(|(view, rms)| (view.name.clone(), *rms))
+                    .collect(),
             }),
         },
         mount: None,
@@ -164,7 +171,8 @@ pub(super) fn today() -> String {
 }
 
 fn draw_undistorted(args: &Args, views: &Views, found: &Solution) -> Result<(), Failure> {
-    let (Some(folder), Some(first), Some(last)) = (&args.draw, views.views.first(), views.views.last()) else {
+    let (Some(folder), Some(first), Some(last)) = (&args.draw, views.views.first(), views.views.last())
+    else {
         return Ok(());
     };
     for (view, name) in [(first, "first"), (last, "last")] {
@@ -172,7 +180,10 @@ fn draw_undistorted(args: &Args, views: &Views, found: &Solution) -> Result<(), 
         if let Ok(picture) = views::one_picture(&view.name)
             && [picture.width(), picture.height()] == views.size
         {
-            views::save(&draw::undistorted(&picture, &found.lens), &folder.join(format!("{name}-undistorted.jpg")))?;
+            views::save(
+                &draw::undistorted(&picture, &found.lens),
+                &folder.join(format!("{name}-undistorted.jpg")),
+            )?;
         }
     }
     Ok(())

@@ -12,7 +12,8 @@ use crate::exit::{Exit, Failure, OrExit};
 
 /// Arguments of `stopline calibrate mount`.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "In the yard: stand the vehicle on level ground, empty or as it usually drives. Hang a plumb line from the lens: where it
+#[command(
+    after_help = "In the yard: stand the vehicle on level ground, empty or as it usually drives. Hang a plumb line from the lens: where it
 touches the ground is the origin. From there measure with a tape, straight ahead as forwards, to the left as left. Put
 down at least three marks (tape crosses, cones) far apart: two near ones left and right at about 6 m, one at 12 m or
 more. Measure the lens' height. Take one picture without moving anything, and read the marks' pixels in any viewer.
@@ -28,7 +29,8 @@ corner is; --height is needed, since one board alone does not tell pitch from he
 
 On a ship, a beach or a plain the horizon will do: --horizon 100,371 --horizon 1180,374 --ahead 640,380.
 
-Exit codes: 0 written; 3 the marks contradict each other or tell too little (--accept-poor writes it all the same).")]
+Exit codes: 0 written; 3 the marks contradict each other or tell too little (--accept-poor writes it all the same)."
+)]
 pub struct Args {
     /// The calibration file to add the place to.
     file: PathBuf,
@@ -122,7 +124,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 const MOUNT: &str = "mount: ";
 
 fn gathered(args: &Args, file: &CalibrationFile) -> Result<Vec<Mark>, Failure> {
-    let mut all: Vec<Mark> = [&args.marks, &args.horizon, &args.ahead].into_iter().flatten().copied().collect();
+    let mut all: Vec<Mark> =
+        [&args.marks, &args.horizon, &args.ahead].into_iter().flatten().copied().collect();
     if let (Some(picture), Some([columns, rows]), Some(square), Some(at)) =
         (&args.picture, args.board, args.square, args.board_at)
     {
@@ -130,11 +133,14 @@ fn gathered(args: &Args, file: &CalibrationFile) -> Result<Vec<Mark>, Failure> {
         let shown = Shown { picture: [image.width(), image.height()], ..Shown::default() };
         file.fits(&file.camera, &shown).or_exit(Exit::Input)?;
         let board = Board { columns: columns as usize, rows: rows as usize, square };
-        let corners = board::find(&image, &board).map_err(|why| Failure::new(Exit::Input, anyhow!("{picture}: {why}")))?;
+        let corners = board::find(&image, &board)
+            .map_err(|why| Failure::new(Exit::Input, anyhow!("{picture}: {why}")))?;
         all.extend(mount::board_marks(&corners, board.columns, board.rows, square, at));
     }
     if all.is_empty() {
-        let problem = anyhow!("give --mark three times, or --picture with a board, or --horizon twice; --help says how");
+        let problem = anyhow!(
+            "give --mark three times, or --picture with a board, or --horizon twice; --help says how"
+        );
         return Err(Failure::new(Exit::Usage, problem));
     }
     Ok(all)
@@ -149,7 +155,10 @@ fn problems(placed: &Placed, marks: &[Mark], width: u32) -> Vec<String> {
             let (Mark::Point { seen, .. } | Mark::Horizon { seen } | Mark::Ahead { seen }) = mark;
             format!("; worst is the one at {:.0},{:.0} with {miss:.1} px: measure it again", seen[0], seen[1])
         });
-        all.push(format!("the marks contradict each other by {:.1} px, expected {most:.1} or less{worst}", placed.rms));
+        all.push(format!(
+            "the marks contradict each other by {:.1} px, expected {most:.1} or less{worst}",
+            placed.rms
+        ));
     }
     let pitch = placed.deviations[0].to_degrees();
     if pitch > MOST_PITCH {

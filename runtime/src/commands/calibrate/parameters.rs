@@ -46,13 +46,31 @@ pub struct Args {
     #[arg(long, value_name = "METRES", requires = "front")]
     height: Option<f64>,
     /// Degrees, positive where the camera looks down.
-    #[arg(long, value_name = "DEGREES", default_value_t = 0.0, allow_negative_numbers = true, requires = "height")]
+    #[arg(
+        long,
+        value_name = "DEGREES",
+        default_value_t = 0.0,
+        allow_negative_numbers = true,
+        requires = "height"
+    )]
     pitch: f64,
     /// Degrees, positive where its right side hangs lower.
-    #[arg(long, value_name = "DEGREES", default_value_t = 0.0, allow_negative_numbers = true, requires = "height")]
+    #[arg(
+        long,
+        value_name = "DEGREES",
+        default_value_t = 0.0,
+        allow_negative_numbers = true,
+        requires = "height"
+    )]
     roll: f64,
     /// Degrees, positive where it looks to the left.
-    #[arg(long, value_name = "DEGREES", default_value_t = 0.0, allow_negative_numbers = true, requires = "height")]
+    #[arg(
+        long,
+        value_name = "DEGREES",
+        default_value_t = 0.0,
+        allow_negative_numbers = true,
+        requires = "height"
+    )]
     yaw: f64,
     /// Standard deviation of the pitch in degrees.
     #[arg(long, value_name = "DEGREES", default_value_t = 1.0, requires = "height")]
@@ -61,7 +79,13 @@ pub struct Args {
     #[arg(long, value_name = "METRES", allow_negative_numbers = true, requires = "height")]
     front: Option<f64>,
     /// Metres from the vehicle's middle to the lens, positive to the left.
-    #[arg(long, value_name = "METRES", default_value_t = 0.0, allow_negative_numbers = true, requires = "height")]
+    #[arg(
+        long,
+        value_name = "METRES",
+        default_value_t = 0.0,
+        allow_negative_numbers = true,
+        requires = "height"
+    )]
     lateral: f64,
 }
 
@@ -97,7 +121,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     };
     CalibrationFile::parse(&file.text(), &args.out).or_exit(Exit::Usage)?;
     super::write(&args.out, &file)?;
-    let angle = lens.field_of_view(picture).map_or_else(|| "?".to_owned(), |[across, _]| format!("{across:.1}"));
+    let angle =
+        lens.field_of_view(picture).map_or_else(|| "?".to_owned(), |[across, _]| format!("{across:.1}"));
     println!("written: {}; {} lens, {angle} degrees across", args.out.display(), lens.model.name());
     if file.mount.is_none() {
         println!("next: stopline calibrate mount {}", args.out.display());
@@ -112,13 +137,18 @@ fn lens(args: &Args) -> Result<(Lens, [u32; 2], Origin), Failure> {
             (Some(known), Some(given)) if known != given => {
                 let problem = anyhow!(
                     "{}: for pictures of {}x{}, --picture says {}x{}: leave it out",
-                    path.display(), known[0], known[1], given[0], given[1]
+                    path.display(),
+                    known[0],
+                    known[1],
+                    given[0],
+                    given[1]
                 );
                 return Err(Failure::new(Exit::Usage, problem));
             }
             (Some(size), _) | (None, Some(size)) => size,
             (None, None) => {
-                let problem = anyhow!("{}: does not say the size of its pictures; add --picture WxH", path.display());
+                let problem =
+                    anyhow!("{}: does not say the size of its pictures; add --picture WxH", path.display());
                 return Err(Failure::new(Exit::Usage, problem));
             }
         };

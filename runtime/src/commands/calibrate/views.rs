@@ -60,7 +60,8 @@ impl<'a> Gatherer<'a> {
         let clock = Arc::new(SystemClock);
         let live_name = spec.starts_with("/dev/") || spec.contains("://");
         let exit = if live_name { Exit::Device } else { Exit::Input };
-        let mut source = open(spec, &OpenOptions::default(), Arc::clone(&clock) as Arc<dyn Clock>).or_exit(exit)?;
+        let mut source =
+            open(spec, &OpenOptions::default(), Arc::clone(&clock) as Arc<dyn Clock>).or_exit(exit)?;
         let (still, live) = (source.info().kind == "images", source.info().live);
         let mut next = Monotonic::from_nanos(0);
         let mut latest = clock.monotonic();
@@ -75,7 +76,11 @@ impl<'a> Gatherer<'a> {
                     let name = format!("{spec}#frame={}", frame.meta().sequence);
                     if self.look(&name, &frame, true)? {
                         latest = clock.monotonic();
-                        eprintln!("stopline: view {} of {}: move the board", self.found.views.len(), self.most);
+                        eprintln!(
+                            "stopline: view {} of {}: move the board",
+                            self.found.views.len(),
+                            self.most
+                        );
                     }
                 }
                 Event::Skipped(why) => eprintln!("stopline: {why}"),
@@ -132,9 +137,8 @@ impl<'a> Gatherer<'a> {
 
     fn elsewhere(&self, seen: &[[f64; 2]]) -> bool {
         let least = MOVED * f64::from(self.found.size[0]);
-        let moved = |view: &View| {
-            view.seen.iter().zip(seen).any(|(a, b)| (a[0] - b[0]).hypot(a[1] - b[1]) >= least)
-        };
+        let moved =
+            |view: &View| view.seen.iter().zip(seen).any(|(a, b)| (a[0] - b[0]).hypot(a[1] - b[1]) >= least);
         self.found.views.iter().all(moved)
     }
 
@@ -159,7 +163,10 @@ impl<'a> Gatherer<'a> {
 /// Writes a JPEG.
 pub fn save(picture: &RgbImage, path: &Path) -> Result<(), Failure> {
     picture.save(path).map_err(|cause| {
-        Failure::new(Exit::Output, anyhow!("{}: cannot write: {cause}; make the folder first", path.display()))
+        Failure::new(
+            Exit::Output,
+            anyhow!("{}: cannot write: {cause}; make the folder first", path.display()),
+        )
     })
 }
 
@@ -168,7 +175,12 @@ pub fn one_picture(spec: &str) -> Result<RgbImage, Failure> {
     let (file, wanted) = match spec.rsplit_once("#frame=") {
         Some((file, number)) if !Path::new(spec).exists() => {
             let number = number.parse::<u64>();
-            (file, number.map_err(|_| Failure::new(Exit::Usage, anyhow!("{spec}: #frame= needs a number, from 0")))?)
+            (
+                file,
+                number.map_err(|_| {
+                    Failure::new(Exit::Usage, anyhow!("{spec}: #frame= needs a number, from 0"))
+                })?,
+            )
         }
         _ => (spec, 0),
     };

@@ -86,14 +86,17 @@ fn scale(manifest: &Manifest, size: [u32; 2]) -> f64 {
     if size[0] == 0 { 0.0 } else { f64::from(Geometry::fit(size, input, &manifest.input.resize).scale[1]) }
 }
 
-/// Size of a picture and the detections in it; `None` where it could not be measured.
+/// Size of a picture, and the detections in it.
+type Looked = ([u32; 2], Vec<Detection>);
+
+/// What is seen in one picture; `None` where it could not be measured.
 fn look_at(
     detector: &mut Detector,
     pictures: &Pictures,
     image: &Image,
     pool: &BufferPool,
     counts: &mut PictureCounts,
-) -> Result<Option<([u32; 2], Vec<Detection>)>, Failure> {
+) -> Result<Option<Looked>, Failure> {
     let Some(path) = pictures.path(image) else {
         counts.missing += 1;
         counts.tell(format!("{}: no such file", pictures.expected(image).display()));

@@ -81,13 +81,13 @@ fn evenly(samples: &[(f64, f64)], first: f64, last: f64) -> (Vec<f64>, Vec<f64>)
     out
 }
 
-/// The filter forwards and backwards; the ends are led on as they are, so that they do not ring.
+/// The filter forwards and backwards; the ends are led on by their mirror image, so that they neither ring nor lean on
+/// one sample of a shake.
 fn phaseless(values: &[f64]) -> Vec<f64> {
-    let padding = 60;
-    let (Some(first), Some(last)) = (values.first(), values.last()) else { return Vec::new() };
-    let mut padded = vec![*first; padding];
+    let padding = values.len().min(100);
+    let mut padded: Vec<f64> = values[..padding].iter().rev().copied().collect();
     padded.extend_from_slice(values);
-    padded.extend(std::iter::repeat_n(*last, padding));
+    padded.extend(values[values.len() - padding..].iter().rev());
     for _ in 0..2 {
         sections().iter().for_each(|section| section.run(&mut padded));
         padded.reverse();

@@ -91,6 +91,31 @@ fn a_recording_knows_that_nothing_was_received_yet() {
 }
 
 #[test]
+fn a_vehicle_without_a_steering_rate_has_that_of_its_angle() {
+    let mut histories = kept(Quantity::SteeringAngle, KEPT);
+    let rate = |histories: &Histories, time| histories.newest(ms(time)).of(Quantity::SteeringRate);
+    assert_eq!(rate(&histories, 1_000), Reading::Missing);
+    for step in 0..10_u64 {
+        #[allow(clippy::cast_precision_loss)]
+        histories.add(Quantity::SteeringAngle, ms(1_000 + 10 * step), Some(step as f32 * 0.02));
+        if step == 5 {
+            assert_eq!(rate(&histories, 1_050), Reading::Stale, "not yet long enough");
+        }
+    }
+    let Reading::Fresh(value) = rate(&histories, 1_090) else { panic!("{:?}", rate(&histories, 1_090)) };
+    assert!((value - 2.0).abs() < 1e-4, "{value}");
+    assert_eq!(rate(&histories, 1_291), Reading::Stale);
+    histories.add(Quantity::SteeringAngle, ms(1_100), None);
+    assert_eq!(rate(&histories, 1_100), Reading::Invalid);
+    histories.keep(
+        Quantity::SteeringRate,
+        Rule::of(Quantity::SteeringRate, Duration::from_millis(200)),
+        KEPT,
+    );
+    assert_eq!(rate(&histories, 1_090), Reading::Missing, "its own signal counts");
+}
+
+#[test]
 fn constants_hold_at_all_times() {
     let histories = Histories::constant(&[(Quantity::Speed, 13.9)]);
     for time in [0, 1, u64::MAX / 2_000_000] {

@@ -139,7 +139,7 @@ fn held_and_released() -> Found {
     periods(&mut sender, &mut peer, &braking(4.0), 10)?;
     periods(&mut sender, &mut peer, &idle(), 40)?;
     tc(&format!("qdisc del dev {BUS} root"))?;
-    periods(&mut sender, &mut peer, &idle(), 60)?;
+    periods(&mut sender, &mut peer, &idle(), 80)?;
     let heard = peer.news()?;
     let old = heard.iter().filter(|frame| frame.payload.deceleration > 0.0).count();
     ensure(old <= 1, || format!("{old} old frames left"))?;
