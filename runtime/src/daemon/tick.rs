@@ -141,3 +141,6 @@ impl Tick {
         self.now.put(self.last.clone());
     }
 }
+
+#[cfg(test)]
+mod tests;
