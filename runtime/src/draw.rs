@@ -52,6 +52,28 @@ pub fn mark(picture: &mut RgbImage, bbox: [f32; 4], colour: Colour, dashed: bool
     }
 }
 
+/// Draws the number of each followed object below its box, and a thin box where it is.
+pub fn tracks(picture: &mut RgbImage, tracks: impl Iterator<Item = (u32, [f32; 4])>) {
+    let colour = Colour { red: 255, green: 255, blue: 255 };
+    for (id, bbox) in tracks {
+        let mut canvas = Canvas::new(picture);
+        canvas.dashed_outline(bbox, colour);
+        let [x1, _, x2, y2] = bbox;
+        canvas.label([x1, y2, x2, y2], &format!("#{id}"), colour);
+    }
+}
+
+/// Draws `text` along the lower edge of `picture`: state and command. `acting` where something is asked for.
+pub fn status(picture: &mut RgbImage, text: &str, acting: bool) {
+    let colour = match acting {
+        true => Colour { red: 230, green: 120, blue: 0 },
+        false => Colour { red: 40, green: 40, blue: 40 },
+    };
+    #[allow(clippy::cast_precision_loss, reason = "a side of a picture")]
+    let bottom = picture.height() as f32;
+    Canvas::new(picture).label([0.0, bottom, 0.0, bottom], text, colour);
+}
+
 /// Draws `text` as a band across the top of `picture`: what is wrong with a frame.
 pub fn banner(picture: &mut RgbImage, text: &str) {
     let mut canvas = Canvas::new(picture);

@@ -18,6 +18,18 @@ pub enum Exit {
     Device = 5,
     /// A result cannot be written.
     Output = 6,
+    /// The configuration cannot be used, or another process runs by it.
+    Config = 7,
+    /// An actuator, the arming input or the vehicle's bus cannot be had.
+    Actuator = 8,
+    /// A second signal ended the daemon at once, without its last command.
+    Forced = 9,
+    /// The running daemon refused what it was told.
+    Refused = 10,
+    /// The records of a replay differ from their reference.
+    Differs = 11,
+    /// `doctor` or `check` found something that does not work; what, is printed.
+    Unfit = 12,
 }
 
 /// Why a command failed, and what it exits with.

@@ -6,15 +6,7 @@ use stopline::commands::Cli;
 
 fn main() -> ExitCode {
     let cli = Cli::read();
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("STOPLINE_LOG")
-                .unwrap_or_else(|_| cli.log_level().into()),
-        )
-        .without_time()
-        .with_target(false)
-        .init();
+    stopline::log::install(cli.log_level(), cli.log_level_given());
     match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -6,6 +6,7 @@
 mod gallery;
 mod html;
 mod latency;
+pub mod story;
 mod summary;
 mod tally;
 mod timeline;
@@ -14,6 +15,7 @@ use crate::percentiles::millis_text;
 
 pub use gallery::{Candidate, Gallery, Picture};
 pub use html::{Escaped, base64, clock};
+pub use story::Story;
 pub use tally::{ClassTally, FrameNote, Stages, Tally};
 
 /// A named fact, for the lists of what was replayed with what.
@@ -45,6 +47,7 @@ impl Report<'_> {
         out.push_str(&format!("<title>Replay of {}</title>\n<style>\n{STYLE}</style>\n", Escaped(self.clip)));
         out.push_str("</head>\n<body>\n<main>\n");
         out.push_str(&summary::section(self));
+        out.push_str(&self.tally.story.section());
         out.push_str(&timeline::section(self));
         out.push_str(&gallery::section(self));
         out.push_str(&latency::section(self));

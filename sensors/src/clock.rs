@@ -42,6 +42,12 @@ pub trait Clock: Send + Sync {
 
     /// Waits. A held clock moves on instead.
     fn sleep(&self, duration: Duration);
+
+    /// How long the machine has slept since it started: monotonic time stands still in a suspend, and what was received
+    /// before one is not fresh after it.
+    fn suspended(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// The machine's own clocks.
@@ -64,6 +70,16 @@ impl Clock for SystemClock {
 
     fn sleep(&self, duration: Duration) {
         std::thread::sleep(duration);
+    }
+
+    fn suspended(&self) -> Duration {
+        // In this order, so that the time between the two calls is not taken for a suspend below a millisecond.
+        let monotonic = self.monotonic();
+        let boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let seconds = u64::try_from(boot.tv_sec).unwrap_or_default();
+        let nanos = u64::try_from(boot.tv_nsec).unwrap_or_default();
+        let boot = Monotonic::from_nanos(seconds.saturating_mul(1_000_000_000).saturating_add(nanos));
+        boot.since(monotonic)
     }
 }
 

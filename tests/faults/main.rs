@@ -6,3 +6,6 @@ mod bad_commands;
 mod bad_datasets;
 #[cfg(feature = "h264")]
 mod bad_media;
+mod daemon;
+#[cfg(feature = "h264")]
+mod lens;

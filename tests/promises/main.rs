@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::type_complexity, reason = "a test stops where it fails")]
 
+mod allocations;
+mod dbc_parity;
 mod eval_parity;
 mod oracle_parity;
 mod peer_pipeline;

@@ -3,9 +3,15 @@
 //! What a test needs from the machine it asks for here. What is missing is never passed silently: [`skip`] says so, and
 //! `tests/run` counts it.
 
+pub mod actuator_suite;
+pub mod allocations;
+pub mod daemon;
+#[cfg(feature = "h264")]
+pub mod luma;
 #[cfg(feature = "h264")]
 pub mod media;
 pub mod onnx;
+pub mod scenario;
 pub mod source_suite;
 
 use std::io::Write;

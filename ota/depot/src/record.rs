@@ -2,13 +2,17 @@
 //!
 //! In replay it is written whole; on a board it lives in memory and is written around events. A reader must look at
 //! `schema` first and may meet keys it does not know: within a schema version keys are added, never changed.
-//! Track ids, situations, state, command and camera controls are part of the record and have no key until something
-//! fills them.
+//! What was decided (tracks, situations, state, command) has its keys only where something was decided. Camera controls are
+//! part of the record and have no key until something fills them.
 
+mod decided;
 mod wall;
 
 use serde::{Deserialize, Serialize};
 
+pub use decided::{
+    NoReading, RecordedCommand, RecordedEgo, RecordedReading, RecordedSituation, RecordedState, RecordedTrack,
+};
 pub use wall::WallTime;
 
 /// The schema this code writes.
@@ -40,7 +44,28 @@ pub struct DecisionRecord {
     /// Why nothing can be said of this frame (a model output that is no number); left out for a valid one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invalid: Option<String>,
-    /// What each stage took.
+    /// The cause for which nothing was decided on this frame (`camera_frozen`, `clock_anomaly`); left out where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropped: Option<String>,
+    /// What was wrong with the camera as this frame showed it: codes of causes; left out where nothing was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<String>,
+    /// The vehicle's signals at capture time; left out where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ego: Option<RecordedEgo>,
+    /// Objects followed; left out where nothing was decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracks: Option<Vec<RecordedTrack>>,
+    /// Situations alive or just ended; left out where nothing was decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub situations: Option<Vec<RecordedSituation>>,
+    /// The state in the first actuator period that knew this frame's decision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<RecordedState>,
+    /// The command of that period.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<RecordedCommand>,
+    /// What each stage took; zeros in a replay on virtual time, which has no time of its own.
     pub latency_us: StageLatencies,
 }
 
@@ -79,6 +104,9 @@ pub struct RecordedDetection {
     /// Corners x1, y1, x2, y2.
     #[serde(rename = "box")]
     pub bbox: [f32; 4],
+    /// The track it was matched to; left out where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub track: Option<u32>,
     /// Keypoints in the model's order; left out where it gives none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keypoints: Vec<RecordedKeypoint>,
@@ -141,9 +169,17 @@ mod tests {
                 class: 11,
                 score: 0.875,
                 bbox: [1.0, 2.5, 3.0, 4.0],
+                track: None,
                 keypoints: Vec::new(),
             }],
             invalid: None,
+            dropped: None,
+            faults: Vec::new(),
+            ego: None,
+            tracks: None,
+            situations: None,
+            state: None,
+            command: None,
             latency_us: StageLatencies { capture: 1, prepare: 2, infer: 3, decode: 4 },
         }
     }
@@ -159,6 +195,35 @@ mod tests {
             r#""box":[1.0,2.5,3.0,4.0]}],"latency_us":{"capture":1,"prepare":2,"infer":3,"decode":4}}"#,
         );
         assert_eq!(serde_json::to_string(&record()).expect("writes"), expected);
+    }
+
+    #[test]
+    fn what_was_decided_has_keys_of_its_own() {
+        let mut decided = record();
+        decided.detections[0].track = Some(9);
+        decided.faults = vec!["camera_backlit".into()];
+        decided.ego = Some(RecordedEgo { speed: RecordedReading::Fresh(8.5), ..RecordedEgo::default() });
+        decided.tracks = Some(vec![RecordedTrack {
+            id: 9,
+            role: "stop_sign".into(),
+            score: 0.75,
+            bbox: [1.0, 2.0, 3.0, 4.0],
+            detection: Some(0),
+        }]);
+        decided.situations = Some(Vec::new());
+        decided.state = Some(RecordedState { name: "degraded".into(), cause: Some("camera_backlit".into()) });
+        decided.command =
+            Some(RecordedCommand { row: "idle".into(), valid: true, ..RecordedCommand::default() });
+        let line = serde_json::to_string(&decided).expect("writes");
+        for part in [
+            r#""box":[1.0,2.5,3.0,4.0],"track":9}"#,
+            r#""faults":["camera_backlit"],"ego":{"speed":8.5,"yaw_rate":"missing","#,
+            r#""tracks":[{"id":9,"role":"stop_sign","score":0.75,"box":[1.0,2.0,3.0,4.0],"detection":0}],"situations":[],"#,
+            r#""state":{"name":"degraded","cause":"camera_backlit"},"command":{"row":"idle","valid":true,"armed":false,"#,
+        ] {
+            assert!(line.contains(part), "{part} in {line}");
+        }
+        assert_eq!(serde_json::from_str::<DecisionRecord>(&line).expect("reads"), decided);
     }
 
     #[test]

@@ -338,7 +338,7 @@ fn plain_name(stem: &str) -> String {
 }
 
 /// Roles for the labels that say plainly what they are.
-fn roles(labels: &[String]) -> BTreeMap<String, Vec<String>> {
+pub fn roles(labels: &[String]) -> BTreeMap<String, Vec<String>> {
     const KNOWN: [(&str, &[&str]); 3] = [
         ("stop_sign", &["stop sign", "stop_sign", "stopsign", "stop-sign"]),
         ("pedestrian", &["person", "pedestrian", "people"]),

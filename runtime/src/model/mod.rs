@@ -22,7 +22,7 @@ use crate::infer::{BackendKind, InferError, ModelFile, PlanOptions, TensorSpec, 
 
 pub use check::check;
 pub(crate) use check::picture;
-pub use draft::{Draft, Note, draft};
+pub use draft::{Draft, Note, draft, roles as usual_roles};
 pub use ultralytics::Ultralytics;
 
 /// What an ONNX file says of itself.

@@ -6,11 +6,10 @@
 
 mod blend;
 mod colour;
-mod cpu;
 pub mod geometry;
 mod lines;
 mod plan;
-mod rows;
+pub(crate) mod rows;
 mod taps;
 mod video;
 mod write;
@@ -153,7 +152,7 @@ impl Preparer {
         let (across, down) = (&self.plan.across, &self.plan.down);
         let shown = [across.start, down.start, across.taps.len(), down.taps.len()];
         self.writer.surround(tensor, shown, self.pad);
-        cpu::widest(Rows {
+        crate::cpu::widest(Rows {
             frame,
             plan: &self.plan,
             scratch: &mut self.scratch,

@@ -62,7 +62,7 @@ impl Scratch {
 }
 
 /// One frame's way into a tensor.
-pub(super) struct Rows<'a> {
+pub(crate) struct Rows<'a> {
     pub(super) frame: &'a Frame,
     pub(super) plan: &'a Plan,
     pub(super) scratch: &'a mut Scratch,
@@ -75,7 +75,7 @@ pub(super) struct Rows<'a> {
 impl Rows<'_> {
     /// Writes all rows that show a part of the picture.
     #[inline(always)]
-    pub(super) fn run(mut self) {
+    pub(crate) fn run(mut self) {
         self.scratch.numbers = [None; 2];
         for at in 0..self.plan.down.taps.len() {
             let tap = self.plan.down.taps[at];

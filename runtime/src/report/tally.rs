@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use stopline_depot::record::StageLatencies;
 
+use super::story::Story;
 use crate::detection::Detection;
 use crate::percentiles::Samples;
 
@@ -28,6 +29,8 @@ pub struct Tally {
     pub dropped: u64,
     /// Frames left out on purpose (`--every`).
     pub left_out: u64,
+    /// What was decided, where the replay decides.
+    pub story: Story,
     /// How long the whole replay took.
     pub took: Duration,
 }

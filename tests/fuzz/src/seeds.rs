@@ -51,12 +51,37 @@ pub fn clips() {
     }
 }
 
+/// Writes the seeds of `tuf`: the number of a file, then that file.
+pub fn metadata() {
+    let Some(folder) = folder() else { return };
+    for (number, (name, file)) in crate::repository::signed().files.iter().enumerate() {
+        let bytes: Vec<u8> = u8::try_from(number).into_iter().chain(file.iter().copied()).collect();
+        save(&folder.join(format!("seed-{name}")), &bytes);
+    }
+}
+
 /// Writes the seeds of `decoders`: bytes without meaning, of several lengths.
 pub fn bytes() {
     let Some(folder) = folder() else { return };
     for length in [16_usize, 256, 4096] {
         let bytes: Vec<u8> = (0..length).map(|at| (at * 37 % 251) as u8).collect();
         save(&folder.join(format!("seed-{length}")), &bytes);
+    }
+}
+
+/// Writes the seeds of `dbc`.
+pub fn dbcs() {
+    let Some(folder) = folder() else { return };
+    for (at, text) in DBCS.iter().enumerate() {
+        save(&folder.join(format!("seed-{at}")), text.as_bytes());
+    }
+}
+
+/// Writes the seeds of `track`.
+pub fn tracks() {
+    let Some(folder) = folder() else { return };
+    for (at, text) in TRACKS.iter().enumerate() {
+        save(&folder.join(format!("seed-{at}")), text.as_bytes());
     }
 }
 
@@ -145,4 +170,34 @@ licence = "AGPL-3.0"
     r#"{"schema": 1, "name": "yolov5", "version": "7.0.0", "task": "detect", "decoder": "yolov5", "labels": ["a", "b"],
 "input": {"width": 64, "height": 64, "colour": "rgb", "resize": {"mode": "letterbox"}},
 "decode": {"strides": [8], "anchors": [[[10, 13], [16, 30]]]}}"#,
+];
+
+const DBCS: [&str; 2] = [
+    r#"VERSION "1"
+NS_ :
+	CM_
+BS_:
+BU_: ABS ECU
+BO_ 256 WHEELS: 8 ABS
+ SG_ Mode M : 0|4@1+ (1,0) [0|15] "" ECU
+ SG_ Speed m0 : 8|16@1+ (0.01,-40) [0|300] "km/h" ECU
+ SG_ Yaw m1 : 23|12@0- (0.05,0) [-100|100] "deg/s" ECU,ABS
+BO_ 2566844673 TRUCK: 64 Vector__XXX
+ SG_ Single : 0|32@1- (1,0) [0|0] "" ECU
+CM_ SG_ 256 Speed "of the wheels";
+BA_DEF_ BO_ "GenMsgCycleTime" INT 0 65535;
+BA_DEF_DEF_ "GenMsgCycleTime" 0;
+BA_ "GenMsgCycleTime" BO_ 256 10;
+VAL_ 256 Mode 0 "off" 1 "on" ;
+SIG_VALTYPE_ 2566844673 Single : 1;
+"#,
+    "BO_ 1 A: 8 X\n SG_ Outer M : 0|8@1+ (1,0) [0|1] \"\" X\n SG_ Inner m1M : 8|8@1+ (1,0) [0|1] \"\" X\n \
+     SG_ Deep m3 : 16|8@0- (1,0) [0|1] \"\" X\nSG_MUL_VAL_ 1 Inner Outer 1-1;\nSG_MUL_VAL_ 1 Deep Inner 3-3, 7-9;\n",
+];
+
+const TRACKS: [&str; 3] = [
+    "# stopline signal track, schema 1\n# invented\ntime_us,speed,ignition\n-5,9,1\n0,10.5,1\n100000,!,\n",
+    "(1609459200.000000) can0 100#E803000000000000\n(1609459200.050000) can0 100#R\n\
+     (1609459200.100000) can0 100#B0.04.00.00.00.00.00.00\n",
+    "(1609459200.210000) can0 18FEF101##1000000000000000000000064\n",
 ];

@@ -12,7 +12,7 @@ use self::falls::Falls;
 use self::travel::{Odometer, sound};
 use crate::bounds::OutOfBounds;
 use crate::camera::{Calibration, Camera, Motion, Path};
-use crate::decision::{BrakeRequest, Decision, Phase, TrackView, WarnRequest};
+use crate::decision::{Ask, BrakeRequest, Decision, Phase, TrackView, WarnRequest};
 use crate::ego::Ego;
 use crate::observe::Observation;
 use crate::pedestrian::Pedestrians;
@@ -229,6 +229,10 @@ fn show(decision: &mut Decision, outcome: &Outcome) {
     let _ = decision.situations.push(outcome.situation);
     if outcome.situation.phase == Phase::Ended {
         return;
+    }
+    if outcome.brake.is_some() || outcome.warn.is_some() {
+        let ask = Ask { situation: outcome.situation.id, brake: outcome.brake, warn: outcome.warn };
+        let _ = decision.asks.push(ask);
     }
     let harder = |brake: &BrakeRequest, than: &BrakeRequest| brake.deceleration > than.deceleration;
     if let Some(brake) = outcome.brake {

@@ -3,7 +3,7 @@
 use stopline_sensors::source::SourceInfo;
 
 use super::Args;
-use crate::detector::Detector;
+use super::eyes::Eyes;
 use crate::report::{Fact, clock};
 
 /// Facts for the report.
@@ -17,14 +17,14 @@ pub struct Facts {
 }
 
 impl Facts {
-    pub fn new(args: &Args, info: &SourceInfo, detector: &Detector) -> Self {
-        Self { clip: info.name.to_string(), recording: recording(args, info), model: model(args, detector) }
+    pub fn new(args: &Args, info: &SourceInfo, eyes: &Eyes) -> Self {
+        Self { clip: info.name.to_string(), recording: recording(args, info), model: model(args, eyes) }
     }
 }
 
 fn recording(args: &Args, info: &SourceInfo) -> Vec<Fact> {
     let mut facts = vec![
-        ("File", args.clip.clone()),
+        ("File", args.clip().to_owned()),
         ("Kind", info.kind.to_owned()),
         ("Size", format!("{} × {} pixels", info.size.0, info.size.1)),
     ];
@@ -42,19 +42,27 @@ fn recording(args: &Args, info: &SourceInfo) -> Vec<Fact> {
     facts
 }
 
-fn model(args: &Args, detector: &Detector) -> Vec<Fact> {
+fn model(args: &Args, eyes: &Eyes) -> Vec<Fact> {
+    let detector = eyes.first();
     let manifest = detector.manifest();
     let thresholds = &manifest.thresholds;
     let mut facts = vec![
         ("Name", format!("{} {}", manifest.name, manifest.version)),
-        ("File", args.model.model.display().to_string()),
         ("SHA-256", detector.digest().to_owned()),
         ("Decoder", format!("{:?}", manifest.decoder).to_lowercase()),
         ("Input", format!("{} × {} pixels", manifest.input.width, manifest.input.height)),
-        ("Classes", manifest.labels.len().to_string()),
+        ("Classes", eyes.shown().labels.len().to_string()),
         ("Thresholds", format!("score {}, suppression at IoU {}", thresholds.score, thresholds.nms_iou)),
-        ("Engine", format!("{:?}, threads: {}", args.model.backend, args.model.threads).to_lowercase()),
     ];
+    if let Some(model) = &args.model {
+        facts.insert(1, ("File", model.display().to_string()));
+        facts.push((
+            "Engine",
+            format!("{:?}, threads: {}", args.engine.backend, args.engine.threads).to_lowercase(),
+        ));
+    }
+    facts.extend(args.config.as_ref().map(|path| ("Configuration", path.display().to_string())));
+    facts.extend(args.signals.as_ref().map(|path| ("Signals", path.display().to_string())));
     facts.extend(manifest.provenance.as_ref().and_then(|origin| Some(("Licence", origin.licence.clone()?))));
     facts.extend(detector.warnings().iter().map(|warning| ("Note", warning.clone())));
     facts

@@ -36,6 +36,9 @@ pub fn text<'a>(
         tally.invalid,
         tally.dropped,
     );
+    if tally.story.decided > 0 || !tally.story.dropped.is_empty() {
+        out.push_str(&tally.story.text());
+    }
     classes(&mut out, tally, manifest);
     stages(&mut out, tally);
     for (name, path) in outputs {

@@ -1,0 +1,46 @@
+//! `[arm]`: whether, and by whom, commands may be armed.
+//!
+//! Arming needs `armed = true` here *and* a physical input or a command at standstill (`stopline arm`). Neither a hot
+//! reload nor anything from outside the machine can arm.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::Misfit;
+
+/// Whether, and by whom, commands may be armed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Arm {
+    /// `false`: commands show what would have been sent and are never valid for a receiver.
+    pub armed: bool,
+    /// A switch on a GPIO line that arms while it is active, and disarms at once when it is not.
+    pub input: Option<ArmInput>,
+    /// Whether `stopline arm` may arm, at standstill. It lasts until `stopline arm --off` or the end of the process.
+    pub command: bool,
+}
+
+/// A GPIO line that is read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArmInput {
+    /// The chip's device, `/dev/gpiochip0`.
+    pub chip: PathBuf,
+    /// The line's number on it.
+    pub line: u32,
+    /// The switch pulls the line low.
+    #[serde(default)]
+    pub active_low: bool,
+}
+
+impl Arm {
+    pub(super) fn check(&self) -> Result<(), Misfit> {
+        if self.armed && self.input.is_none() && !self.command {
+            let expected =
+                "with `input` (a switch on a GPIO line) or `command = true` (`stopline arm` at standstill)";
+            return Err(Misfit::new("arm.armed", "true alone", expected));
+        }
+        Ok(())
+    }
+}

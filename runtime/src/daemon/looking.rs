@@ -1,0 +1,291 @@
+//! An inference thread: fetches the next frame by priority, lets every model look at it that serves its camera under the
+//! present conditions, decides, and hands the decision over. Then the next frame: what came meanwhile and was replaced is
+//! gone.
+//!
+//! Nothing here waits for a reader: decisions go into slots, reports into a bounded channel.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use stopline_decide::decision::Decision;
+use stopline_decide::ego::Ego;
+use stopline_decide::time::Nanos;
+use stopline_depot::record::StageLatencies;
+use stopline_sensors::clock::{Clock, Monotonic};
+use stopline_sensors::frame::Frame;
+use tracing::Level;
+
+use super::drive::Drive;
+use super::light::LightMeter;
+use super::notes::Notes;
+use super::report::{Decided, Found, FrameReport, ModelFacts, ModelSeat};
+use super::slot::Slot;
+use super::timing::{Stage, Timings};
+use crate::config::{GuardConfig, When};
+use crate::detection::Detection;
+use crate::detector::{Detector, StageTimes};
+use crate::guard::{ModelGuard, Watch};
+use crate::intake::gauges::Gauges;
+use crate::intake::mailbox::Mailbox;
+use crate::observe::Roles;
+use crate::percentiles::micros;
+use crate::pipeline::{Deciding, FrameFacts, Origin};
+
+/// How long the thread waits for a frame before it looks whether it is to end.
+const WAIT: Duration = Duration::from_millis(100);
+
+/// A loaded model, with the scratch memory of this thread.
+pub struct Looker {
+    /// Its number in the configuration.
+    pub number: usize,
+    /// Who it is.
+    pub facts: Arc<ModelFacts>,
+    /// Where its frames are counted.
+    pub seat: Arc<ModelSeat>,
+    /// Prepare, infer, decode.
+    pub detector: Detector,
+    /// Which part its classes play.
+    pub roles: Roles,
+    /// When it serves.
+    pub when: When,
+    /// The cameras of this thread that it serves.
+    pub cameras: Vec<usize>,
+}
+
+/// One camera of this thread.
+pub struct Eye {
+    /// Its number in the configuration.
+    pub camera: usize,
+    /// Where its values go.
+    pub gauges: Arc<Gauges>,
+    /// Where its decisions go.
+    pub decision: Arc<Slot<Decision>>,
+    /// Day or night.
+    pub light: LightMeter,
+    /// Set by the publisher when it wants the next picture.
+    pub picture_wanted: Arc<AtomicBool>,
+    /// One guard per model, by the model's number; made with the first frame, when the period is known.
+    pub guards: Vec<(usize, ModelGuard)>,
+}
+
+/// An inference thread.
+pub struct Looking {
+    /// Frames come from here.
+    pub mailbox: Arc<Mailbox<Frame>>,
+    /// Its cameras.
+    pub eyes: Vec<Eye>,
+    /// Its models.
+    pub models: Vec<Looker>,
+    /// Decides, for the cameras of all threads.
+    pub deciding: Arc<Mutex<Deciding>>,
+    /// The vehicle.
+    pub vehicle: Drive,
+    /// Limits of the models' guards.
+    pub guard: GuardConfig,
+    /// Hands the watches of new guards to the thread that acts.
+    pub seats: std::sync::mpsc::SyncSender<(usize, Watch)>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What stages take.
+    pub timings: Arc<Timings>,
+    /// Where is told what happens.
+    pub notes: Notes,
+    /// Set while the machine is throttled or its supply too low: cameras that are not the first then get half their frames.
+    pub shed: Arc<AtomicBool>,
+    /// Priorities of all cameras, by their numbers.
+    pub priorities: Vec<Arc<AtomicU8>>,
+    /// Set when the process ends.
+    pub stop: Arc<AtomicBool>,
+}
+
+impl Looking {
+    /// Runs until the process ends.
+    pub fn run(mut self) {
+        while !self.stop.load(Ordering::Relaxed) {
+            let Some((camera, frame)) = self.mailbox.take(WAIT) else { continue };
+            let Some(at) = self.eyes.iter().position(|eye| eye.camera == camera) else { continue };
+            if self.sheds(camera, frame.meta().sequence) {
+                self.eyes[at].gauges.shed.fetch_add(1, Ordering::Relaxed);
+            } else {
+                self.see(at, frame);
+            }
+        }
+    }
+
+    /// Whether this frame is left out for the camera that matters most.
+    fn sheds(&self, camera: usize, sequence: u64) -> bool {
+        if !self.shed.load(Ordering::Relaxed) || sequence.is_multiple_of(2) {
+            return false;
+        }
+        let priority = |of: &Arc<AtomicU8>| of.load(Ordering::Relaxed);
+        let first = self.priorities.iter().map(priority).max();
+        self.priorities.get(camera).map(priority) < first
+    }
+
+    /// One frame of the camera `self.eyes[at]`.
+    fn see(&mut self, at: usize, frame: Frame) {
+        let begun = self.clock.monotonic();
+        let captured = frame.meta().captured;
+        self.timings.took(Stage::Wait, begun.since(captured));
+        self.vehicle.frame(frame.meta());
+        let ego = self.vehicle.at(captured);
+        let light = self.eyes[at].light.see(&frame);
+        let mut look = Look { found: Vec::new(), times: StageTimes::default(), sound: true, models: 0 };
+        for model in 0..self.models.len() {
+            let looker = &self.models[model];
+            let serves = looker.cameras.contains(&self.eyes[at].camera);
+            if serves && looker.when.holds(Some(light), ego.speed.fresh()) {
+                self.look(at, model, &frame, &mut look);
+            } else if let Some((_, guard)) =
+                self.eyes[at].guards.iter_mut().find(|(of, _)| *of == looker.number)
+            {
+                guard.idle();
+            }
+        }
+        let eye = &self.eyes[at];
+        eye.gauges.missing.store(look.models == 0, Ordering::Release);
+        eye.gauges.models.store(look.models, Ordering::Relaxed);
+        let decision = (look.sound && look.models != 0).then(|| self.decide(eye, &frame, &look, ego));
+        if decision.is_none() && look.models != 0 {
+            eye.gauges.invalid.fetch_add(1, Ordering::Relaxed);
+        }
+        self.report(at, frame, look, decision, begun);
+    }
+
+    fn look(&mut self, at: usize, model: usize, frame: &Frame, look: &mut Look) {
+        let guard = self.guard_of(at, model);
+        let (eye, looker) = (&mut self.eyes[at], &mut self.models[model]);
+        let guard = &mut eye.guards[guard].1;
+        let mut detections: Vec<Detection> = Vec::new();
+        guard.begin(nanos(self.clock.monotonic()));
+        let result = looker.detector.detect(frame, &mut detections);
+        let captured = nanos(frame.meta().captured);
+        guard.done(captured, nanos(self.clock.monotonic()), result.is_ok());
+        looker.seat.frames.fetch_add(1, Ordering::Relaxed);
+        look.models |= 1 << looker.number;
+        let invalid = match result {
+            Ok(times) => {
+                look.times.prepare += times.prepare;
+                look.times.infer += times.infer;
+                look.times.decode += times.decode;
+                None
+            }
+            Err(error) => {
+                look.sound = false;
+                detections.clear();
+                let frame = frame.meta().sequence;
+                // The first, then ever more rarely: a model that has gone wrong must not fill the log.
+                let before = eye.gauges.invalid.load(Ordering::Relaxed);
+                if (before + 1).is_power_of_two() {
+                    let text = format!(
+                        "model {}, frame {frame}, the {}. invalid one: {error}",
+                        looker.facts.name,
+                        before + 1
+                    );
+                    self.notes.log(Level::WARN, text);
+                }
+                Some(error.to_string())
+            }
+        };
+        look.found.push(Found { model: Arc::clone(&looker.facts), place: model, detections, invalid });
+    }
+
+    /// Which of the eye's guards watches this model; made with the first frame, when the camera's period is known.
+    fn guard_of(&mut self, at: usize, model: usize) -> usize {
+        let number = self.models[model].number;
+        let eye = &mut self.eyes[at];
+        if let Some(known) = eye.guards.iter().position(|(of, _)| *of == number) {
+            return known;
+        }
+        let period = eye.gauges.info.get().and_then(|info| info.period);
+        let period = period.map(|period| Nanos(u64::try_from(period.as_nanos()).unwrap_or(u64::MAX)));
+        let guard = ModelGuard::new(&self.guard, period, nanos(self.clock.monotonic()));
+        if self.seats.try_send((eye.camera, guard.watch())).is_err() {
+            self.notes.log(
+                Level::ERROR,
+                "the watch of a model found no room; a stalled model would not be noticed",
+            );
+        }
+        eye.guards.push((number, guard));
+        eye.guards.len() - 1
+    }
+
+    fn decide(&self, eye: &Eye, frame: &Frame, look: &Look, ego: Ego) -> Decided {
+        let begun = self.clock.monotonic();
+        let captured = frame.meta().captured;
+        let facts = FrameFacts {
+            camera: u8::try_from(eye.camera).unwrap_or(u8::MAX),
+            number: frame.meta().sequence,
+            captured: nanos(captured),
+            size: [frame.width(), frame.height()],
+        };
+        let mut deciding = self.deciding.lock().unwrap_or_else(PoisonError::into_inner);
+        deciding.begin();
+        for found in &look.found {
+            deciding.see(&found.detections, &self.models[found.place].roles);
+        }
+        let decision = deciding.decide(&facts, ego).clone();
+        let begins = look.begins();
+        let place = |Origin { model, detection }: Origin| {
+            begins.get(usize::from(model)).copied().unwrap_or_default().saturating_add(detection)
+        };
+        let places = (0..).map_while(|observation| deciding.origin(observation)).map(place).collect();
+        drop(deciding);
+        eye.decision.put(decision.clone());
+        let now = self.clock.monotonic();
+        eye.gauges.decided(now);
+        self.timings.took(Stage::Decide, now.since(begun));
+        Decided { decision, ego, places }
+    }
+
+    fn report(&self, at: usize, frame: Frame, look: Look, decision: Option<Decided>, begun: Monotonic) {
+        let Look { found, times, .. } = look;
+        self.timings.took(Stage::Prepare, times.prepare);
+        self.timings.took(Stage::Infer, times.infer);
+        self.timings.took(Stage::Decode, times.decode);
+        let captured = frame.meta().captured;
+        self.timings.took(Stage::Total, self.clock.monotonic().since(captured));
+        if !self.notes.has_room_for_a_frame() {
+            return;
+        }
+        let eye = &self.eyes[at];
+        let latency = StageLatencies {
+            capture: micros(begun.since(captured)),
+            prepare: micros(times.prepare),
+            infer: micros(times.infer),
+            decode: micros(times.decode),
+        };
+        let (meta, size) = (frame.meta().clone(), [frame.width(), frame.height()]);
+        let picture = eye.picture_wanted.swap(false, Ordering::Relaxed).then_some(frame);
+        let report = FrameReport { camera: eye.camera, meta, size, found, decision, latency, picture };
+        self.notes.frame(Box::new(report));
+    }
+}
+
+/// What was seen of one frame so far.
+struct Look {
+    found: Vec<Found>,
+    times: StageTimes,
+    /// Every model gave numbers that can be.
+    sound: bool,
+    /// Bit i: model i looked.
+    models: u64,
+}
+
+impl Look {
+    /// Where each model's detections begin in all of them in a row.
+    fn begins(&self) -> Vec<u16> {
+        let mut sum = 0_u16;
+        let begin = |found: &Found| {
+            let begin = sum;
+            sum = sum.saturating_add(u16::try_from(found.detections.len()).unwrap_or(u16::MAX));
+            begin
+        };
+        self.found.iter().map(begin).collect()
+    }
+}
+
+fn nanos(moment: Monotonic) -> Nanos {
+    Nanos(moment.as_nanos())
+}

@@ -1,0 +1,77 @@
+//! A processed frame as the inference thread hands it to the publisher, and the decision record made of it there.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
+
+use stopline_decide::decision::Decision;
+use stopline_decide::ego::Ego;
+use stopline_depot::manifest::Manifest;
+use stopline_depot::record::{ModelIdentity, StageLatencies};
+use stopline_sensors::frame::{Frame, FrameMeta};
+
+use crate::detection::Detection;
+
+/// A model of the configuration: known by name at once, as a model once it is loaded.
+#[derive(Debug, Default)]
+pub struct ModelSeat {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Which model it is.
+    pub facts: OnceLock<Arc<ModelFacts>>,
+    /// Frames it looked at.
+    pub frames: AtomicU64,
+}
+
+/// What one model is, for whoever writes about it.
+#[derive(Debug)]
+pub struct ModelFacts {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Which model exactly.
+    pub identity: ModelIdentity,
+    /// Labels and keypoint names.
+    pub manifest: Manifest,
+}
+
+/// What one model found in one frame.
+#[derive(Debug)]
+pub struct Found {
+    /// The model.
+    pub model: Arc<ModelFacts>,
+    /// Its place among the models of the inference thread.
+    pub place: usize,
+    /// What it found.
+    pub detections: Vec<Detection>,
+    /// Why nothing can be said of this frame.
+    pub invalid: Option<String>,
+}
+
+/// What was decided on a frame.
+#[derive(Clone, Debug)]
+pub struct Decided {
+    /// The decision.
+    pub decision: Decision,
+    /// The vehicle when the picture was taken.
+    pub ego: Ego,
+    /// For each observation, by its number, which of all models' detections in a row it was.
+    pub places: Vec<u16>,
+}
+
+/// A processed frame.
+#[derive(Debug)]
+pub struct FrameReport {
+    /// The camera's number.
+    pub camera: usize,
+    /// Number, times and source.
+    pub meta: FrameMeta,
+    /// Pixels across and down.
+    pub size: [u32; 2],
+    /// What each model found that looked at it.
+    pub found: Vec<Found>,
+    /// What was decided; `None` where a model's numbers could not be.
+    pub decision: Option<Decided>,
+    /// What each stage took.
+    pub latency: StageLatencies,
+    /// The picture itself, where the publisher has asked for one.
+    pub picture: Option<Frame>,
+}
