@@ -144,8 +144,7 @@ fn a_configuration_decides_as_the_command_line_does_and_the_report_tells_it() {
     let (track, lens) = (room.track(12.4, 10), room.calibration([960, 540]));
     let manifest =
         std::fs::read_to_string(fixtures().join("manifests/yolox_nano_416.toml")).expect("manifest");
-    let roles = "\n[roles]\nstop_sign = [\"stop sign\"]\npedestrian = [\"person\"]\n";
-    std::fs::write(room.path("model.toml"), manifest + roles).expect("writes");
+    std::fs::write(room.path("model.toml"), manifest).expect("writes");
     let config = format!(
         "schema = 1\n[[camera]]\nname = \"front\"\nsource = \"/dev/video0\"\nfunctions = [\"stop_sign\", \"pedestrian\"]\n\
          calibration = {lens:?}\n[[model]]\nname = \"m\"\nonnx = {:?}\nmanifest = \"model.toml\"\n",
