@@ -127,7 +127,7 @@ fn in_a_browser(view: &Served) {
     let complaints: Vec<_> = log.lines().filter(|line| line.contains("CONSOLE")).collect();
     assert!(complaints.is_empty(), "{complaints:?}");
     for expected in [
-        "<h1 id=\"name\">bench</h1>",
+        "<h1 id=\"name\">stopline</h1>",
         "aria-label=\"picture of camera front\"",
         "data-frame=\"",
         "<td>infer</td>",
