@@ -1,6 +1,6 @@
 //! DBC files: what the bytes on a bus mean. Read by `can-dbc`, packed and unpacked here.
 //!
-//! [`layout`]: where a signal's bits lie and how they become a number. [`read`]: from the file to [`Database`]. Here: the
+//! `layout`: where a signal's bits lie and how they become a number. `read`: from the file to [`Database`]. Here: the
 //! database, its messages, values in and out.
 //!
 //! A file may hold nonsense in messages that nobody uses (signals beyond the frame, names given twice); it is refused only

@@ -131,7 +131,7 @@ fn every_fault_injected_into_a_real_clip_is_told() {
 }
 
 #[test]
-fn a_frozen_clip_is_told_after_two_seconds_and_a_still_one_that_lives_is_not() {
+fn a_frozen_clip_is_told_after_two_seconds_or_a_minute_where_nothing_moved_before() {
     let Some(clips) = clips() else { return };
     for (clip, placement) in clips {
         let (pictures, _) = luma::of_clip(&clip, 60);
@@ -141,6 +141,12 @@ fn a_frozen_clip_is_told_after_two_seconds_and_a_still_one_that_lives_is_not() {
         let frozen = vec![pictures[pictures.len() / 2].clone()];
         let (told, _) = shown.show_for(&frozen, 3.0, Some(Cause::CameraFrozen));
         println!("{}: frozen told after {told:?} s", name(&clip));
+        if told.is_none() && placement == Placement::Fixed {
+            // A wall camera over a scene that stood still before: told after a minute, not after two seconds.
+            let (late, _) = shown.show_for(&frozen, 59.0, Some(Cause::CameraFrozen));
+            assert!(late.is_some_and(|late| (55.0..=58.0).contains(&late)), "{}: {late:?}", name(&clip));
+            continue;
+        }
         assert!(told.is_some_and(|told| (1.8..=2.0).contains(&told)), "{}: {told:?}", name(&clip));
     }
 }
@@ -297,7 +303,8 @@ fn each_fault_of_camera_and_model_is_in_the_command_within_150_ms() {
         ("frozen", Cause::CameraFrozen, |n, p| {
             (Some((p.plain(120).patched(0.3, 40), n, n * FRAME)), Some(true))
         }),
-        ("repeated ids", Cause::CameraFrozen, |n, p| (Some((p.clone(), 89, n * FRAME)), Some(true))),
+        // Frames that are no new ones do not end a silence.
+        ("repeated ids", Cause::CameraLost, |n, p| (Some((p.clone(), 89, n * FRAME)), Some(true))),
         ("time going back", Cause::ClockAnomaly, |n, p| (Some((p.clone(), n, (n - 60) * FRAME)), Some(true))),
         ("time from the future", Cause::ClockAnomaly, |n, p| {
             (Some((p.clone(), n, (n + 30) * FRAME)), Some(true))

@@ -68,9 +68,7 @@ pub fn conforms(bench: &mut dyn Bench) -> Result<String, String> {
     ensure(if acts_unarmed { run.asked()? } else { !run.asked_already()? }, || {
         format!("unarmed, and the world was asked is not {acts_unarmed}")
     })?;
-    ensure(shown.iter().any(|outcome| shows(outcome)), || {
-        format!("unarmed, and nothing is shown: {:?}", shown.last())
-    })?;
+    ensure(shown.iter().any(shows), || format!("unarmed, and nothing is shown: {:?}", shown.last()))?;
     run.hold(&mut actuator, &idle)?;
     run.asked_already()?;
     run.hold(&mut actuator, &asks)?;

@@ -4,7 +4,7 @@
 //! In walk order: [`grey`] (a picture as numbers), [`saddle`] (where four squares meet), [`lattice`] (which of them form
 //! a board), [`board`] (the board that was asked for, or why it is not there), [`plane`] (homographies and poses),
 //! [`lens`] (the two lens models), [`solve`] (least squares), [`intrinsics`] (lens from views), [`quality`] (what is too
-//! poor to be used), [`mount`] (place on the vehicle), [`opencv`] (other people's files), [`file`] (ours), [`draw`]
+//! poor to be used), [`mount`] (place on the vehicle), [`opencv`] (other people's files), [`mod@file`] (ours), [`draw`]
 //! (pictures for people).
 //!
 //! Pixels are counted as in OpenCV: the centre of the first pixel is (0, 0).

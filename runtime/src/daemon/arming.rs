@@ -74,7 +74,7 @@ impl Arming {
         match ego.speed.fresh() {
             None => Err(ArmRefusal::SpeedUnknown),
             // Written so that what is no number is refused.
-            Some(speed) if !(speed.abs() <= STANDSTILL) => Err(ArmRefusal::Moving),
+            Some(speed) if speed.is_nan() || speed.abs() > STANDSTILL => Err(ArmRefusal::Moving),
             Some(_) => {
                 // An input that has armed stays the stronger one.
                 let _ = self.by.compare_exchange(OFF, BY_COMMAND, Ordering::AcqRel, Ordering::Acquire);

@@ -80,10 +80,10 @@ fn message(dbc: &Dbc, from: &can_dbc::Message) -> Option<Message> {
         .iter()
         .map(|signal| self::signal(dbc, from.id, signal, size.unwrap_or_default()))
         .collect();
-    for at in 0..signals.len() {
+    for (at, signal) in signals.iter_mut().enumerate() {
         match switched(dbc, from, at) {
-            Ok(switched) => signals[at].switched = switched,
-            Err(what) => signals[at].layout = Err(what),
+            Ok(switched) => signal.switched = switched,
+            Err(what) => signal.layout = Err(what),
         }
     }
     refuse_circles(&mut signals);

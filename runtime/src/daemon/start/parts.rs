@@ -106,7 +106,7 @@ impl Parts {
         let recorded = config.vehicle.as_ref().is_some_and(|vehicle| vehicle.source == Source::Track);
         let signals = vehicle.as_ref().map_or_else(VehicleSignals::none, Vehicle::signals);
         let actuators = act::open(&config.actuators, &config.run.name, &clock).or_exit(Exit::Actuator)?;
-        let gauge = |actuator: &Box<dyn Actuator>| ActuatorGauge {
+        let gauge = |actuator: &dyn Actuator| ActuatorGauge {
             name: actuator.name().to_owned(),
             kind: actuator.kind().code(),
             fault: Slot::new(),
@@ -128,7 +128,7 @@ impl Parts {
                 .map(|camera| Arc::new(AtomicU8::new(camera.priority)))
                 .collect(),
             models: config.models.iter().map(|model| seat(&model.name)).collect(),
-            actuators: Arc::new(actuators.iter().map(gauge).collect()),
+            actuators: Arc::new(actuators.iter().map(|actuator| gauge(actuator.as_ref())).collect()),
             timings: Arc::default(),
             now: Arc::new(Slot::new()),
             scheduling: Arc::new(Slot::new()),
