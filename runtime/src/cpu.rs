@@ -1,5 +1,5 @@
-//! The one place of this crate with unsafe code: what is asked of the processor. The hot loops compiled a second time for
-//! wider registers, and the real-time turn of a thread.
+//! The one place of this crate with unsafe code: what is asked of the machine. The hot loops compiled a second time for wider
+//! registers, the real-time turn of a thread, memory given back.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -40,4 +40,16 @@ pub(crate) fn first_in_first_out(priority: u8) -> io::Result<()> {
     let answer =
         unsafe { libc::pthread_setschedparam(libc::pthread_self(), libc::SCHED_FIFO, &raw const parameters) };
     if answer == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(answer)) }
+}
+
+/// Gives memory that was used and is free back to the kernel. To be called once, after something large was built up: loading
+/// YOLOX-nano leaves about 12 of 41 MiB behind that the allocator would keep.
+///
+/// Why: only glibc's own call does it, and nothing wraps it. Other allocators are left alone.
+pub(crate) fn give_back_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: the call takes the allocator's own locks and moves nothing that is in use.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }

@@ -28,6 +28,8 @@ pub enum Exit {
     Refused = 10,
     /// The records of a replay differ from their reference.
     Differs = 11,
+    /// `doctor` or `check` found something that does not work; what, is printed.
+    Unfit = 12,
 }
 
 /// Why a command failed, and what it exits with.

@@ -104,6 +104,12 @@ impl Deciding {
         })
     }
 
+    /// Somebody has answered the alert of the fall `situation`: it is silent until it alerts again by its own time.
+    /// `false`: there is no such fall.
+    pub fn acknowledge(&mut self, now: Nanos, situation: u32) -> bool {
+        self.decider.acknowledge(now, situation)
+    }
+
     /// Which detection the observation number `observation` of this frame was.
     pub fn origin(&self, observation: u16) -> Option<Origin> {
         self.origins.get(usize::from(observation)).copied()

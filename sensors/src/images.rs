@@ -19,7 +19,7 @@ mod picture;
 mod tests;
 
 pub(crate) use list::is_glob;
-pub use picture::read;
+pub use picture::{Picture, from_bytes, read, size_of};
 pub(crate) use picture::{has_picture_name, is_picture};
 
 /// How pictures are shown.

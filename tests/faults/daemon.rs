@@ -211,11 +211,11 @@ fn out_of_memory_in_mid_brake_it_sends_nothing_more_and_the_receiver_times_out()
     let mut daemon = bench.start(&[]);
     arm(&bench, &mut daemon);
     daemon.wait_for_brake(1.0);
-    // No further page: the next allocation that needs one fails.
-    let most = getrlimit(Resource::As).maximum;
-    prlimit(Some(daemon.pid()), Resource::As, Rlimit { current: Some(1 << 20), maximum: most })
-        .expect("may be limited");
-    // A connected reader makes the publisher need memory, as frames make inference need it.
+    // No further page: the next allocation that needs one fails, and one that fails ends the process.
+    let maximum = getrlimit(Resource::Data).maximum;
+    let limited = prlimit(Some(daemon.pid()), Resource::Data, Rlimit { current: Some(1 << 20), maximum });
+    limited.expect("may be limited");
+    // Somebody who looks on: the first picture for the stream needs memory that was never needed before.
     let _reader = connect(&bench);
     let ended = daemon.ended(20 * SECOND);
     assert!(!ended.success(), "{ended:?}");
@@ -333,7 +333,7 @@ fn a_wrong_configuration_ends_the_start_with_its_code_and_says_where() {
             "[arm]",
             "[arm]\ncolour = 1",
             7,
-            &["stopline.toml:29:1", "unknown field `colour`", "CONFIGURATION.md#arm"],
+            &["stopline.toml:24:1", "unknown field `colour`", "CONFIGURATION.md#arm"],
         ),
         ("schema = 1", "schema = ", 7, &["stopline.toml:1:"]),
         (

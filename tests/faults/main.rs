@@ -7,3 +7,5 @@ mod bad_datasets;
 #[cfg(feature = "h264")]
 mod bad_media;
 mod daemon;
+#[cfg(feature = "h264")]
+mod lens;

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use stopline::act::Actuator;
 use stopline::act::can::pack::Packer;
 use stopline::act::config::ActuatorConfig;
 use stopline_decide::cause::Cause;

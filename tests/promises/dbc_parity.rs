@@ -119,7 +119,8 @@ impl Described {
             } else if selector {
                 3
             } else {
-                1 + random.below(if random.below(4) == 0 { 64 } else { 16 }) as usize
+                let most = if random.below(4) == 0 { 64 } else { 16 };
+                1 + random.below(most) as usize
             };
             let motorola = random.below(2) == 0;
             let start = random.below(taken.len() as u64) as usize;

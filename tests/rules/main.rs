@@ -1,12 +1,16 @@
 //! What holds for every room, read from the tree itself.
 //!
 //! - `arrows`: which room imports which, and what none of them brings along.
+//! - `determinism`: what keeps the decision the same on every target.
 //! - `words`: unsafe code, clocks, names, paths, links.
+//! - `troubleshooting`: pages whose headings must be true.
 //! - `sizes`: the longest files and functions, printed to be looked at.
 
 #![allow(clippy::unwrap_used, clippy::type_complexity, reason = "a test stops where it fails")]
 
 mod arrows;
+mod determinism;
 mod sizes;
 mod tree;
+mod troubleshooting;
 mod words;

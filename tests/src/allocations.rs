@@ -21,24 +21,28 @@ fn count() {
 
 // SAFETY: every call is handed on to the system's allocator as it came; counting neither allocates nor touches the memory.
 unsafe impl GlobalAlloc for Counting {
+    // SAFETY: what the caller promises is handed on as it came.
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
         // SAFETY: the caller's promise, handed on.
         unsafe { System.alloc(layout) }
     }
 
+    // SAFETY: what the caller promises is handed on as it came.
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         count();
         // SAFETY: the caller's promise, handed on.
         unsafe { System.alloc_zeroed(layout) }
     }
 
+    // SAFETY: what the caller promises is handed on as it came.
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count();
         // SAFETY: the caller's promise, handed on.
         unsafe { System.realloc(memory, layout, size) }
     }
 
+    // SAFETY: what the caller promises is handed on as it came.
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         // SAFETY: the caller's promise, handed on.
         unsafe { System.dealloc(memory, layout) }

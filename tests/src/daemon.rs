@@ -387,12 +387,12 @@ pub fn heavy() -> Vec<u8> {
         .weights("k0", &[64, 3, 3, 3], &kernel(3, 64))
         .weights("k1", &[64, 64, 3, 3], &kernel(64, 64))
         .weights("k2", &[3, 64, 3, 3], &kernel(64, 3))
-        .weights("nothing", &[1], &[0.0])
+        .weights("little", &[1], &[1e-9])
         .node("Conv", &["images", "k0"], &["c0"], &pads())
         .node("Conv", &["c0", "k1"], &["c1"], &pads())
         .node("Conv", &["c1", "k1"], &["c2"], &pads())
         .node("Conv", &["c2", "k2"], &["c3"], &pads())
-        .node("Mul", &["c3", "nothing"], &["c4"], &[])
+        .node("Mul", &["c3", "little"], &["c4"], &[])
         .node("Add", &["images", "c4"], &["seen"], &[]);
     finish(graph, "seen")
 }

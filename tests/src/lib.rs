@@ -7,8 +7,11 @@ pub mod actuator_suite;
 pub mod allocations;
 pub mod daemon;
 #[cfg(feature = "h264")]
+pub mod luma;
+#[cfg(feature = "h264")]
 pub mod media;
 pub mod onnx;
+pub mod scenario;
 pub mod source_suite;
 
 use std::io::Write;

@@ -4,13 +4,20 @@
 
 mod act;
 mod backends;
+mod calibrate;
+mod check;
+#[cfg(feature = "h264")]
+mod decide;
 mod decoders;
 #[cfg(feature = "h264")]
 mod detect;
 mod eval;
+#[cfg(feature = "view")]
+mod looking_on;
 #[cfg(feature = "h264")]
 mod replay;
 #[cfg(feature = "rtsp")]
 mod rtsp;
+mod scenarios;
 #[cfg(feature = "h264")]
 mod sources;

@@ -103,6 +103,9 @@ pub struct CameraHealth {
     pub dropped: u64,
     /// Frames that a newer one replaced before they were looked at.
     pub replaced: u64,
+    /// Frames left out because the machine is throttled or its supply too low, and this camera is not the first.
+    #[serde(default)]
+    pub shed: u64,
     /// Frames that could not be used.
     pub skipped: u64,
     /// Times it was lost.
@@ -116,6 +119,9 @@ pub struct CameraHealth {
     /// Milliseconds since the newest picture was taken; left out before the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest_ms: Option<u64>,
+    /// Milliseconds from the start of the process to the first decision; left out before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_decision_ms: Option<u64>,
     /// Codes of what is wrong with it.
     pub faults: Vec<String>,
     /// The models that looked at its newest frame.

@@ -1,13 +1,17 @@
 //! **What both processes agree lies on disk.** Sync, no network. May import `stopline-tuf` only.
 //!
 //! - [`manifest`]: what a model is and how it wants to be fed and read.
+//! - [`bundle`]: a model with all that belongs to it, in one file.
+//! - [`disk`]: the file system behind one trait, and how everything that must survive is written.
 //! - [`record`]: what one frame showed, by which model, and what it cost.
 //! - [`health`]: what the runtime is in, once a second.
 //! - [`stream`]: what it tells those who look on.
 //! - [`outbox`]: what it wants said outside, and the answers.
 //!
-//! Belongs here and has no code yet: model bundle, slots with their journal, verdicts and approvals, spool.
+//! Belongs here and has no code yet: slots with their journal, verdicts and approvals, spool.
 
+pub mod bundle;
+pub mod disk;
 pub mod health;
 pub mod manifest;
 pub mod outbox;

@@ -12,12 +12,11 @@ pub const SCORES: usize = 32;
 
 /// When something is believed. Scores are 0 to 1; a frame in which the object was missed counts as 0, so the median says
 /// in which half of the frames it was seen how surely.
+///
+/// In a file all five are given, or none: each function has defaults of its own, and some of one with some of another
+/// would be neither.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(
-    feature = "serde",
-    derive(serde::Serialize, serde::Deserialize),
-    serde(deny_unknown_fields, default)
-)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct ConfirmConfig {
     /// Length of the window that the median is taken over, in ms.
     pub window_ms: u32,

@@ -24,8 +24,22 @@ pub struct Decision {
     pub tracks: Vec<TrackView, MAX_TRACKS>,
     /// Situations that are suspected, confirmed or just ended in this frame.
     pub situations: Vec<Situation, MAX_SITUATIONS>,
-    /// What is asked for.
+    /// What is asked for, all situations together.
     pub request: Request,
+    /// What each situation asks for by itself. The commander chooses among these, so that a situation the driver has
+    /// taken over does not hide another one; where there are none, [`Decision::request`] is taken.
+    pub asks: Vec<Ask, MAX_SITUATIONS>,
+}
+
+/// What one situation asks for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ask {
+    /// The situation.
+    pub situation: u32,
+    /// Brake.
+    pub brake: Option<BrakeRequest>,
+    /// Tell the driver.
+    pub warn: Option<WarnLevel>,
 }
 
 /// A track as others see it.

@@ -24,6 +24,8 @@ pub(crate) struct Scene<'a> {
     pub motion: Motion,
     /// Where we are going.
     pub path: Path,
+    /// How fast we turn, in rad/s to the left.
+    pub turning: f32,
     /// Standard deviation of the pitch by braking, in radians.
     pub dive: f32,
     /// Since the last frame of any camera.

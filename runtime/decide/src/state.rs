@@ -80,28 +80,30 @@ pub struct Policy {
 /// `camera_moved` makes ranges wrong, and bed regions: no brake on such a range, no fall decided by such a region.
 /// Heat and voltage are answered by shedding load before they touch a decision. An actuator that cannot be driven has
 /// a receiver that times out: what is kept here runs out at the same time, so that recovery does not begin with a blow.
+/// What may happen for a moment in mid-brake is over 300 ms after it: with the commander's blind time of 0.5 s, a brake
+/// bridges a loss of up to 200 ms without giving way.
 pub const POLICY: [Policy; Cause::COUNT] = {
     use Effect::{Blind, Lost, NoNewBrake, None, Told};
     [
-        row(Cause::CameraLost, [Lost, Lost, Lost, Lost], 500),
-        row(Cause::CameraFrozen, [Lost, Lost, Lost, Lost], 500),
-        row(Cause::CameraBlack, [Lost, Lost, Lost, Lost], 1000),
-        row(Cause::CameraSaturated, [Lost, Lost, Lost, Lost], 1000),
-        row(Cause::CameraCovered, [Lost, Lost, Lost, Lost], 2000),
+        row(Cause::CameraLost, [Lost, Lost, Lost, Lost], 300),
+        row(Cause::CameraFrozen, [Lost, Lost, Lost, Lost], 300),
+        row(Cause::CameraBlack, [Lost, Lost, Lost, Lost], 300),
+        row(Cause::CameraSaturated, [Lost, Lost, Lost, Lost], 300),
+        row(Cause::CameraCovered, [Lost, Lost, Lost, Lost], 1000),
         row(Cause::CameraDefocused, [NoNewBrake, NoNewBrake, Told, Told], 2000),
         row(Cause::CameraBacklit, [Told, Told, Told, Told], 1000),
         row(Cause::CameraMoved, [NoNewBrake, NoNewBrake, Lost, Told], 5000),
-        row(Cause::WrongResolution, [Lost, Lost, Lost, Lost], 500),
+        row(Cause::WrongResolution, [Lost, Lost, Lost, Lost], 300),
         row(Cause::FrameRateLow, [NoNewBrake, NoNewBrake, Lost, Told], 2000),
-        row(Cause::InferenceStalled, [Lost, Lost, Lost, Lost], 500),
+        row(Cause::InferenceStalled, [Lost, Lost, Lost, Lost], 300),
         row(Cause::InferenceSlow, [NoNewBrake, NoNewBrake, Told, Told], 1000),
-        row(Cause::OutputInvalid, [Lost, Lost, Lost, Lost], 500),
-        row(Cause::ModelMissing, [Lost, Lost, Lost, Lost], 500),
+        row(Cause::OutputInvalid, [Lost, Lost, Lost, Lost], 300),
+        row(Cause::ModelMissing, [Lost, Lost, Lost, Lost], 300),
         row(Cause::ModelBelowFloor, [Told, Told, Told, Told], 500),
-        row(Cause::ClockAnomaly, [Lost, Lost, Lost, Lost], 1000),
+        row(Cause::ClockAnomaly, [Lost, Lost, Lost, Lost], 300),
         row(Cause::Throttled, [Told, Told, Told, Told], 5000),
         row(Cause::UnderVoltage, [Told, Told, Told, Told], 5000),
-        row(Cause::ActuatorFault, [Blind, Blind, Told, Told], 500),
+        row(Cause::ActuatorFault, [Blind, Blind, Told, Told], 300),
         row(Cause::EgoSpeed, [Blind, Blind, None, Told], 200),
         row(Cause::DriverSignals, [NoNewBrake, NoNewBrake, None, None], 200),
         row(Cause::Agent, [None, None, Told, Told], 1000),

@@ -10,6 +10,8 @@ use super::saddle::{self, Saddle};
 pub const SIDE: std::ops::RangeInclusive<usize> = 3..=40;
 /// Pictures wider than this are looked at in half size first: a corner in them is soft.
 const WIDE: usize = 1700;
+/// Smoothing before corners are refined, in pixels: sharper edges than this fall between the raster of their gradients.
+const REFINE_SIGMA: f32 = 1.0;
 /// How often a picture is halved at most.
 const HALVINGS: usize = 2;
 
@@ -87,6 +89,7 @@ pub enum NotFound {
 /// [`NotFound`].
 pub fn find(picture: &RgbImage, board: &Board) -> Result<Vec<[f64; 2]>, NotFound> {
     let full = Grey::of(picture);
+    let smooth = full.smoothed(REFINE_SIGMA);
     let mut best = NotFound::Nothing { columns: board.columns, rows: board.rows };
     for halvings in order(full.width) {
         let mut small = full.clone();
@@ -97,7 +100,7 @@ pub fn find(picture: &RgbImage, board: &Board) -> Result<Vec<[f64; 2]>, NotFound
                 let scale = f64::from(1_u32 << halvings);
                 let coarse =
                     coarse.into_iter().map(|at| at.map(|v| (v + 0.5) * scale - 0.5)).collect::<Vec<_>>();
-                if let Some(fine) = refined(&full, &coarse, board) {
+                if let Some(fine) = refined(&smooth, &coarse, board) {
                     return Ok(fine);
                 }
             }
@@ -162,12 +165,18 @@ fn misfit(lattice: &Lattice, board: &Board) -> NotFound {
     let (found_columns, found_rows) = lattice.size();
     let (columns, rows) = (board.columns, board.rows);
     let found = lattice.places.len();
+    // Gravel and leaves give loose lattices with holes.
+    let mostly = found * 10 >= found_columns * found_rows * 7 && found_columns.min(found_rows) >= 3;
     let filled = found * 10 >= found_columns * found_rows * 9;
     let fits_in = |c: usize, r: usize| found_columns <= c && found_rows <= r;
     if filled && found >= 9 && !(fits_in(columns, rows) || fits_in(rows, columns)) {
         return NotFound::Other { found_columns, found_rows, columns, rows };
     }
-    if found >= 9 { NotFound::Part { found, columns, rows } } else { NotFound::Nothing { columns, rows } }
+    if found >= (columns * rows / 4).max(9) && mostly {
+        NotFound::Part { found, columns, rows }
+    } else {
+        NotFound::Nothing { columns, rows }
+    }
 }
 
 /// The corners of a lattice of `c` × `r` in the board's order. `turned`: the board's rows are the lattice's columns.
@@ -192,7 +201,7 @@ fn upright(place: impl Fn(usize, usize) -> [f64; 2], c: usize, r: usize, turned:
 }
 
 /// The corners to a fraction of a pixel; `None` where one runs away.
-fn refined(full: &Grey, coarse: &[[f64; 2]], board: &Board) -> Option<Vec<[f64; 2]>> {
+fn refined(picture: &Grey, coarse: &[[f64; 2]], board: &Board) -> Option<Vec<[f64; 2]>> {
     let corner = |i: usize, j: usize| coarse[j * board.columns + i];
     let mut fine = Vec::with_capacity(coarse.len());
     for j in 0..board.rows {
@@ -212,8 +221,8 @@ fn refined(full: &Grey, coarse: &[[f64; 2]], board: &Board) -> Option<Vec<[f64; 
             if j + 1 < board.rows {
                 against(corner(i, j + 1))
             }
-            let reach = (step * 0.3).clamp(2.0, 11.0) as usize;
-            fine.push(saddle::refined(full, at, reach)?);
+            let reach = (step * 0.4).clamp(3.0, 14.0) as usize;
+            fine.push(saddle::refined(picture, at, reach)?);
         }
     }
     Some(fine)

@@ -134,7 +134,12 @@ pub fn place(lens: &Lens, marks: &[Mark], height: Option<f64>) -> Result<Placed,
     let best = fits.min_by(|a, b| a.cost.total_cmp(&b.cost)).ok_or(MountError::Nowhere)?;
     let [pitch, roll, yaw, height] = best.state.shared[..] else { return Err(MountError::Nowhere) };
     let mount = Mount { height, pitch, roll, yaw };
-    if !(mount.height > 0.0) || !best.cost.is_finite() || pitch.abs() > 1.6 || roll.abs() > 1.6 {
+    if !best.cost.is_finite()
+        || !mount.height.is_finite()
+        || mount.height <= 0.0
+        || pitch.abs() > 1.6
+        || roll.abs() > 1.6
+    {
         return Err(MountError::Nowhere);
     }
     let misses: Vec<f64> = marks

@@ -143,6 +143,6 @@ fn empty_parts(views: &[View], size: [u32; 2]) -> String {
         .zip(names.iter().flatten().copied())
         .filter(|(n, _)| *n > 0)
         .collect();
-    ranked.sort_by(|a, b| b.0.cmp(&a.0));
+    ranked.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
     ranked.iter().take(4).map(|(_, name)| *name).collect::<Vec<_>>().join(", ")
 }

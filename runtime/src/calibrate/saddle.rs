@@ -18,7 +18,7 @@ const LEAST_CONTRAST: f32 = 8.0;
 /// Share of the strongest response from which a point is looked at.
 const WEAKEST: f32 = 0.004;
 /// Most candidates looked at: gravel and leaves are full of them.
-const MOST: usize = 6000;
+const MOST: usize = 4000;
 /// How far opposite changes may be from a straight line, in radians.
 const BENT: f64 = 0.5;
 
@@ -140,61 +140,70 @@ fn judged(smooth: &Grey, at: [usize; 2]) -> Option<Saddle> {
 }
 
 /// `at` moved to the point that the gradients within `reach` pixels are perpendicular to; `None` where there is none
-/// near.
+/// near. Gradients are taken at whole pixels: between them interpolation would draw the point towards the raster.
 pub fn refined(picture: &Grey, at: [f64; 2], reach: usize) -> Option<[f64; 2]> {
-    let size = reach as isize;
     let width = reach.max(1) as f64;
     let mut now = at;
     for _ in 0..40 {
-        let (mut a, mut b, mut c, mut p, mut q) = (0.0, 0.0, 0.0, 0.0, 0.0);
-        for j in -size..=size {
-            for i in -size..=size {
-                let (x, y) = (now[0] + i as f64, now[1] + j as f64);
-                let gx = f64::from(picture.between(x + 1.0, y) - picture.between(x - 1.0, y));
-                let gy = f64::from(picture.between(x, y + 1.0) - picture.between(x, y - 1.0));
-                let weight = (-((i * i + j * j) as f64) / (width * width)).exp();
-                let (xx, xy, yy) = (gx * gx * weight, gx * gy * weight, gy * gy * weight);
-                a += xx;
-                b += xy;
-                c += yy;
-                p += xx * i as f64 + xy * j as f64;
-                q += xy * i as f64 + yy * j as f64;
-            }
-        }
-        let determinant = a * c - b * b;
-        if determinant.abs() <= 1e-6 * (a + c).powi(2) {
-            return None;
-        }
-        let step = [(c * p - b * q) / determinant, (a * q - b * p) / determinant];
-        now = [now[0] + step[0], now[1] + step[1]];
+        let next = perpendicular(picture, now, reach as isize, width)?;
+        let step = (next[0] - now[0]).hypot(next[1] - now[1]);
+        now = next;
         if (now[0] - at[0]).hypot(now[1] - at[1]) > width.max(2.0) {
             return None;
         }
-        if step[0].hypot(step[1]) < 0.003 {
+        if step < 0.002 {
             break;
         }
     }
     Some(now)
 }
 
+/// The point that solves Σ w·g·gᵀ·(q − p) = 0 over the pixels p around `now`, g their gradients, w falling with the
+/// distance from `now`.
+fn perpendicular(picture: &Grey, now: [f64; 2], reach: isize, width: f64) -> Option<[f64; 2]> {
+    let (left, top) = (now[0].round() as isize, now[1].round() as isize);
+    let (mut a, mut b, mut c, mut p, mut q) = (0.0, 0.0, 0.0, 0.0, 0.0);
+    for y in top - reach - 1..=top + reach + 1 {
+        for x in left - reach - 1..=left + reach + 1 {
+            let (i, j) = (x as f64 - now[0], y as f64 - now[1]);
+            let far = (i * i + j * j) / (width * width);
+            if far > 1.0 {
+                continue;
+            }
+            // Scharr's kernel: the least turned of the 3 × 3 ones.
+            let across = |row: isize| picture.at(x + 1, y + row) - picture.at(x - 1, y + row);
+            let down = |column: isize| picture.at(x + column, y + 1) - picture.at(x + column, y - 1);
+            let gx = f64::from(3.0 * (across(-1) + across(1)) + 10.0 * across(0));
+            let gy = f64::from(3.0 * (down(-1) + down(1)) + 10.0 * down(0));
+            let weight = (1.0 - far).powi(2);
+            let (xx, xy, yy) = (gx * gx * weight, gx * gy * weight, gy * gy * weight);
+            a += xx;
+            b += xy;
+            c += yy;
+            p += xx * i + xy * j;
+            q += xy * i + yy * j;
+        }
+    }
+    let determinant = a * c - b * b;
+    if determinant.abs() <= 1e-6 * (a + c).powi(2) {
+        return None;
+    }
+    Some([now[0] + (c * p - b * q) / determinant, now[1] + (a * q - b * p) / determinant])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Four squares meeting at `at`, turned by `turn`, smoothed a little.
+    /// Four squares meeting at `at`, turned by `turn`, as a lens that blurs by a pixel shows them (tanh for erf).
     fn four_squares(at: [f64; 2], turn: f64) -> Grey {
         let (width, height) = (64, 48);
-        let mut values = vec![0.0; width * height];
-        for (i, value) in values.iter_mut().enumerate() {
-            // 8 × 8 samples per pixel.
-            for s in 0..64 {
-                let x = (i % width) as f64 - 0.5 + ((s % 8) as f64 + 0.5) / 8.0 - at[0];
-                let y = (i / width) as f64 - 0.5 + ((s / 8) as f64 + 0.5) / 8.0 - at[1];
-                let (u, v) = (x * turn.cos() + y * turn.sin(), y * turn.cos() - x * turn.sin());
-                *value += if (u > 0.0) == (v > 0.0) { 220.0 / 64.0 } else { 30.0 / 64.0 };
-            }
-        }
-        Grey { width, height, values }.smoothed(0.8)
+        let value = |i: usize| {
+            let (x, y) = ((i % width) as f64 - at[0], (i / width) as f64 - at[1]);
+            let (u, v) = (x * turn.cos() + y * turn.sin(), y * turn.cos() - x * turn.sin());
+            (125.0 + 95.0 * (1.2 * u).tanh() * (1.2 * v).tanh()) as f32
+        };
+        Grey { width, height, values: (0..width * height).map(value).collect() }
     }
 
     #[test]
@@ -204,7 +213,7 @@ mod tests {
             let picture = four_squares(at, turn);
             let found = saddles(&picture);
             assert_eq!(found.len(), 1, "turn {turn}");
-            let fine = refined(&picture, found[0].at, 6).unwrap();
+            let fine = refined(&picture.smoothed(1.0), found[0].at, 6).unwrap();
             assert!((fine[0] - at[0]).hypot(fine[1] - at[1]) < 0.02, "turn {turn}: {fine:?}");
             assert!(found[0].off_axis(turn) < 0.1, "turn {turn}: {:?}", found[0].axes);
             assert!(found[0].is_light(turn + 0.785) && !found[0].is_light(turn - 0.785));

@@ -1,6 +1,6 @@
 //! `stopline arm`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::config::Config;
 use crate::daemon::control::{self, Order};
@@ -22,13 +22,17 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let config = Config::load(&args.config).or_exit(Exit::Config)?;
+    tell(&args.config, if args.off { Order::Disarm } else { Order::Arm })
+}
+
+/// Tells the daemon that runs by the configuration `path`, and prints its answer.
+pub(super) fn tell(path: &Path, order: Order) -> Result<(), Failure> {
+    let config = Config::load(path).or_exit(Exit::Config)?;
     let Some(socket) = config.run.control_socket() else {
         let problem =
             anyhow::anyhow!("run.control is empty in the configuration: the daemon has no control socket");
         return Err(Failure::new(Exit::Config, problem));
     };
-    let order = if args.off { Order::Disarm } else { Order::Arm };
     let answer = control::tell(&socket, order).or_exit(Exit::Device)?;
     if !answer.done {
         return Err(Failure::new(Exit::Refused, anyhow::anyhow!(answer.text)));

@@ -1,5 +1,6 @@
 //! `stopline eval`: a model, or a file of detections, against a labelled dataset.
 
+mod events;
 mod look;
 
 use std::io::Write;
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 
-use super::model_args::ModelArgs;
+use super::model_args::EngineArgs;
 use crate::eval::coco::{Dataset, Oddities};
 use crate::eval::gallery::Gallery;
 use crate::eval::mistakes::Mistakes;
@@ -17,7 +18,6 @@ use crate::eval::report::{Measured, PictureCounts, Report, Subject};
 use crate::eval::results::{self, Results};
 use crate::eval::{Found, labels, page, table};
 use crate::exit::{Exit, Failure, OrExit};
-use crate::infer::BackendKind;
 use crate::output::OutputFile;
 
 /// Threshold of a category that neither the manifest nor `--at` gives one and of which nothing labelled was found.
@@ -30,8 +30,13 @@ const USUAL_THRESHOLD: f64 = 0.5;
                         dataset says): the figures then hold for the others; --skip-missing makes that 0."
 )]
 pub struct Args {
-    /// COCO annotations (an instances file: images, annotations, categories).
+    /// COCO annotations (an instances file: images, annotations, categories); with --events the decision records of a
+    /// replay that decides.
     dataset: PathBuf,
+    /// What really was in the recording (JSON): precision and recall of events, wrong ones per hour, time to decision,
+    /// brake onset.
+    #[arg(long, value_name = "JSON", conflicts_with_all = ["model", "detections", "images", "html", "results"])]
+    events: Option<PathBuf>,
     /// The folder of the pictures; default: beside the annotations, or as COCO lays it out.
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
@@ -39,23 +44,10 @@ pub struct Args {
     #[arg(long, value_name = "JSON", conflicts_with = "model")]
     detections: Option<PathBuf>,
     /// The ONNX file to run on each picture.
-    #[arg(long, value_name = "ONNX", required_unless_present = "detections")]
+    #[arg(long, value_name = "ONNX", required_unless_present_any = ["detections", "events"])]
     model: Option<PathBuf>,
-    /// Its manifest; default: the ONNX file's name with `.toml`.
-    #[arg(long, value_name = "TOML", requires = "model")]
-    manifest: Option<PathBuf>,
-    /// The engine.
-    #[arg(long, value_enum, default_value_t = BackendKind::Tract)]
-    backend: BackendKind,
-    /// libonnxruntime.so for `--backend ort`.
-    #[arg(long, value_name = "SO", env = "STOPLINE_ORT_LIBRARY")]
-    ort_library: Option<PathBuf>,
-    /// Threads one inference may use.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
-    threads: u16,
-    /// Execution provider of ONNX Runtime to try before the CPU; may be given again.
-    #[arg(long = "provider", value_name = "NAME")]
-    providers: Vec<String>,
+    #[command(flatten)]
+    engine: EngineArgs,
     /// A label of the model and the category of the dataset it is; repeat for more. Others go by name.
     #[arg(long, value_name = "LABEL=CATEGORY", value_parser = labels::parse_map)]
     map: Vec<(String, String)>,
@@ -100,14 +92,19 @@ struct Seen {
     categories: Vec<bool>,
     /// Per category, where the model says; before any is left out.
     thresholds: Option<Vec<f64>>,
+    /// Per image of the dataset, where the model was run: input pixels per picture pixel, down; 0 where not measured.
+    scales: Option<Vec<f64>>,
     pictures: PictureCounts,
     subject: Subject,
     notes: Vec<String>,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    if let Some(truth) = &args.events {
+        return events::run(&args.dataset, truth, args.json.as_deref());
+    }
     let whole = Dataset::read(&args.dataset).or_exit(Exit::Input)?;
-    let mut seen = match (&args.detections, args.model_args()) {
+    let mut seen = match (&args.detections, args.engine.of(args.model.as_ref())) {
         (Some(file), _) => read_detections(args, file, &whole)?,
         (None, Some(model)) => look::with_model(args, &model, &whole)?,
         (None, None) => {
@@ -131,12 +128,17 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let verdicts = Verdicts::judge(&dataset, &found);
     let (thresholds, from) = thresholds(args, &seen, &verdicts, &dataset, &found);
     let mistakes = Mistakes::find(&dataset, &found, &verdicts, &thresholds);
+    let scales = seen.scales.as_ref().map(|all| {
+        let kept = all.iter().zip(&seen.images).filter(|(_, measured)| **measured);
+        kept.map(|(scale, _)| *scale).collect::<Vec<f64>>()
+    });
     let measured = Measured {
         dataset: &dataset,
         found: &found,
         verdicts: &verdicts,
         thresholds: &thresholds,
         mistakes: &mistakes,
+        scales: scales.as_deref(),
     };
     let subject = Subject { thresholds_from: from, ..seen.subject };
     let report = Report::new(&measured, subject, seen.pictures, seen.notes);
@@ -151,19 +153,6 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure::new(Exit::Input, told));
     }
     Ok(())
-}
-
-impl Args {
-    fn model_args(&self) -> Option<ModelArgs> {
-        Some(ModelArgs {
-            model: self.model.clone()?,
-            manifest: self.manifest.clone(),
-            backend: self.backend,
-            ort_library: self.ort_library.clone(),
-            threads: self.threads,
-            providers: self.providers.clone(),
-        })
-    }
 }
 
 fn read_detections(args: &Args, file: &Path, dataset: &Dataset) -> Result<Seen, Failure> {
@@ -191,6 +180,7 @@ fn read_detections(args: &Args, file: &Path, dataset: &Dataset) -> Result<Seen, 
         images: results.looked_at,
         categories: vec![true; dataset.categories.len()],
         thresholds: None,
+        scales: None,
         pictures,
         subject: Subject {
             model: results.model,

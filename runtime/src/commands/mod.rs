@@ -1,20 +1,27 @@
 //! The command line: one file per command, each with its arguments and a `run`.
 
+mod acknowledge;
 mod arm;
 mod bench;
+mod calibrate;
+mod check;
 mod detect;
+mod doctor;
 mod eval;
 mod model;
 mod model_args;
 mod replay;
 mod run;
+#[cfg(feature = "view")]
+mod serve_api;
 mod source;
 mod span;
 mod thresholds;
+#[cfg(feature = "view")]
+mod view;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
-use stopline_depot::manifest::Manifest;
 
 use crate::detector::Detector;
 use crate::exit::{Exit, Failure, OrExit};
@@ -28,8 +35,8 @@ use thresholds::ThresholdArgs;
     after_help = "Exit codes: 0 done, 1 internal fault, 2 wrong command line, 3 unreadable picture, recording or \
                         dataset, 4 unusable model or manifest, 5 camera or stream lost, 6 result not written, \
                         7 unusable configuration, 8 actuator or vehicle bus not to be had, 9 ended at once by a \
-                        second signal, 10 refused by the running daemon, 11 records differ \
-                        from their reference."
+                        second signal, 10 refused by the running daemon, 11 records differ from their reference, \
+                        12 `doctor` or `check` found what does not work."
 )]
 pub struct Cli {
     /// Say more (-v) or everything (-vv) on stderr; STOPLINE_LOG overrides.
@@ -45,6 +52,8 @@ enum Command {
     Run(run::Args),
     /// Arm the running daemon at standstill, or disarm it.
     Arm(arm::Args),
+    /// Answer the open fall alerts of the running daemon.
+    Acknowledge(acknowledge::Args),
     /// Find objects in pictures.
     Detect(detect::Args),
     /// Run a recording through the model: decision records, annotated video, HTML report.
@@ -53,8 +62,20 @@ enum Command {
     Bench(bench::Args),
     /// Measure a model against a labelled dataset (COCO).
     Eval(eval::Args),
+    /// Prove from the numbers that a configuration can do what is asked of it.
+    Check(check::Args),
+    /// Find a camera's lens and its place on the vehicle.
+    Calibrate(calibrate::Args),
     /// Look into a model file, or write a first manifest for it.
     Model(model::Args),
+    /// Look at cameras, models, buses, lines and the machine, and say what does not work.
+    Doctor(doctor::Args),
+    /// Show what the daemon does: live page and Prometheus metrics on a local address.
+    #[cfg(feature = "view")]
+    View(view::Args),
+    /// Answer pictures with detections over HTTP, on a local address.
+    #[cfg(feature = "view")]
+    ServeApi(serve_api::Args),
 }
 
 impl Cli {
@@ -87,11 +108,19 @@ impl Cli {
         match self.command {
             Command::Run(args) => run::run(&args),
             Command::Arm(args) => arm::run(&args),
+            Command::Acknowledge(args) => acknowledge::run(&args),
             Command::Detect(args) => detect::run(&args),
             Command::Replay(args) => replay::run(&args),
             Command::Bench(args) => bench::run(&args),
             Command::Eval(args) => eval::run(&args),
+            Command::Check(args) => check::run(&args),
+            Command::Calibrate(args) => calibrate::run(&args),
             Command::Model(args) => model::run(&args),
+            Command::Doctor(args) => doctor::run(&args),
+            #[cfg(feature = "view")]
+            Command::View(args) => view::run(&args),
+            #[cfg(feature = "view")]
+            Command::ServeApi(args) => serve_api::run(&args),
         }
     }
 }
@@ -116,9 +145,4 @@ fn load(model: &ModelArgs, thresholds: ThresholdArgs) -> Result<Detector, Failur
         tracing::warn!("{}: {warning}", model.model.display());
     }
     Ok(detector)
-}
-
-/// The name of keypoint number `at`, or its number where the manifest has no name for it.
-fn keypoint_name(manifest: &Manifest, at: usize) -> String {
-    manifest.keypoints.get(at).cloned().unwrap_or_else(|| format!("keypoint {at}"))
 }

@@ -13,9 +13,17 @@ pub struct ModelArgs {
     /// The ONNX file.
     #[arg(long, value_name = "ONNX")]
     pub model: PathBuf,
-    /// Its manifest (`stopline model manifest` writes a first one); default: the ONNX file's name with
+    #[command(flatten)]
+    pub engine: EngineArgs,
+}
+
+/// How a model is fed and read, and by which engine. Apart from the model itself for commands that can do without one: an
+/// optional group counts as given where only `STOPLINE_ORT_LIBRARY` is set.
+#[derive(Args, Debug, Clone)]
+pub struct EngineArgs {
+    /// The model's manifest (`stopline model manifest` writes a first one); default: the ONNX file's name with
     /// `.toml`, and where there is none, what can be guessed from the file.
-    #[arg(long, value_name = "TOML")]
+    #[arg(long, value_name = "TOML", requires = "model")]
     pub manifest: Option<PathBuf>,
     /// The engine.
     #[arg(long, value_enum, default_value_t = BackendKind::Tract)]
@@ -31,17 +39,25 @@ pub struct ModelArgs {
     pub providers: Vec<String>,
 }
 
+impl EngineArgs {
+    /// Of the model `model`, where one is given.
+    pub fn of(&self, model: Option<&PathBuf>) -> Option<ModelArgs> {
+        Some(ModelArgs { model: model?.clone(), engine: self.clone() })
+    }
+}
+
 impl ModelArgs {
     /// The same for [`Detector::load`](crate::detector::Detector::load).
     pub fn options(&self) -> DetectorOptions {
+        let EngineArgs { manifest, backend, ort_library, threads, providers } = self.engine.clone();
         DetectorOptions {
             model: self.model.clone(),
-            manifest: self.manifest.clone(),
-            backend: self.backend,
-            library: self.ort_library.clone(),
-            threads: usize::from(self.threads),
+            manifest,
+            backend,
+            library: ort_library,
+            threads: usize::from(threads),
             draft: true,
-            providers: self.providers.clone(),
+            providers,
         }
     }
 }

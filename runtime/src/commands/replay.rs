@@ -22,7 +22,7 @@ use stopline_depot::manifest::Manifest;
 use stopline_sensors::clock::{Clock, HeldClock, SystemClock};
 use stopline_sensors::source::FrameSource;
 
-use super::model_args::ModelArgs;
+use super::model_args::EngineArgs;
 use super::source::{self, OpenOptions};
 use super::span;
 use super::thresholds::ThresholdArgs;
@@ -58,13 +58,15 @@ time, so that the records are the same bytes on every run (but for --realtime). 
 
 Frames that cannot be read are skipped, told and counted. Result files appear only when they are whole. Exit code 11: the
 records differ from those of --diff.")]
-#[command(mut_arg("model", |arg| arg.required(false).required_unless_present_any(["config", "detections"])))]
 pub struct Args {
     /// The recording: MP4, MOV, AVI, Y4M (anything else where ffmpeg is installed), or a folder of pictures.
     #[arg(value_name = "CLIP", required_unless_present = "detections")]
     clip: Option<String>,
+    /// The ONNX file.
+    #[arg(long, value_name = "ONNX", required_unless_present_any = ["config", "detections"])]
+    model: Option<PathBuf>,
     #[command(flatten)]
-    model: Option<ModelArgs>,
+    engine: EngineArgs,
     /// Decide by this configuration: its models, functions, limits. The clip takes the place of its camera.
     #[arg(long, value_name = "TOML")]
     config: Option<PathBuf>,
@@ -81,7 +83,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME", value_delimiter = ',', conflicts_with = "config")]
     functions: Vec<String>,
     /// Decide on the detections of these records and look at no picture.
-    #[arg(long, value_name = "JSONL", conflicts_with_all = ["clip", "model", "video", "report", "realtime"])]
+    #[arg(long, value_name = "JSONL", conflicts_with_all = ["clip", "model", "video", "report", "reference", "realtime"])]
     detections: Option<PathBuf>,
     /// Milliseconds from taking a picture to its decision, on virtual time.
     #[arg(long, value_name = "MS", default_value_t = 50, value_parser = clap::value_parser!(u16).range(0..=10_000))]
@@ -97,6 +99,9 @@ pub struct Args {
     /// Write a report to look at in a browser, one HTML file that needs nothing else.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// Write what the camera sees on average, for the guard to notice when it is moved (`guard.references`).
+    #[arg(long, value_name = "FILE")]
+    reference: Option<PathBuf>,
     /// Begin here: 12.5s, 1:30, 1:02:03.
     #[arg(long, value_name = "TIME", value_parser = span::parse)]
     from: Option<Duration>,
@@ -171,8 +176,8 @@ fn models(args: &Args, decides: bool) -> Result<(Eyes, Option<Config>), Failure>
     let none = || {
         Failure::new(Exit::Usage, anyhow::anyhow!("no [[model]] serves this camera; give one with --model"))
     };
-    if let Some(model) = &args.model {
-        let detector = super::load(model, args.thresholds)?;
+    if let Some(model) = args.engine.of(args.model.as_ref()) {
+        let detector = super::load(&model, args.thresholds)?;
         let roles = roles(detector.manifest(), &[]);
         let config = decides.then(|| plan::config(args, roles.all())).transpose()?;
         let watched = config.as_ref().map(Plan::watched).unwrap_or_default();
@@ -218,7 +223,12 @@ impl Args {
     }
 
     fn outputs(&self) -> impl Iterator<Item = (&'static str, &PathBuf)> {
-        let named = [("records", &self.records), ("video", &self.video), ("report", &self.report)];
+        let named = [
+            ("records", &self.records),
+            ("video", &self.video),
+            ("report", &self.report),
+            ("reference", &self.reference),
+        ];
         named.into_iter().filter_map(|(name, path)| Some((name, path.as_ref()?)))
     }
 }

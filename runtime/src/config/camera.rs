@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use stopline_decide::decider::{Function, Functions};
+use stopline_decide::fall::Region;
 use stopline_sensors::v4l2::V4l2Config;
 
 use super::{Misfit, seen_from};
@@ -44,6 +45,9 @@ pub struct Camera {
     /// it such a source may arm a brake; without it it may only alert.
     #[serde(default)]
     pub declared_latency_ms: Option<u32>,
+    /// Where lying is not a fall in this camera's picture, beside `fall.beds`: polygons in shares of the picture.
+    #[serde(default)]
+    pub beds: Vec<Region>,
     /// What the guard must know of this camera.
     #[serde(default)]
     pub guard: CameraOverrides,

@@ -25,7 +25,7 @@ use stopline_decide::bounds::OutOfBounds;
 use stopline_decide::camera::{Calibration, PathConfig};
 use stopline_decide::commander::CommandConfig;
 use stopline_decide::decider::{CameraConfig, DecideConfig, MAX_CAMERAS};
-use stopline_decide::fall::FallConfig;
+use stopline_decide::fall::{FallConfig, MAX_REGIONS};
 use stopline_decide::pedestrian::PedestrianConfig;
 use stopline_decide::stop_sign::StopSignConfig;
 use stopline_decide::track::TrackConfig;
@@ -40,6 +40,7 @@ pub use stopline_decide::decider::Function;
 pub use watch::Watch;
 
 use crate::act::config::{ActuatorConfig, may_arm};
+use crate::check::config::CheckConfig;
 pub use crate::guard::GuardConfig;
 use crate::signals::{self, VehicleConfig};
 
@@ -108,6 +109,9 @@ pub struct Config {
     /// `[arm]`: whether, and by whom, commands may be armed.
     #[serde(default)]
     pub arm: Arm,
+    /// `[check]`: what is asked of all this, for `stopline check`. The daemon does not read it.
+    #[serde(default)]
+    pub check: CheckConfig,
 }
 
 impl Config {
@@ -150,6 +154,10 @@ impl Config {
             let camera = CameraConfig { functions: camera.function_set(), calibration };
             let full = |_| Misfit::new("camera", self.cameras.len(), format!("at most {MAX_CAMERAS}"));
             decide.cameras.push(camera).map_err(full)?;
+            let beds = &self.cameras[at].beds;
+            let most =
+                |()| Misfit::new(&format!("camera[{at}].beds"), beds.len(), format!("at most {MAX_REGIONS}"));
+            decide.beds[at].extend_from_slice(beds).map_err(|_| most(()))?;
         }
         for watch in &self.watch {
             let full = |_| Misfit::new("watch", self.watch.len(), format!("at most {MAX_WATCHES}"));
@@ -184,7 +192,6 @@ impl Config {
         named("watch", self.watch.iter().map(|watch| watch.name.as_str()))?;
         counted("actuator", self.actuators.len(), 0, MOST_ACTUATORS)?;
         self.decide(&[])?.check()?;
-        self.fall.check()?;
         self.command.check()?;
         if let Some(vehicle) = &self.vehicle {
             signals::check(vehicle).map_err(|misfit| misfit.within("vehicle"))?;
@@ -197,6 +204,9 @@ impl Config {
             let expected = format!("{} to {}", error.least, error.most);
             Misfit::new(&format!("guard.{}", error.key), error.found, expected)
         })?;
+        let cameras: Vec<&str> = cameras.into_iter().collect();
+        let models: Vec<&str> = self.models.iter().map(|model| model.name.as_str()).collect();
+        self.check.check(&cameras, &models)?;
         self.arm.check()?;
         if self.arm.armed { may_arm(&self.actuators) } else { Ok(()) }
     }
@@ -220,6 +230,7 @@ impl Config {
     fn resolve(&mut self, folder: &Path) {
         self.cameras.iter_mut().for_each(|camera| camera.resolve(folder));
         self.models.iter_mut().for_each(|model| model.resolve(folder));
+        self.check.resolve(folder);
         self.actuators.iter_mut().for_each(|actuator| actuator.resolve(folder));
         if let Some(vehicle) = &mut self.vehicle {
             vehicle.resolve(folder);

@@ -159,3 +159,41 @@ fn nothing_that_arms_decides_or_limits_is_hot() {
         assert!(!NEVER.contains(&section), "{key}");
     }
 }
+
+const EXAMPLE: &str = include_str!("../../stopline.example.toml");
+
+/// The example with every key put into force that is commented out under a section that is in force.
+fn uncommented() -> String {
+    let mut active = true;
+    let line = |line: &str| {
+        let header = line.trim_start_matches('#').starts_with('[');
+        active = if header { line.starts_with('[') } else { active };
+        let key = line
+            .strip_prefix('#')
+            .filter(|rest| active && rest.starts_with(|c: char| c.is_ascii_lowercase()));
+        format!("{}\n", key.unwrap_or(line))
+    };
+    EXAMPLE.lines().map(line).collect()
+}
+
+#[test]
+fn the_example_reads_and_what_is_commented_out_in_it_is_the_default() {
+    let as_is = read(EXAMPLE).expect("the example reads");
+    let all = read(&uncommented()).expect("the example reads with every key in force");
+    assert_eq!(all.run, as_is.run);
+    assert_eq!((all.track, all.path, all.command), (as_is.track, as_is.path, as_is.command));
+    assert_eq!((all.stop_sign, all.pedestrian), (as_is.stop_sign, as_is.pedestrian));
+    assert_eq!((all.watch, all.fall), (as_is.watch, as_is.fall));
+    assert_eq!((all.guard, all.arm, all.actuators), (as_is.guard, as_is.arm, as_is.actuators));
+    assert_ne!(all.cameras, as_is.cameras, "nothing was put into force");
+}
+
+#[test]
+fn every_key_that_takes_effect_stands_in_the_example() {
+    let effective = read(&uncommented()).expect("reads").effective();
+    let keys = effective.lines().filter_map(|line| line.split_once(" = ")).map(|(key, _)| key);
+    let missing: Vec<&str> = keys
+        .filter(|key| !EXAMPLE.contains(&format!("\n#{key} = ")) && !EXAMPLE.contains(&format!("\n{key} = ")))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}

@@ -1,4 +1,4 @@
-//! The control socket: what somebody on this machine may tell the running daemon (`stopline arm`). Only the process's own
+//! The control socket: what somebody on this machine may tell the running daemon (`stopline arm`, `stopline acknowledge`). Only the process's own
 //! user, and root, may connect.
 //!
 //! One line in, one line of JSON out, then the connection is closed. A client that says nothing is left after a second.
@@ -14,9 +14,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::Mode;
 use rustix::process::umask;
 use serde::{Deserialize, Serialize};
+use stopline_decide::time::Nanos;
 use stopline_sensors::clock::Clock;
 use tracing::Level;
 
+use super::acknowledge::Acknowledge;
 use super::arming::Arming;
 use super::drive::Drive;
 use super::notes::Notes;
@@ -46,6 +48,8 @@ pub enum Order {
     Arm,
     /// Disarm.
     Disarm,
+    /// Silence the open fall alerts.
+    Acknowledge,
 }
 
 impl Order {
@@ -54,11 +58,12 @@ impl Order {
         match self {
             Self::Arm => "arm",
             Self::Disarm => "disarm",
+            Self::Acknowledge => "acknowledge",
         }
     }
 
     fn read(line: &str) -> Option<Self> {
-        [Self::Arm, Self::Disarm].into_iter().find(|order| order.line() == line.trim())
+        [Self::Arm, Self::Disarm, Self::Acknowledge].into_iter().find(|order| order.line() == line.trim())
     }
 }
 
@@ -82,6 +87,8 @@ pub struct Control {
     pub listener: UnixListener,
     /// What it switches.
     pub arming: Arc<Arming>,
+    /// Silences falls.
+    pub acknowledge: Acknowledge,
     /// Whether the vehicle stands.
     pub vehicle: Drive,
     /// The time.
@@ -115,7 +122,7 @@ impl Control {
         BufReader::new(client.take(LINE)).read_line(&mut line)?;
         let answer = match Order::read(&line) {
             Some(order) => self.obey(order),
-            None => Answer { done: false, text: "expected `arm` or `disarm`".to_owned() },
+            None => Answer { done: false, text: "expected `arm`, `disarm` or `acknowledge`".to_owned() },
         };
         let mut bytes = serde_json::to_vec(&answer)?;
         bytes.push(b'\n');
@@ -135,6 +142,10 @@ impl Control {
             Order::Disarm => {
                 self.arming.disarm();
                 self.done("disarmed", "disarmed by command")
+            }
+            Order::Acknowledge => {
+                let silenced = self.acknowledge.all(Nanos(self.clock.monotonic().as_nanos()));
+                self.done("acknowledged", &format!("acknowledged by command: {silenced} open falls"))
             }
         }
     }
@@ -189,9 +200,22 @@ mod tests {
     use super::*;
     use crate::config::Arm;
     use crate::daemon::notes;
+    use crate::pipeline::Deciding;
     use std::os::unix::fs::PermissionsExt as _;
+    use std::sync::Mutex;
+    use stopline_decide::decider::{CameraConfig, DecideConfig};
     use stopline_sensors::clock::HeldClock;
     use stopline_sensors::signals::{Quantity, VehicleSignals};
+
+    /// No cameras, so no falls.
+    fn nobody() -> Acknowledge {
+        let config = DecideConfig {
+            cameras: [CameraConfig::default()].into_iter().collect(),
+            ..DecideConfig::default()
+        };
+        let deciding = Deciding::new(config).expect("defaults are within their bounds");
+        Acknowledge { deciding: Arc::new(Mutex::new(deciding)), decisions: Vec::new() }
+    }
 
     fn with_control(speed: f32, test: impl FnOnce(&Path, &Arming)) {
         let folder = tempfile::tempdir().expect("temporary folder");
@@ -202,6 +226,7 @@ mod tests {
         let control = Control {
             listener: listen(&path).expect("listens"),
             arming: Arc::clone(&arming),
+            acknowledge: nobody(),
             vehicle: Drive::new(VehicleSignals::constant(&[(Quantity::Speed, speed)]), false),
             clock: Arc::new(HeldClock::default()),
             notes,
@@ -219,6 +244,8 @@ mod tests {
             assert_eq!(path.metadata().expect("is there").permissions().mode() & 0o777, 0o600);
             assert!(tell(path, Order::Arm).expect("answers").done && arming.armed());
             assert!(tell(path, Order::Disarm).expect("answers").done && !arming.armed());
+            let answer = tell(path, Order::Acknowledge).expect("answers");
+            assert_eq!((answer.done, answer.text.as_str()), (true, "acknowledged by command: 0 open falls"));
         });
     }
 

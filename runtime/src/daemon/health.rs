@@ -136,6 +136,7 @@ impl Overview {
                     decided_fps,
                     faults: codes(faults),
                     models: models.map(|(_, seat)| seat.name.clone()).collect(),
+                    first_decision_ms: gauges.first_decided_at().map(|first| millis(first.since(self.begun))),
                     newest_ms: gauges.captured().map(|captured| millis(at.since(captured))),
                     ..camera(name, gauges)
                 }
@@ -156,6 +157,7 @@ fn camera(name: &str, gauges: &Gauges) -> CameraHealth {
         delivered: counters.delivered,
         dropped: counters.dropped,
         replaced: gauges.replaced.load(Ordering::Relaxed),
+        shed: gauges.shed.load(Ordering::Relaxed),
         skipped: counters.skipped,
         lost: counters.lost,
         restored: counters.restored,

@@ -4,7 +4,7 @@
 //!
 //! Nothing here waits for a reader: decisions go into slots, reports into a bounded channel.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use tracing::Level;
 use super::drive::Drive;
 use super::light::LightMeter;
 use super::notes::Notes;
-use super::report::{Found, FrameReport, ModelFacts, ModelSeat};
+use super::report::{Decided, Found, FrameReport, ModelFacts, ModelSeat};
 use super::slot::Slot;
 use super::timing::{Stage, Timings};
 use crate::config::{GuardConfig, When};
@@ -30,7 +30,7 @@ use crate::intake::gauges::Gauges;
 use crate::intake::mailbox::Mailbox;
 use crate::observe::Roles;
 use crate::percentiles::micros;
-use crate::pipeline::{Deciding, FrameFacts};
+use crate::pipeline::{Deciding, FrameFacts, Origin};
 
 /// How long the thread waits for a frame before it looks whether it is to end.
 const WAIT: Duration = Duration::from_millis(100);
@@ -91,6 +91,10 @@ pub struct Looking {
     pub timings: Arc<Timings>,
     /// Where is told what happens.
     pub notes: Notes,
+    /// Set while the machine is throttled or its supply too low: cameras that are not the first then get half their frames.
+    pub shed: Arc<AtomicBool>,
+    /// Priorities of all cameras, by their numbers.
+    pub priorities: Vec<Arc<AtomicU8>>,
     /// Set when the process ends.
     pub stop: Arc<AtomicBool>,
 }
@@ -101,8 +105,22 @@ impl Looking {
         while !self.stop.load(Ordering::Relaxed) {
             let Some((camera, frame)) = self.mailbox.take(WAIT) else { continue };
             let Some(at) = self.eyes.iter().position(|eye| eye.camera == camera) else { continue };
-            self.see(at, frame);
+            if self.sheds(camera, frame.meta().sequence) {
+                self.eyes[at].gauges.shed.fetch_add(1, Ordering::Relaxed);
+            } else {
+                self.see(at, frame);
+            }
         }
+    }
+
+    /// Whether this frame is left out for the camera that matters most.
+    fn sheds(&self, camera: usize, sequence: u64) -> bool {
+        if !self.shed.load(Ordering::Relaxed) || sequence.is_multiple_of(2) {
+            return false;
+        }
+        let priority = |of: &Arc<AtomicU8>| of.load(Ordering::Relaxed);
+        let first = self.priorities.iter().map(priority).max();
+        self.priorities.get(camera).map(priority) < first
     }
 
     /// One frame of the camera `self.eyes[at]`.
@@ -157,7 +175,16 @@ impl Looking {
                 look.sound = false;
                 detections.clear();
                 let frame = frame.meta().sequence;
-                self.notes.log(Level::WARN, format!("model {}, frame {frame}: {error}", looker.facts.name));
+                // The first, then ever more rarely: a model that has gone wrong must not fill the log.
+                let before = eye.gauges.invalid.load(Ordering::Relaxed);
+                if (before + 1).is_power_of_two() {
+                    let text = format!(
+                        "model {}, frame {frame}, the {}. invalid one: {error}",
+                        looker.facts.name,
+                        before + 1
+                    );
+                    self.notes.log(Level::WARN, text);
+                }
                 Some(error.to_string())
             }
         };
@@ -184,7 +211,7 @@ impl Looking {
         eye.guards.len() - 1
     }
 
-    fn decide(&self, eye: &Eye, frame: &Frame, look: &Look, ego: Ego) -> Decision {
+    fn decide(&self, eye: &Eye, frame: &Frame, look: &Look, ego: Ego) -> Decided {
         let begun = self.clock.monotonic();
         let captured = frame.meta().captured;
         let facts = FrameFacts {
@@ -199,15 +226,20 @@ impl Looking {
             deciding.see(&found.detections, &self.models[found.place].roles);
         }
         let decision = deciding.decide(&facts, ego).clone();
+        let begins = look.begins();
+        let place = |Origin { model, detection }: Origin| {
+            begins.get(usize::from(model)).copied().unwrap_or_default().saturating_add(detection)
+        };
+        let places = (0..).map_while(|observation| deciding.origin(observation)).map(place).collect();
         drop(deciding);
         eye.decision.put(decision.clone());
         let now = self.clock.monotonic();
-        eye.gauges.decided(now, captured);
+        eye.gauges.decided(now);
         self.timings.took(Stage::Decide, now.since(begun));
-        decision
+        Decided { decision, ego, places }
     }
 
-    fn report(&self, at: usize, frame: Frame, look: Look, decision: Option<Decision>, begun: Monotonic) {
+    fn report(&self, at: usize, frame: Frame, look: Look, decision: Option<Decided>, begun: Monotonic) {
         let Look { found, times, .. } = look;
         self.timings.took(Stage::Prepare, times.prepare);
         self.timings.took(Stage::Infer, times.infer);
@@ -239,6 +271,19 @@ struct Look {
     sound: bool,
     /// Bit i: model i looked.
     models: u64,
+}
+
+impl Look {
+    /// Where each model's detections begin in all of them in a row.
+    fn begins(&self) -> Vec<u16> {
+        let mut sum = 0_u16;
+        let begin = |found: &Found| {
+            let begin = sum;
+            sum = sum.saturating_add(u16::try_from(found.detections.len()).unwrap_or(u16::MAX));
+            begin
+        };
+        self.found.iter().map(begin).collect()
+    }
 }
 
 fn nanos(moment: Monotonic) -> Nanos {

@@ -2,7 +2,7 @@
 //!
 //! In walk order: [`start`] (everything opened, every thread started), then the threads: [`crate::intake::capture`],
 //! [`looking`] (inference and decision), [`act`] with [`tick`] (commands), [`polling`] (heat, supply, outbox),
-//! [`switch`] and [`control`] (arming), [`publish`] (log, health file, stream, systemd). What they share: [`slot`],
+//! [`switch`] and [`control`] (arming, [`acknowledge`]), [`publish`] (log, health file, stream, systemd). What they share: [`slot`],
 //! [`notes`], [`timing`], [`report`], [`arming`]. [`ending`] holds the signals; here is what goes on until the end, and the
 //! end itself.
 //!
@@ -10,6 +10,7 @@
 //! any more, as the safe-command table has it for lost eyes, and sends its last command; then everything that tells the
 //! outside ends. A second signal ends the process at once.
 
+pub mod acknowledge;
 pub mod act;
 pub mod arming;
 pub mod control;

@@ -8,8 +8,12 @@ use std::time::Duration;
 
 use stopline_decide::cause::FaultSet;
 use stopline_decide::time::Nanos;
+use stopline_depot::outbox;
 use stopline_sensors::clock::Clock;
+use tracing::Level;
 
+use super::acknowledge::Acknowledge;
+use super::notes::Notes;
 use crate::config::GuardConfig;
 use crate::guard::{MachineGuard, OutboxGuard, SlowTeller};
 
@@ -27,6 +31,10 @@ pub struct Polling {
     pub outboxes: Vec<PathBuf>,
     /// Tells the thread that acts.
     pub teller: SlowTeller,
+    /// Silences falls that somebody has answered.
+    pub acknowledge: Acknowledge,
+    /// Where is told what happens.
+    pub notes: Notes,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Set when the process ends.
@@ -45,6 +53,7 @@ impl Polling {
             if now >= next {
                 next = now.plus(PERIOD);
                 let now = Nanos(now.as_nanos());
+                self.answers(now);
                 let faults = machine.poll(now);
                 let unread = outboxes
                     .iter_mut()
@@ -53,6 +62,23 @@ impl Polling {
                 self.teller.tell(faults.union(unread));
             }
             self.clock.sleep(NAP);
+        }
+    }
+
+    /// Answers that the agent has put into an outbox.
+    fn answers(&self, now: Nanos) {
+        for folder in &self.outboxes {
+            // What cannot be read is the guard's: an outbox that nobody can empty.
+            for answer in outbox::take_acknowledgements(folder).unwrap_or_default() {
+                match answer {
+                    Ok(answer) => {
+                        let silenced = self.acknowledge.all(now);
+                        let text = format!("{} acknowledged {}: {silenced} open falls", answer.by, answer.id);
+                        self.notes.event("acknowledged", text);
+                    }
+                    Err(error) => self.notes.log(Level::WARN, error.to_string()),
+                }
+            }
         }
     }
 }

@@ -158,7 +158,8 @@ impl Publisher {
 
     fn frame(&mut self, report: FrameReport) {
         let Some(stream) = self.stream.as_mut().filter(|stream| stream.has_readers()) else { return };
-        if let Some(record) = record(&report) {
+        let now = self.overview.now.newest().unwrap_or_default();
+        if let Some(record) = record(&report, &now) {
             stream.send(&Message::Record(Box::new(record)), &[]);
         }
         if let Some(frame) = &report.picture {

@@ -2,17 +2,19 @@
 
 use stopline_depot::record::{DecisionRecord, RecordedDetection, RecordedKeypoint, SCHEMA, WallTime};
 
-use super::report::{Found, FrameReport};
+use super::report::{Decided, Found, FrameReport};
+use super::tick::Now;
 use crate::detection::{Detection, Keypoint};
 use crate::draw::label_of;
 use crate::percentiles::micros;
 use crate::recorded;
 
 /// The record of a frame that at least one model looked at. Of several models the first is named; what all of them found
-/// is in it.
-pub fn record(report: &FrameReport) -> Option<DecisionRecord> {
+/// is in it. `now`: the newest period, whose state and command it holds.
+pub fn record(report: &FrameReport, now: &Now) -> Option<DecisionRecord> {
     let first = report.found.first()?;
-    Some(DecisionRecord {
+    let faults = now.faults.cameras.get(report.camera).map(|of| recorded::faults(of.faults));
+    let mut record = DecisionRecord {
         schema: SCHEMA,
         frame: report.meta.sequence,
         source: report.meta.source.to_string(),
@@ -24,15 +26,28 @@ pub fn record(report: &FrameReport) -> Option<DecisionRecord> {
         detections: report.found.iter().flat_map(detections).collect(),
         invalid: report.found.iter().find_map(|found| found.invalid.clone()),
         dropped: None,
-        faults: Vec::new(),
+        faults: faults.unwrap_or_default(),
         ego: None,
-        // Which detection a track was matched to is known where the frame was decided on, and not here.
-        tracks: report.decision.as_ref().map(|decision| recorded::tracks(decision, |_| None)),
-        situations: report.decision.as_ref().map(recorded::situations),
-        state: None,
-        command: None,
+        tracks: None,
+        situations: None,
+        state: Some(recorded::state(now.state)),
+        command: Some(recorded::command(&now.command)),
         latency_us: report.latency,
-    })
+    };
+    if let Some(Decided { decision, ego, places }) = &report.decision {
+        let place = |observation: u16| places.get(usize::from(observation)).copied();
+        let tracks = recorded::tracks(decision, place);
+        for track in &tracks {
+            let detection = track.detection.and_then(|at| record.detections.get_mut(usize::from(at)));
+            if let Some(detection) = detection {
+                detection.track = Some(track.id);
+            }
+        }
+        record.ego = recorded::ego(ego);
+        record.tracks = Some(tracks);
+        record.situations = Some(recorded::situations(decision));
+    }
+    Some(record)
 }
 
 fn detections(found: &Found) -> impl Iterator<Item = RecordedDetection> + '_ {

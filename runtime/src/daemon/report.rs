@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
 use stopline_decide::decision::Decision;
+use stopline_decide::ego::Ego;
 use stopline_depot::manifest::Manifest;
 use stopline_depot::record::{ModelIdentity, StageLatencies};
 use stopline_sensors::frame::{Frame, FrameMeta};
@@ -45,6 +46,17 @@ pub struct Found {
     pub invalid: Option<String>,
 }
 
+/// What was decided on a frame.
+#[derive(Clone, Debug)]
+pub struct Decided {
+    /// The decision.
+    pub decision: Decision,
+    /// The vehicle when the picture was taken.
+    pub ego: Ego,
+    /// For each observation, by its number, which of all models' detections in a row it was.
+    pub places: Vec<u16>,
+}
+
 /// A processed frame.
 #[derive(Debug)]
 pub struct FrameReport {
@@ -57,7 +69,7 @@ pub struct FrameReport {
     /// What each model found that looked at it.
     pub found: Vec<Found>,
     /// What was decided; `None` where a model's numbers could not be.
-    pub decision: Option<Decision>,
+    pub decision: Option<Decided>,
     /// What each stage took.
     pub latency: StageLatencies,
     /// The picture itself, where the publisher has asked for one.

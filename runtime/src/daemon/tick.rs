@@ -63,6 +63,8 @@ pub struct Tick {
     pub arming: Arc<Arming>,
     /// Set once devices and models have been opened, or have failed to.
     pub opened: Arc<AtomicBool>,
+    /// Set here while the machine is throttled or its supply too low.
+    pub shed: Arc<AtomicBool>,
     /// Set when the process is ending: its transitions are no news.
     pub ending: Arc<AtomicBool>,
     /// Where others look.
@@ -94,6 +96,8 @@ impl Tick {
             self.last.since = at;
             self.tell(now, transition.old, transition.new, transition.cause);
         }
+        let weak = acted.faults.global.has(Cause::Throttled) || acted.faults.global.has(Cause::UnderVoltage);
+        self.shed.store(weak, Ordering::Relaxed);
         self.publish(at, &acted);
         acted.command
     }
@@ -137,3 +141,6 @@ impl Tick {
         self.now.put(self.last.clone());
     }
 }
+
+#[cfg(test)]
+mod tests;

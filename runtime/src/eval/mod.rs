@@ -13,9 +13,12 @@
 //! - [`report`]: all of it as one value; [`table`], [`page`] and JSON show that value.
 //! - [`gallery`]: the worst mistakes as pictures; [`plot`]: curves as SVG.
 //!
+//! [`events`] is another measure: what was decided, beside what really was.
+//!
 //! Not here: running the model (`commands/eval.rs` does), masks and keypoints.
 
 pub mod coco;
+pub mod events;
 pub mod gallery;
 pub mod labels;
 pub mod matching;

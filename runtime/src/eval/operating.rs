@@ -4,12 +4,16 @@
 use serde::Serialize;
 
 use super::Found;
-use super::coco::Dataset;
+use super::coco::{Dataset, Truth};
 use super::matching::{self, AREAS};
 use super::metrics::NONE;
 
 /// Edges of the height bins in pixels; the last bin has no upper edge.
 pub const HEIGHT_EDGES: [f64; 11] = [0.0, 8.0, 16.0, 24.0, 32.0, 48.0, 64.0, 96.0, 128.0, 192.0, 256.0];
+
+/// The same on the model's input, where objects are smaller.
+pub const INPUT_HEIGHT_EDGES: [f64; 16] =
+    [0.0, 4.0, 6.0, 8.0, 10.0, 12.0, 14.0, 17.0, 20.0, 24.0, 32.0, 40.0, 56.0, 80.0, 128.0, 224.0];
 
 /// What came of one detection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,7 +162,7 @@ impl Verdicts {
         ranked.into_iter().zip(labelled).map(|(list, labelled)| best(list, labelled)).collect()
     }
 
-    /// Recall by height of the labelled box; of all categories, or of one.
+    /// Recall by height of the labelled box in its picture; of all categories, or of one.
     pub fn by_height(
         &self,
         dataset: &Dataset,
@@ -166,22 +170,44 @@ impl Verdicts {
         thresholds: &[f64],
         category: Option<usize>,
     ) -> Vec<HeightBin> {
-        let mut bins: Vec<HeightBin> = HEIGHT_EDGES
-            .iter()
-            .enumerate()
-            .map(|(i, &from)| HeightBin {
-                from,
-                to: HEIGHT_EDGES.get(i + 1).copied(),
-                truths: 0,
-                found: 0,
-                found_at_threshold: 0,
-            })
-            .collect();
+        let meant = |truth: &Truth| category.is_none_or(|only| only == truth.category);
+        self.binned(dataset, found, thresholds, &HEIGHT_EDGES, |truth| meant(truth).then_some(truth.bbox[3]))
+    }
+
+    /// Recall of one category by height on the model's input. `scales`: input pixels per picture pixel of each image of
+    /// the dataset.
+    pub fn by_input_height(
+        &self,
+        dataset: &Dataset,
+        found: &[Found],
+        thresholds: &[f64],
+        category: usize,
+        scales: &[f64],
+    ) -> Vec<HeightBin> {
+        let height = |truth: &Truth| {
+            (truth.category == category)
+                .then(|| truth.bbox[3] * scales.get(truth.image).copied().unwrap_or(0.0))
+        };
+        self.binned(dataset, found, thresholds, &INPUT_HEIGHT_EDGES, height)
+    }
+
+    /// Truths by the `height` that is told of them; those of which none is told are left out.
+    fn binned(
+        &self,
+        dataset: &Dataset,
+        found: &[Found],
+        thresholds: &[f64],
+        edges: &[f64],
+        height: impl Fn(&Truth) -> Option<f64>,
+    ) -> Vec<HeightBin> {
+        let bin = |(i, &from): (usize, &f64)| {
+            let to = edges.get(i + 1).copied();
+            HeightBin { from, to, truths: 0, found: 0, found_at_threshold: 0 }
+        };
+        let mut bins: Vec<HeightBin> = edges.iter().enumerate().map(bin).collect();
         for (index, truth) in dataset.truths.iter().enumerate() {
-            if !self.counts[index] || category.is_some_and(|only| only != truth.category) {
-                continue;
-            }
-            let bin = HEIGHT_EDGES.iter().rposition(|&edge| truth.bbox[3] >= edge).unwrap_or(0);
+            let Some(height) = height(truth).filter(|_| self.counts[index]) else { continue };
+            let bin = edges.iter().rposition(|&edge| height >= edge).unwrap_or(0);
             bins[bin].truths += 1;
             if let Some(finder) = self.finder[index] {
                 bins[bin].found += 1;

@@ -153,6 +153,9 @@ pub struct CategoryReport {
     pub best_f1: Option<OperatingPoint>,
     /// Recall by height of the labelled box.
     pub by_height: Vec<HeightBin>,
+    /// Recall by height on the model's input, where the model was run: what `stopline check` reckons with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by_input_height: Option<Vec<HeightBin>>,
     /// Precision over recall.
     pub curves: PrecisionCurves,
 }
@@ -219,12 +222,14 @@ pub struct Measured<'a> {
     pub thresholds: &'a [f64],
     /// The mistakes at these thresholds.
     pub mistakes: &'a Mistakes,
+    /// Input pixels per picture pixel, down, for each image of the dataset; where the model was run.
+    pub scales: Option<&'a [f64]>,
 }
 
 impl Report {
     /// Measures, and puts it all together.
     pub fn new(measured: &Measured, subject: Subject, pictures: PictureCounts, notes: Vec<String>) -> Self {
-        let Measured { dataset, found, verdicts, thresholds, mistakes } = *measured;
+        let Measured { dataset, found, verdicts, thresholds, mistakes, .. } = *measured;
         let curves = Curves::measure(dataset, found);
         let crowds = dataset.truths.iter().filter(|truth| truth.crowd).count();
         let counts = DatasetCounts {
@@ -252,7 +257,7 @@ impl Report {
 }
 
 fn category_reports(measured: &Measured, curves: &Curves) -> Vec<CategoryReport> {
-    let Measured { dataset, found, verdicts, thresholds, .. } = *measured;
+    let Measured { dataset, found, verdicts, thresholds, scales, .. } = *measured;
     let points = verdicts.points(dataset, found, thresholds);
     let best = verdicts.best_f1(dataset, found);
     let all = dataset.categories.iter().zip(points).zip(best).enumerate();
@@ -276,6 +281,8 @@ fn category_reports(measured: &Measured, curves: &Curves) -> Vec<CategoryReport>
             operating,
             best_f1,
             by_height: verdicts.by_height(dataset, found, thresholds, Some(category)),
+            by_input_height: scales
+                .map(|scales| verdicts.by_input_height(dataset, found, thresholds, category, scales)),
             curves: precision_curves(curves, Some(category)),
         }
     })

@@ -21,8 +21,9 @@ const SMOOTH: usize = 9;
 const BELIEVED: f32 = 0.45;
 /// How much better a shift must fit than none.
 const BETTER: f32 = 0.15;
-/// Correlation at every shift below which the view is another one.
-const ELSEWHERE: f32 = 0.3;
+/// Correlation within the allowed shift below which, along both sides, the view is another one. Real views of the same
+/// place stayed above 0.4 along one side at least; other views stay below 0.3.
+const ELSEWHERE: f32 = 0.38;
 /// How often a comparison is made at most.
 const EVERY: Nanos = Nanos::from_millis(200);
 /// Averaging of a still background, in seconds: long enough that people walking by are a breath of it.
@@ -214,15 +215,15 @@ impl PlacedGuard {
     }
 
     fn same(&self, reference: &View, view: &View) -> bool {
-        let rows = Fit::best(&reference.rows, &view.rows);
-        if rows.shifted(DOWN, self.share) {
+        let rows = Fit::of(&reference.rows, &view.rows, self.share);
+        if rows.shifted() {
             return false;
         }
         match self.placement {
             Placement::Vehicle => true,
             Placement::Fixed => {
-                let columns = Fit::best(&reference.columns, &view.columns);
-                !columns.shifted(ACROSS, self.share) && (rows.best > ELSEWHERE || columns.best > ELSEWHERE)
+                let columns = Fit::of(&reference.columns, &view.columns, self.share);
+                !columns.shifted() && (rows.near > ELSEWHERE || columns.near > ELSEWHERE)
             }
         }
     }
@@ -246,32 +247,41 @@ fn detail(from: &[f32], to: &mut [f32]) {
     }
 }
 
-/// How well two profiles fit at the best shift, and at none.
+/// How well two profiles fit at no shift, within the allowed one, and anywhere within an eighth of the side.
 #[derive(Clone, Copy, Debug)]
 struct Fit {
-    shift: usize,
+    /// The best fit lies beyond the allowed shift.
+    beyond: bool,
     best: f32,
+    near: f32,
     still: f32,
 }
 
 impl Fit {
-    fn best(reference: &[f32], view: &[f32]) -> Self {
+    #[allow(clippy::cast_precision_loss, reason = "at most 320")]
+    fn of(reference: &[f32], view: &[f32], share: f32) -> Self {
         let still = correlation(reference, view);
-        let mut fit = Self { shift: 0, best: still, still };
+        let mut fit = Self { beyond: false, best: still, near: still, still };
+        let allowed = share * reference.len() as f32;
         for shift in 1..=reference.len() / 8 {
             let kept = reference.len() - shift;
             let later = correlation(&reference[..kept], &view[shift..]);
             let earlier = correlation(&reference[shift..], &view[..kept]);
-            if later.max(earlier) > fit.best {
-                fit = Self { shift, best: later.max(earlier), still };
+            let here = later.max(earlier);
+            let beyond = shift as f32 >= allowed;
+            if here > fit.best {
+                fit.best = here;
+                fit.beyond = beyond;
+            }
+            if !beyond {
+                fit.near = fit.near.max(here);
             }
         }
         fit
     }
 
-    #[allow(clippy::cast_precision_loss, reason = "at most 320")]
-    fn shifted(&self, side: usize, share: f32) -> bool {
-        self.shift as f32 >= share * side as f32 && self.best >= BELIEVED && self.best - self.still >= BETTER
+    fn shifted(&self) -> bool {
+        self.beyond && self.best >= BELIEVED && self.best - self.still >= BETTER
     }
 }
 

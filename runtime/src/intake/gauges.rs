@@ -3,7 +3,6 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Duration;
 
 use stopline_sensors::clock::Monotonic;
 use stopline_sensors::source::{Counters, SourceInfo};
@@ -21,12 +20,14 @@ pub struct Gauges {
     pub unserved: AtomicBool,
     /// Frames that a newer one replaced before inference fetched them.
     pub replaced: AtomicU64,
+    /// Frames left out because the machine is throttled or its supply too low, and this camera is not the first.
+    pub shed: AtomicU64,
     /// Frames decided on.
     pub decided: AtomicU64,
-    /// Capture time of the newest frame decided on, in nanoseconds; 0: none yet.
-    decided_captured: AtomicU64,
     /// When the newest decision was made, in nanoseconds; 0: none yet.
     decided_at: AtomicU64,
+    /// When the first one was, in nanoseconds; 0: none yet.
+    first_decided_at: AtomicU64,
     /// Frames for which a model gave impossible numbers.
     pub invalid: AtomicU64,
     /// Bit i: model i looked at the newest frame.
@@ -41,11 +42,17 @@ impl Gauges {
         self.captured.store(captured.as_nanos().max(1), Ordering::Release);
     }
 
-    /// A decision was made at `now` on the frame that was taken at `captured`.
-    pub fn decided(&self, now: Monotonic, captured: Monotonic) {
-        self.decided_captured.store(captured.as_nanos().max(1), Ordering::Release);
+    /// A decision was made at `now`.
+    pub fn decided(&self, now: Monotonic) {
         self.decided_at.store(now.as_nanos().max(1), Ordering::Release);
-        self.decided.fetch_add(1, Ordering::Relaxed);
+        if self.decided.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.first_decided_at.store(now.as_nanos().max(1), Ordering::Release);
+        }
+    }
+
+    /// When the first decision was made.
+    pub fn first_decided_at(&self) -> Option<Monotonic> {
+        moment(&self.first_decided_at)
     }
 
     /// When the newest frame was taken.
@@ -53,19 +60,9 @@ impl Gauges {
         moment(&self.captured)
     }
 
-    /// When the newest frame that was decided on was taken.
-    pub fn decided_captured(&self) -> Option<Monotonic> {
-        moment(&self.decided_captured)
-    }
-
     /// When the newest decision was made.
     pub fn decided_at(&self) -> Option<Monotonic> {
         moment(&self.decided_at)
-    }
-
-    /// How long the camera may stay silent.
-    pub fn no_frame_limit(&self) -> Duration {
-        self.info.get().map_or(Duration::from_millis(100), SourceInfo::no_frame_limit)
     }
 
     /// What the source counted until now.

@@ -69,7 +69,7 @@ fn counters_and_checksums_are_checked_and_a_gap_in_time_explains_a_gap_in_the_co
     let checker = Checker::new(protection, CheckConfig::default(), 8).unwrap();
     let mut check = E2eCheck::new(checker, Some(Duration::from_millis(10)));
     let mut at = Monotonic::from_nanos(1_000_000_000);
-    let mut frame = |sender: &mut Sender| {
+    let frame = |sender: &mut Sender| {
         let mut frame = [0, 0, 7, 0, 0, 0, 0, 0];
         assert!(sender.protect(&mut frame));
         frame

@@ -53,31 +53,46 @@ pub(crate) fn has_picture_name(file: &Path) -> bool {
 /// and what is wrong with it.
 pub fn read(file: &Path, pool: &BufferPool) -> Result<Picture, SourceError> {
     let what = file.display().to_string();
-    let bytes = content(&what, file)?;
-    match kind(&bytes) {
-        Some(Kind::Jpeg) => jpeg(&what, &bytes, pool),
-        Some(Kind::Png) => decode(&what, png(&what, &bytes)?, pool),
-        Some(Kind::Bmp) => decode(&what, bmp(&what, &bytes)?, pool),
-        None => Err(unknown(&what, &bytes)),
+    from_bytes(&what, &content(&what, file)?, pool)
+}
+
+/// Reads the picture that `bytes` are; `what` names them in messages.
+///
+/// # Errors
+/// As [`read`].
+pub fn from_bytes(what: &str, bytes: &[u8], pool: &BufferPool) -> Result<Picture, SourceError> {
+    match kind(bytes) {
+        Some(Kind::Jpeg) => jpeg(what, bytes, pool),
+        Some(Kind::Png) => decode(what, png(what, bytes)?, pool),
+        Some(Kind::Bmp) => decode(what, bmp(what, bytes)?, pool),
+        None => Err(unknown(what, bytes)),
     }
 }
 
-/// The upright size, from the headers.
+/// The upright size of the picture in `file`, from its headers.
 pub(super) fn size(file: &Path) -> Result<(u32, u32), SourceError> {
     let what = file.display().to_string();
-    let bytes = content(&what, file)?;
+    size_of(&what, &content(&what, file)?)
+}
+
+/// The upright size (pixels across and down) of the picture that `bytes` are, from its headers: asked before anything is
+/// allocated for its pixels.
+///
+/// # Errors
+/// As [`read`].
+pub fn size_of(what: &str, bytes: &[u8]) -> Result<(u32, u32), SourceError> {
     let sized = |mut decoder: Box<dyn ImageDecoder>| {
         let turn = orientation_of(decoder.as_mut());
         turn.size(decoder.dimensions())
     };
-    match kind(&bytes) {
+    match kind(bytes) {
         Some(Kind::Jpeg) => {
-            let header = jpeg::header(&what, &bytes)?;
-            Ok(jpeg_orientation(&header, &bytes).size(header.size))
+            let header = jpeg::header(what, bytes)?;
+            Ok(jpeg_orientation(&header, bytes).size(header.size))
         }
-        Some(Kind::Png) => png(&what, &bytes).map(|decoder| sized(Box::new(decoder))),
-        Some(Kind::Bmp) => bmp(&what, &bytes).map(|decoder| sized(Box::new(decoder))),
-        None => Err(unknown(&what, &bytes)),
+        Some(Kind::Png) => png(what, bytes).map(|decoder| sized(Box::new(decoder))),
+        Some(Kind::Bmp) => bmp(what, bytes).map(|decoder| sized(Box::new(decoder))),
+        None => Err(unknown(what, bytes)),
     }
 }
 

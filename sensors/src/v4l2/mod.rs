@@ -4,6 +4,7 @@
 //! - [`config`]: what the configuration says of a camera.
 //! - `find`: which node it is, now and after it was plugged again.
 //! - [`formats`]: which of its formats is used; raw Bayer is refused here.
+//! - `describe`: what a camera is and offers, without starting it.
 //! - [`controls`]: exposure, gain and the others by name, read back.
 //! - `node`: what a node can do, in Rust's types.
 //! - `queue`: the calls and the mapped buffers; the crate's one file with unsafe code.
@@ -16,6 +17,7 @@
 mod backoff;
 pub mod config;
 pub mod controls;
+mod describe;
 mod find;
 pub mod formats;
 mod node;
@@ -27,5 +29,6 @@ mod stream;
 
 pub use config::V4l2Config;
 pub use controls::{ControlPanel, ControlReport, ControlValue};
+pub use describe::{Description, Offer, describe};
 pub use formats::CameraFormat;
 pub use source::V4l2Source;

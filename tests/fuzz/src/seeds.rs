@@ -51,6 +51,15 @@ pub fn clips() {
     }
 }
 
+/// Writes the seeds of `tuf`: the number of a file, then that file.
+pub fn metadata() {
+    let Some(folder) = folder() else { return };
+    for (number, (name, file)) in crate::repository::signed().files.iter().enumerate() {
+        let bytes: Vec<u8> = u8::try_from(number).into_iter().chain(file.iter().copied()).collect();
+        save(&folder.join(format!("seed-{name}")), &bytes);
+    }
+}
+
 /// Writes the seeds of `decoders`: bytes without meaning, of several lengths.
 pub fn bytes() {
     let Some(folder) = folder() else { return };

@@ -123,6 +123,23 @@ pub struct Sight {
     pub foot: Option<Ground>,
 }
 
+impl Sight {
+    /// As a further sight of the same object, `dt` seconds after the one before. What is wrong with a detector's boxes
+    /// lasts: part of it as long as the object is seen, the rest for about 0.2 s. Frames that follow faster than that
+    /// say little new, and a rate taken from them would be believed too early.
+    #[must_use]
+    pub fn after(self, dt: f32) -> Self {
+        let dt = larger(dt, 1e-3);
+        let factor = larger(1.0, VARYING * (1.0 + 2.0 * CORRELATION / dt));
+        Self { heights_sigma: self.heights_sigma * crate::arith::root(factor), ..self }
+    }
+}
+
+/// Seconds over which the errors of a detector's boxes are alike, and the share of their variance that changes at all
+/// while an object is seen. Measured on YOLOX-Nano at 416 pixels: 0.19 s, and 0.25 (persons) to 0.54 (signs).
+const CORRELATION: f32 = 0.2;
+const VARYING: f32 = 0.35;
+
 /// A calibrated camera.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Camera {

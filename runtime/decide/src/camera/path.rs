@@ -53,6 +53,9 @@ const SLOWEST: f32 = 2.0;
 /// Sharpest curve that a path has, in 1/m: a turning circle of 10 m.
 const SHARPEST: f32 = 0.2;
 
+/// Seconds over which the path is smoothed.
+const SMOOTHING: f32 = 0.25;
+
 /// The path ahead, as a curvature in 1/m, positive to the left.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Path {
@@ -76,8 +79,19 @@ impl Path {
         Self { curvature: within(curvature, -SHARPEST, SHARPEST) }
     }
 
+    /// `dt` seconds on towards the `newest` path. A yaw rate's noise of 0.2°/s swings the path by 0.2 m at 40 m, which
+    /// would look like somebody who walks across it.
+    pub(crate) fn follow(&mut self, newest: Self, dt: f32) {
+        self.curvature += dt / (SMOOTHING + dt) * (newest.curvature - self.curvature);
+    }
+
     /// Metres to the left of the path of a point `forwards` and `left` of us.
     pub fn offset(self, forwards: f32, left: f32) -> f32 {
-        left - 0.5 * self.curvature * forwards * forwards
+        left - self.left(forwards)
+    }
+
+    /// Metres to the left of our middle at which the path lies `forwards` of us.
+    pub fn left(self, forwards: f32) -> f32 {
+        0.5 * self.curvature * forwards * forwards
     }
 }

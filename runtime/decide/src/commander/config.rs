@@ -1,5 +1,6 @@
 //! What the commander may do: the configuration's `[command]`.
 
+use crate::arith::larger;
 use crate::bounds::{OutOfBounds, Section};
 use crate::time::Nanos;
 
@@ -111,11 +112,13 @@ impl CommandConfig {
         section.holds("steering_rate", self.steering_rate, 0.5, 20.0)
     }
 
-    /// The same for a camera whose frames are `period` apart: a decision lasts max(2.5 periods, 100 ms).
+    /// The same for a camera whose frames are `period` apart: a decision lasts max(2.5 periods, 100 ms), and its picture
+    /// at least 150 ms longer, for capture and inference.
     #[must_use]
     pub fn with_frame_period(self, period: Nanos) -> Self {
-        let limit = period.seconds() * 2500.0;
-        Self { max_decision_age_ms: if limit > 100.0 { limit } else { 100.0 }, ..self }
+        let max_decision_age_ms = larger(100.0, period.seconds() * 2500.0);
+        let max_object_age_ms = larger(self.max_object_age_ms, max_decision_age_ms + 150.0);
+        Self { max_decision_age_ms, max_object_age_ms, ..self }
     }
 }
 

@@ -248,11 +248,13 @@ impl Commander {
         table::of_effect(Row::Braking, self.effect(faults, camera, function)).asked == Asked::AsDecided
     }
 
-    /// What is asked for now for the situation that is braked for, by whichever camera sees it.
+    /// What is asked for now for the situation that is braked for: both the camera that saw its object and the camera
+    /// whose decision speaks of it must be able to. Mostly they are one.
     fn asked_again(&self, situation: u32, faults: &Faults) -> Option<(u8, BrakeRequest)> {
-        self.sight.all().find_map(|(camera, seen)| {
-            let (function, request) = seen.brake.filter(|(_, request)| request.situation == situation)?;
-            self.sees(camera, function, faults).then_some((camera, request))
+        self.sight.asks().find_map(|(by, asked)| {
+            let brake = asked.brake.filter(|_| asked.situation == situation)?;
+            let goes_on = |camera: u8| self.sees(camera, asked.function, faults);
+            (goes_on(asked.camera) && goes_on(by)).then_some((asked.camera, brake))
         })
     }
 
@@ -264,19 +266,18 @@ impl Commander {
         }
         let current = self.brake.map(|brake| brake.request.situation);
         let mut best: Option<Braking> = None;
-        for (camera, seen) in self.sight.all() {
-            let Some((function, request)) = seen.brake else { continue };
-            let situation = request.situation;
-            let may =
-                table::of_effect(Row::Idle, self.effect(faults, camera, function)).asked == Asked::AsDecided;
-            if !may
-                || Some(situation) == current
-                || self.is_let_go(situation)
-                || !(request.deceleration > 0.0)
-            {
+        for (by, asked) in self.sight.asks() {
+            let Some(request) = asked.brake else { continue };
+            let begins = |camera: u8| {
+                table::of_effect(Row::Idle, self.effect(faults, camera, asked.function)).asked
+                    == Asked::AsDecided
+            };
+            let known = Some(asked.situation) == current || self.is_let_go(asked.situation);
+            if known || !begins(asked.camera) || !begins(by) {
                 continue;
             }
             if best.is_none_or(|best| urgency(&request) > urgency(&best.request)) {
+                let (camera, function) = (asked.camera, asked.function);
                 best = Some(Braking { camera, function, request, since: now, blind: None });
             }
         }
@@ -369,11 +370,14 @@ impl Commander {
 
     /// The most urgent warning that may be given.
     fn warning(&self, faults: &Faults) -> Option<(u32, WarnLevel)> {
-        let warnings = self.sight.all().filter_map(|(camera, seen)| {
-            let (function, situation, level) = seen.warn?;
-            let effect = faults.worst(camera, function).0;
-            let may = table::of_effect(Row::Warning, effect).asked != Asked::Nothing;
-            (may && !self.is_let_go(situation)).then_some((situation, level))
+        let warnings = self.sight.asks().filter_map(|(by, asked)| {
+            let level = asked.warn?;
+            let may = |camera: u8| {
+                let effect = faults.worst(camera, asked.function).0;
+                table::of_effect(Row::Warning, effect).asked != Asked::Nothing
+            };
+            (may(by) && may(asked.camera) && !self.is_let_go(asked.situation))
+                .then_some((asked.situation, level))
         });
         warnings.reduce(|most, one| if one.1 > most.1 { one } else { most })
     }
@@ -381,10 +385,7 @@ impl Commander {
     /// An override is over when its object is asked for no more and the brake has run out.
     fn forget_override(&mut self) {
         let Some(situation) = self.overridden else { return };
-        let asks = self.sight.all().any(|(_, seen)| {
-            seen.brake.is_some_and(|(_, brake)| brake.situation == situation)
-                || seen.warn.is_some_and(|(_, of_warning, _)| of_warning == situation)
-        });
+        let asks = self.sight.asks().any(|(_, asked)| asked.situation == situation);
         if !asks && self.asked <= 0.0 {
             self.overridden = None;
         }

@@ -1,9 +1,11 @@
+#![allow(clippy::type_complexity, reason = "tables of cases")]
+
 use std::vec::Vec;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::decision::{Phase, Request, Situation, SituationKind, WarnRequest};
+use crate::decision::{Ask, Phase, Request, Situation, SituationKind, WarnRequest};
 use crate::ego::Reading;
 use crate::state::FunctionSet;
 
@@ -313,6 +315,20 @@ fn a_picture_of_the_future_is_a_clock_fault() {
 }
 
 #[test]
+fn an_older_decision_does_not_replace_a_newer_one_and_the_future_shuts_nothing_out() {
+    let mut bench = Bench::new();
+    let old = bench.decide();
+    bench.run(200);
+    bench.brake = Some(sign(1, 3.0));
+    bench.run(500);
+    bench.commander.take(bench.now(), &old);
+    assert_eq!(bench.tick().row, Row::Braking);
+    let future = Decision { captured: Nanos::from_millis(bench.at + 1_000_000), frame: 1, ..old };
+    bench.commander.take(bench.now(), &future);
+    assert_eq!(bench.tick().cause, None, "the next picture is taken as it comes");
+}
+
+#[test]
 fn the_same_decision_again_grows_old() {
     let mut bench = Bench::braking(sign(1, 3.0));
     bench.looking = false;
@@ -333,6 +349,11 @@ fn the_limit_follows_the_frame_period_and_is_never_below_a_tenth_of_a_second() {
     };
     assert_eq!((of(10), of(33), of(40)), (100.0, 100.0, 100.0));
     assert!((of(100) - 250.0).abs() < 1e-3);
+    let picture = |millis: u64| {
+        CommandConfig::default().with_frame_period(Nanos::from_millis(millis)).max_object_age_ms
+    };
+    assert_eq!(picture(33), 250.0);
+    assert!((picture(100) - 400.0).abs() < 1e-3);
 }
 
 // Faults.
@@ -428,6 +449,34 @@ fn blind_while_still_rising_stays_where_it_was() {
 }
 
 #[test]
+fn a_loss_of_a_moment_is_bridged_recovery_time_included() {
+    let momentary = [
+        Cause::CameraLost,
+        Cause::CameraFrozen,
+        Cause::CameraBlack,
+        Cause::CameraSaturated,
+        Cause::WrongResolution,
+        Cause::InferenceStalled,
+        Cause::OutputInvalid,
+        Cause::ClockAnomaly,
+        Cause::ActuatorFault,
+        Cause::EgoSpeed,
+    ];
+    for cause in momentary {
+        let mut bench = Bench::braking(person(1, 6.0));
+        let mut machine = crate::state::Machine::new();
+        let progress = crate::state::Progress { opened: true, deciding: true };
+        for tick in 0..100 {
+            // 180 ms.
+            let present = if (10..19).contains(&tick) { road().with_camera(0, cause) } else { road() };
+            machine.step(bench.now(), &present, progress);
+            bench.faults = *machine.faults();
+            assert_eq!(bench.tick().deceleration, 6.0, "{cause} at {tick}");
+        }
+    }
+}
+
+#[test]
 fn zero_blind_time_ramps_out_at_once() {
     let mut bench = Bench::with(CommandConfig { max_blind_s: 0.0, ..CommandConfig::default() });
     bench.run(100);
@@ -447,7 +496,11 @@ fn another_camera_that_sees_the_object_carries_the_brake_on() {
     bench.run(1_000);
     bench.faults = bench.faults.with_camera(0, Cause::CameraBlack);
     for _ in 0..100 {
-        let decision = Decision { camera: 1, ..bench.decide() };
+        let mut decision = Decision { camera: 1, ..bench.decide() };
+        decision.situations[0].track = Some(9);
+        let (role, bbox) = (crate::observe::Role::StopSign, [0.0; 4]);
+        let track = crate::decision::TrackView { id: 9, role, bbox, score: 0.9, observation: None };
+        decision.tracks.push(track).unwrap();
         bench.commander.take(bench.now(), &decision);
         assert_eq!(bench.tick().deceleration, 3.0);
     }
@@ -848,6 +901,72 @@ fn a_person_takes_precedence_over_a_sign_and_the_override_of_the_one_is_not_the_
 }
 
 #[test]
+fn an_overridden_person_does_not_hide_a_sign() {
+    let mut bench = Bench::new();
+    bench.run(100);
+    let mut last = Command::default();
+    for tick in 0..200 {
+        let mut decision = Bench { brake: Some(person(2, 7.0)), ..bench.clone() }.decide();
+        decision.frame = 1_000_000 + tick;
+        decision.captured = Nanos::from_millis(bench.at);
+        decision.situations.push(situation(1, SituationKind::StopSign, Phase::Braking)).unwrap();
+        for brake in [person(2, 7.0), sign(1, 3.0)] {
+            decision.asks.push(Ask { situation: brake.situation, brake: Some(brake), warn: None }).unwrap();
+        }
+        bench.looking = false;
+        bench.decision = Some(decision);
+        bench.ego.steering_rate = Reading::Fresh(if tick == 100 { 9.0 } else { 0.0 });
+        let command = bench.tick();
+        if tick == 99 {
+            assert_eq!((command.situation, command.deceleration), (Some(2), 7.0));
+        }
+        last = command;
+    }
+    assert_eq!((last.situation, last.deceleration, last.row), (Some(1), 3.0, Row::Braking));
+}
+
+#[test]
+fn a_lost_cameras_object_is_not_kept_alive_by_another_cameras_frames() {
+    let mut bench = Bench::new();
+    bench.faults = Faults::of_cameras(&[road().cameras[0].functions; 2]);
+    bench.run(100);
+    let view = |camera: u8, bench: &Bench| {
+        let mut decision =
+            Decision { camera, ..Bench { brake: Some(sign(5, 3.0)), ..bench.clone() }.decide() };
+        decision.situations[0].track = Some(77);
+        if camera == 0 {
+            let bbox = [0.0; 4];
+            let track = crate::decision::TrackView {
+                id: 77,
+                role: crate::observe::Role::StopSign,
+                bbox,
+                score: 0.9,
+                observation: Some(0),
+            };
+            decision.tracks.push(track).unwrap();
+        }
+        decision
+    };
+    bench.looking = false;
+    for _ in 0..50 {
+        let [front, side] = [view(0, &bench), view(1, &bench)];
+        bench.commander.take(bench.now(), &front);
+        bench.commander.take(bench.now(), &side);
+        bench.tick();
+    }
+    assert_eq!(bench.tick().deceleration, 3.0);
+    // The front camera goes dark; the side camera's frames go on telling of the carried sign.
+    bench.faults = bench.faults.with_camera(0, Cause::CameraBlack);
+    let mut last = Command::default();
+    for _ in 0..60 {
+        let side = view(1, &bench);
+        bench.commander.take(bench.now(), &side);
+        last = bench.tick();
+    }
+    assert_eq!((last.deceleration, last.cause), (0.0, Some(Cause::CameraLost)));
+}
+
+#[test]
 fn a_weaker_request_does_not_take_over() {
     let mut bench = Bench::braking(sign(1, 3.0));
     bench.faults = Faults::of_cameras(&[road().cameras[0].functions; 2]);
@@ -923,6 +1042,22 @@ fn the_configuration_is_bounded_and_says_which_key() {
         let error = config.check().expect_err(key);
         assert_eq!((error.section, error.key), ("command", key));
     }
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn an_unknown_key_is_refused_and_a_missing_one_is_its_default() {
+    use serde::Deserialize as _;
+    use serde::de::value::{Error, MapDeserializer};
+    let read = |pairs: &[(&'static str, f32)]| {
+        let pairs = MapDeserializer::<_, Error>::new(pairs.iter().copied());
+        CommandConfig::deserialize(pairs)
+    };
+    assert_eq!(read(&[]), Ok(CommandConfig::default()));
+    let blind = read(&[("max_blind_s", 0.3)]).expect("a known key");
+    assert_eq!(blind, CommandConfig { max_blind_s: 0.3, ..CommandConfig::default() });
+    let error = read(&[("max_blind", 0.3)]).expect_err("there is no such key");
+    assert!(std::format!("{error}").contains("max_blind"), "{error}");
 }
 
 proptest! {

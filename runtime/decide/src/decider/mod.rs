@@ -12,7 +12,7 @@ use self::falls::Falls;
 use self::travel::{Odometer, sound};
 use crate::bounds::OutOfBounds;
 use crate::camera::{Calibration, Camera, Motion, Path};
-use crate::decision::{BrakeRequest, Decision, Phase, TrackView, WarnRequest};
+use crate::decision::{Ask, BrakeRequest, Decision, Phase, TrackView, WarnRequest};
 use crate::ego::Ego;
 use crate::observe::Observation;
 use crate::pedestrian::Pedestrians;
@@ -47,6 +47,7 @@ pub struct Decider {
     config: DecideConfig,
     eyes: Vec<Eye, MAX_CAMERAS>,
     odometer: Odometer,
+    path: Path,
     ids: Ids,
     signs: StopSigns,
     pedestrians: Pedestrians,
@@ -86,6 +87,7 @@ impl Decider {
         Ok(Self {
             eyes,
             odometer: Odometer::default(),
+            path: Path::default(),
             ids: Ids::default(),
             signs: StopSigns::new(config.stop_sign),
             pedestrians: Pedestrians::new(config.pedestrian, config.brake_without_speed),
@@ -141,7 +143,9 @@ impl Decider {
 
     fn follow(&mut self, input: &FrameInput<'_>) {
         let ego = sound(&input.ego);
-        let travel = self.odometer.step(input.captured, &ego);
+        let (travel, passed) = self.odometer.step(input.captured, &ego);
+        let ahead = Path::ahead(&self.config.path, &ego);
+        self.path.follow(ahead, passed);
         self.signs.travel(&travel);
         self.pedestrians.travel(&travel);
         let eye = &mut self.eyes[usize::from(input.camera)];
@@ -161,7 +165,8 @@ impl Decider {
                 calibrated: camera.is_some(),
                 tracks,
                 motion,
-                path: Path::ahead(&self.config.path, &ego),
+                path: self.path,
+                turning: travel.speed.map_or(0.0, |speed| ahead.curvature * speed),
                 dive: self.config.path.dive(self.odometer.acceleration()),
                 travel,
             };
@@ -224,6 +229,10 @@ fn show(decision: &mut Decision, outcome: &Outcome) {
     let _ = decision.situations.push(outcome.situation);
     if outcome.situation.phase == Phase::Ended {
         return;
+    }
+    if outcome.brake.is_some() || outcome.warn.is_some() {
+        let ask = Ask { situation: outcome.situation.id, brake: outcome.brake, warn: outcome.warn };
+        let _ = decision.asks.push(ask);
     }
     let harder = |brake: &BrakeRequest, than: &BrakeRequest| brake.deceleration > than.deceleration;
     if let Some(brake) = outcome.brake {

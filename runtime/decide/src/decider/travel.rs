@@ -21,17 +21,17 @@ pub(super) struct Odometer {
 }
 
 impl Odometer {
-    /// Moves on to `now`, or nowhere if that lies in the past.
-    pub fn step(&mut self, now: Nanos, ego: &Ego) -> Travel {
+    /// Moves on to `now`, or nowhere if that lies in the past: how far we came, and the seconds since.
+    pub fn step(&mut self, now: Nanos, ego: &Ego) -> (Travel, f32) {
         let dt = self.last.map_or(0.0, |last| now.since(last).seconds());
         self.last = Some(self.last.map_or(now, |last| last.max(now)));
         let before = self.speed.filter(|(at, _)| now.since(*at) <= LASTS).map(|(_, speed)| speed);
-        let Some(speed) = ego.speed.fresh() else { return self.blind(dt, before) };
+        let Some(speed) = ego.speed.fresh() else { return (self.blind(dt, before), dt) };
         self.accelerate(dt, before.map(|before| speed - before), ego);
         self.speed = Some((now, speed));
         let moved = 0.5 * (speed + before.unwrap_or(speed)) * dt;
         let unsure = if before.is_some() { 0.0 } else { 0.5 * magnitude(speed) * dt };
-        Travel { moved, unsure, speed: Some(speed) }
+        (Travel { moved, unsure, speed: Some(speed) }, dt)
     }
 
     fn blind(&self, dt: f32, before: Option<f32>) -> Travel {

@@ -1,5 +1,7 @@
 //! A jointed figure, moved through poses, seen as boxes or keypoints with noise and drop-outs.
 
+#![allow(clippy::type_complexity, reason = "tables of cases")]
+
 extern crate std;
 
 use std::vec::Vec as List;

@@ -21,6 +21,14 @@ const SETTLED: f32 = 0.15;
 const BENEATH: Nanos = Nanos::from_millis(5_000);
 const STALE: Nanos = Nanos::from_millis(2_000);
 
+/// Width per height of an upright person's box, and how wrong the height of a box is that was cut off, as a share.
+const ASPECT: f32 = 0.38;
+const CUT: f32 = 0.15;
+/// Share of its distance beside us by which a person may be wrong, since the range is.
+const ASIDE: f32 = 0.04;
+/// Least distance of somebody who is seen, in metres.
+const AHEAD: f32 = 0.2;
+
 /// One person.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Person {
@@ -33,6 +41,10 @@ pub(super) struct Person {
     /// Metres from the front, by range while seen, by ego speed while not.
     distance: f32,
     across: Across,
+    /// Metres to the left of our middle at which our path passes the person.
+    curve: f32,
+    /// Width per height of the box.
+    aspect: f32,
     closing: Closing,
     confirmation: Confirmation,
     score: f32,
@@ -57,9 +69,9 @@ impl Person {
             stands: scene.calibrated,
             own_speed: WALKING,
         };
-        let ranger = Ranger::new(prior, sight);
+        let ranger = Ranger::new(prior, sight, scene.motion.speed);
         let front = scene.eye.calibration().front;
-        let (offset, sigma) = beside(&ranger, sight, scene);
+        let (offset, sigma) = beside(&ranger, ranger.distance(), sight, scene);
         Self {
             id,
             since: scene.now,
@@ -68,8 +80,10 @@ impl Person {
             front,
             ranger,
             distance: ranger.distance() - front,
-            across: Across::new(offset, sigma),
-            closing: Closing::of(&ranger, front, scene.travel.speed),
+            aspect: ASPECT,
+            curve: scene.path.left(ranger.distance()),
+            across: Across::new(offset, sigma, ranger.height().0),
+            closing: Closing::of(&ranger, ranger.distance() - front, front, scene.travel.speed),
             confirmation: Confirmation::default(),
             score: 0.0,
             glimpse: Glimpse::of(track),
@@ -117,7 +131,12 @@ impl Person {
             && self.calibrated
             && other.calibrated
             && magnitude(self.distance - other.distance) <= larger(2.0, 0.3 * self.distance)
-            && magnitude(self.across.offset - other.across.offset) <= larger(0.8, 0.1 * self.distance)
+            && magnitude(self.beside().offset() - other.beside().offset()) <= larger(0.8, 0.1 * self.distance)
+    }
+
+    /// Beside our path, in metres.
+    fn beside(&self) -> Across {
+        self.across.in_metres(self.ranger.height().0).beside(self.curve)
     }
 
     /// We moved: a person who is not seen stays where he was.
@@ -130,31 +149,52 @@ impl Person {
     /// The camera's frame: with the track, seen or not, or without it.
     pub fn see(&mut self, track: Option<&Track>, scene: &Scene<'_>, config: &PedestrianConfig) {
         let seen = track.filter(|track| track.observation().is_some());
-        let sight = seen.filter(|track| !(track.edges().top || track.edges().bottom)).and_then(|track| {
-            let bbox = track.raw();
-            scene.eye.sight(bbox, box_sigma(bbox[3] - bbox[1]), scene.dive)
-        });
+        let sight = seen.and_then(|track| self.look(track, scene));
         self.ranger.step(&scene.motion, sight.as_ref());
-        self.across.predict(scene.motion.dt);
-        if let Some(sight) = &sight {
-            let (offset, sigma) = beside(&self.ranger, sight, scene);
-            self.across.update(offset, sigma);
-            self.distance = self.ranger.distance() - self.front;
-        }
-        self.closing = Closing::of(&self.ranger, self.front, scene.travel.speed);
         self.visible = sight.is_some();
-        if let Some(track) = seen {
-            self.glimpse = Glimpse::of(track);
-            self.seen = scene.now;
-            self.beneath = track.edges().bottom;
-        } else {
-            self.lose(track, scene, config);
+        let (height, _) = self.ranger.height();
+        let ahead = (self.distance + self.front) / height;
+        self.across.predict(scene.motion.dt, height, -scene.turning * ahead);
+        if let Some(sight) = &sight {
+            // Whoever is seen before us is not behind our front.
+            self.distance = larger(AHEAD, self.ranger.distance() - self.front);
+            let (offset, sigma) = beside(&self.ranger, self.distance + self.front, sight, scene);
+            self.across.update(offset, sigma);
+        }
+        self.curve = scene.path.left(self.distance + self.front);
+        self.closing = Closing::of(&self.ranger, self.distance, self.front, scene.travel.speed);
+        match seen {
+            Some(track) => {
+                self.glimpse = Glimpse::of(track);
+                self.seen = scene.now;
+                self.beneath = false;
+            }
+            None => self.lose(track, scene, config),
         }
         if !self.beneath {
             let window = config.confirm.window();
             self.score = track.map_or(0.0, |track| track.median(scene.now, window));
             self.confirmation.update(&config.confirm, scene.now, self.score);
         }
+    }
+
+    /// What the box says. One that is cut off by the upper or lower edge is as high as its width and the shape that it had
+    /// before tell: rough, and without a foot.
+    fn look(&mut self, track: &Track, scene: &Scene<'_>) -> Option<Sight> {
+        let bbox = track.raw();
+        let (edges, [width, height]) = (track.edges(), [bbox[2] - bbox[0], bbox[3] - bbox[1]]);
+        if !(edges.top || edges.bottom) {
+            if !edges.any() {
+                self.aspect += 0.2 * (width / larger(1.0, height) - self.aspect);
+            }
+            return scene.eye.sight(bbox, box_sigma(height), scene.dive);
+        }
+        let whole = larger(height, width / self.aspect);
+        let [top, bottom] =
+            if edges.bottom { [bbox[1], bbox[1] + whole] } else { [bbox[3] - whole, bbox[3]] };
+        let sight = scene.eye.sight([bbox[0], top, bbox[2], bottom], CUT * whole, scene.dive)?;
+        let bearing_sigma = sight.bearing_sigma * box_sigma(height) / (CUT * whole);
+        Some(Sight { foot: None, bearing_sigma, ..sight })
     }
 
     fn lose(&mut self, track: Option<&Track>, scene: &Scene<'_>, config: &PedestrianConfig) {
@@ -195,7 +235,7 @@ impl Person {
         self.threat = if self.beneath {
             self.threat
         } else if self.confirmation.is_believed() {
-            judge(&self.across, &self.closing, travel.speed, half, config)
+            judge(&self.beside(), &self.closing, travel.speed, half, config)
         } else {
             Threat::Clear
         };
@@ -291,9 +331,10 @@ pub(super) struct Rules<'a> {
     pub without_speed: bool,
 }
 
-/// Metres to the left of our path, and their standard deviation.
-fn beside(ranger: &Ranger, sight: &Sight, scene: &Scene<'_>) -> (f32, f32) {
-    let distance = ranger.distance();
+/// To the left of our middle, `distance` before the camera, and the standard deviation: both in heights of the person.
+fn beside(ranger: &Ranger, distance: f32, sight: &Sight, scene: &Scene<'_>) -> (f32, f32) {
+    let (height, _) = ranger.height();
     let left = distance * sight.bearing + scene.eye.calibration().lateral;
-    (scene.path.offset(distance, left), 0.1 + distance * sight.bearing_sigma)
+    let sigma = 0.06 + magnitude(distance) * sight.bearing_sigma + ASIDE * magnitude(left);
+    (left / height, sigma / height)
 }

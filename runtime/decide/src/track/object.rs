@@ -24,9 +24,11 @@ pub struct Edges {
 }
 
 impl Edges {
-    /// Edges that `bbox` comes closer to than 0.5 % of the picture (at least 2 pixels).
+    /// Edges that `bbox` comes closer to than 0.5 % of the picture (at least 2 pixels), or than 6 % of its own side: the
+    /// box of a thing that is cut off ends not at the edge but as near to it as detectors are right.
     pub fn touched(bbox: [f32; 4], size: [f32; 2]) -> Self {
-        let [x, y] = size.map(|length| larger(2.0, 0.005 * length));
+        let margin = |i: usize| larger(larger(2.0, 0.005 * size[i]), 0.06 * (bbox[i + 2] - bbox[i]));
+        let [x, y] = [margin(0), margin(1)];
         Self {
             left: bbox[0] <= x,
             top: bbox[1] <= y,

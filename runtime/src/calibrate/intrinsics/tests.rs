@@ -86,7 +86,7 @@ fn views_that_are_all_square_to_the_camera_leave_the_focal_length_open() {
     let views: Vec<View> = (0..8)
         .map(|i| {
             let pose = Pose { rotation: [0.0; 3], translation: [-0.12, -0.08, 0.4 + 0.01 * f64::from(i)] };
-            let seen = board().iter().map(|corner| lens.project(pose.place(*corner)).unwrap());
+            let seen = board().into_iter().map(|corner| lens.project(pose.place(corner)).unwrap());
             let seen = seen.map(|p| [p[0] + 0.3 * random.normal(), p[1] + 0.3 * random.normal()]).collect();
             View { name: i.to_string(), seen }
         })

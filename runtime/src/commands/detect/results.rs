@@ -5,7 +5,6 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 use stopline_depot::manifest::Manifest;
 
-use crate::commands::keypoint_name;
 use crate::detection::Detection;
 use crate::detector::StageTimes;
 use crate::draw::label_of;
@@ -93,29 +92,11 @@ impl Results {
 }
 
 fn detection(found: &Found, manifest: &Manifest) -> Value {
-    let Found { detection, crop } = found;
-    let mut entry = json!({
-        "label": label_of(manifest, detection.class),
-        "class": detection.class,
-        "score": rounded(detection.score, 1e4),
-        "box": detection.bbox.map(|side| rounded(side, 1e2)),
-    });
-    if let Some(crop) = crop {
+    let mut entry = found.detection.as_json(manifest);
+    if let Some(crop) = found.crop {
         entry["crop"] = json!(crop);
     }
-    if !detection.keypoints.is_empty() {
-        let points = detection.keypoints.iter().enumerate().map(|(at, point)| {
-            let [x, y] = [point.x, point.y].map(|value| rounded(value, 1e2));
-            json!({ "name": keypoint_name(manifest, at), "x": x, "y": y, "score": rounded(point.score, 1e4) })
-        });
-        entry["keypoints"] = points.collect();
-    }
     entry
-}
-
-/// Rounded to so many parts of one: scores to 0.0001, pixels to 0.01.
-fn rounded(value: f32, parts: f64) -> f64 {
-    (f64::from(value) * parts).round() / parts
 }
 
 fn list(

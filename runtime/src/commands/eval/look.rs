@@ -21,6 +21,7 @@ use crate::eval::labels::{Labels, listed};
 use crate::eval::pictures::Pictures;
 use crate::eval::report::{PictureCounts, Subject};
 use crate::exit::{Exit, Failure, OrExit};
+use crate::prepare::geometry::Geometry;
 
 /// What the model sees in the dataset's pictures. A picture that cannot be measured is counted and told, and the next
 /// one tried.
@@ -49,19 +50,24 @@ pub(super) fn with_model(args: &Args, model: &ModelArgs, dataset: &Dataset) -> R
             labels.known.clone()
         },
         thresholds: Some(thresholds(&own, &manifest, &labels, dataset)),
+        scales: None,
         pictures: PictureCounts::default(),
         subject: subject(args, model, &detector),
         notes: notes(&labels, &manifest, dataset, args.all_categories),
     };
+    let mut scales = Vec::with_capacity(dataset.images.len());
     let (bar, pool) = (progress(dataset.images.len()), BufferPool::default());
     for (index, image) in dataset.images.iter().enumerate() {
         let measured = look_at(&mut detector, &pictures, image, &pool, &mut seen.pictures)?;
         seen.images.push(measured.is_some());
-        let strongest = measured.into_iter().flatten().take(args.max_detections as usize);
+        let (size, all) = measured.unwrap_or(([0, 0], Vec::new()));
+        scales.push(scale(&manifest, size));
+        let strongest = all.into_iter().take(args.max_detections as usize);
         seen.found.extend(strongest.filter_map(|one| found(&one, index, &labels)));
         bar.inc(1);
     }
     bar.finish_and_clear();
+    seen.scales = Some(scales);
     Ok(seen)
 }
 
@@ -74,14 +80,23 @@ pub(super) fn picture(pictures: &Pictures, image: &Image) -> Result<RgbImage, St
     draw::rgb_image(&frame).map_err(|error| error.to_string())
 }
 
-/// The detections in one picture; `None` where it could not be measured.
+/// Input pixels per pixel of a picture of `size`, down; 0 for no picture.
+fn scale(manifest: &Manifest, size: [u32; 2]) -> f64 {
+    let input = [manifest.input.width, manifest.input.height];
+    if size[0] == 0 { 0.0 } else { f64::from(Geometry::fit(size, input, &manifest.input.resize).scale[1]) }
+}
+
+/// Size of a picture, and the detections in it.
+type Looked = ([u32; 2], Vec<Detection>);
+
+/// What is seen in one picture; `None` where it could not be measured.
 fn look_at(
     detector: &mut Detector,
     pictures: &Pictures,
     image: &Image,
     pool: &BufferPool,
     counts: &mut PictureCounts,
-) -> Result<Option<Vec<Detection>>, Failure> {
+) -> Result<Option<Looked>, Failure> {
     let Some(path) = pictures.path(image) else {
         counts.missing += 1;
         counts.tell(format!("{}: no such file", pictures.expected(image).display()));
@@ -108,7 +123,7 @@ fn look_at(
     }
     let mut found = Vec::new();
     match detector.detect(&frame, &mut found) {
-        Ok(_) => Ok(Some(found)),
+        Ok(_) => Ok(Some(([size.0, size.1], found))),
         Err(error) if error.invalid_frame() => {
             counts.invalid += 1;
             counts.tell(format!("{}: {error}", path.display()));
@@ -154,7 +169,7 @@ fn subject(args: &Args, model: &ModelArgs, detector: &Detector) -> Subject {
     Subject {
         model: Some(format!("{} {}", manifest.name, manifest.version)),
         sha256: Some(detector.digest().to_owned()),
-        backend: Some(format!("{:?}", model.backend).to_lowercase()),
+        backend: Some(format!("{:?}", model.engine.backend).to_lowercase()),
         least_score: Some(f64::from(args.score)),
         max_detections: Some(args.max_detections as usize),
         ..Subject::default()

@@ -55,8 +55,11 @@ fn model(args: &Args, eyes: &Eyes) -> Vec<Fact> {
         ("Thresholds", format!("score {}, suppression at IoU {}", thresholds.score, thresholds.nms_iou)),
     ];
     if let Some(model) = &args.model {
-        facts.insert(1, ("File", model.model.display().to_string()));
-        facts.push(("Engine", format!("{:?}, threads: {}", model.backend, model.threads).to_lowercase()));
+        facts.insert(1, ("File", model.display().to_string()));
+        facts.push((
+            "Engine",
+            format!("{:?}, threads: {}", args.engine.backend, args.engine.threads).to_lowercase(),
+        ));
     }
     facts.extend(args.config.as_ref().map(|path| ("Configuration", path.display().to_string())));
     facts.extend(args.signals.as_ref().map(|path| ("Signals", path.display().to_string())));

@@ -13,8 +13,7 @@ use stopline_depot::record::{
 use super::eyes::Eyes;
 use super::judge::Decided;
 use super::sinks::Seen;
-use crate::commands::keypoint_name;
-use crate::detection::{Detection, Keypoint};
+use crate::detection::{Detection, Keypoint, keypoint_name};
 use crate::draw::label_of;
 use crate::exit::{Exit, Failure, OrExit};
 use crate::output::OutputFile;

@@ -142,26 +142,24 @@ impl Names {
 
     /// As if of a model with these labels.
     fn manifest(&self, roles: BTreeMap<String, Vec<String>>) -> Result<Manifest, Failure> {
-        let mut text = toml::Table::new();
         let posed = !self.keypoints.is_empty();
-        let words =
-            |words: &[String]| toml::Value::Array(words.iter().cloned().map(toml::Value::String).collect());
-        text.insert("schema".into(), 1.into());
-        text.insert("name".into(), "recorded".into());
-        text.insert("version".into(), "0.0.0".into());
-        text.insert("task".into(), if posed { "pose" } else { "detect" }.into());
-        text.insert("decoder".into(), if posed { "yolo-pose" } else { "yolox" }.into());
-        let nothing = ["nothing".to_owned()];
-        text.insert("labels".into(), words(if self.labels.is_empty() { &nothing } else { &self.labels }));
+        let words = |words: &[String]| toml::Value::from(words.to_vec()).to_string();
+        // A manifest has labels; of what is never fed to a model the rest does not matter.
+        let labels = if self.labels.is_empty() { vec!["nothing".to_owned()] } else { self.labels.clone() };
+        let mut text =
+            format!("schema = 1\nname = \"recorded\"\nversion = \"0.0.0\"\nlabels = {}\n", words(&labels));
+        text.push_str(if posed {
+            "task = \"pose\"\ndecoder = \"yolo-pose\"\n"
+        } else {
+            "task = \"detect\"\ndecoder = \"yolox\"\n"
+        });
         if posed {
-            text.insert("keypoints".into(), words(&self.keypoints));
+            text.push_str(&format!("keypoints = {}\n", words(&self.keypoints)));
         }
-        let input: toml::Table = [("width", 64), ("height", 64)]
-            .map(|(key, side)| (key.to_owned(), side.into()))
-            .into_iter()
-            .collect();
-        text.insert("input".into(), input.into());
-        let mut manifest = Manifest::from_toml(&text.to_string()).or_exit(Exit::Internal)?;
+        text.push_str(
+            "[input]\nwidth = 64\nheight = 64\ncolour = \"rgb\"\nresize = { mode = \"stretch\" }\n",
+        );
+        let mut manifest = Manifest::from_toml(&text).or_exit(Exit::Internal)?;
         manifest.roles = roles;
         Ok(manifest)
     }

@@ -17,6 +17,8 @@ use super::facts::Facts;
 use super::records::{self, Records, Verdict};
 use crate::detection::Detection;
 use crate::exit::{Exit, Failure, OrExit};
+use crate::guard::grid::Look;
+use crate::guard::placed::ReferenceBuilder;
 use crate::report::story::{words_of_command, words_of_state};
 use crate::report::{Candidate, Gallery, Report, Tally};
 use crate::video::{self, VideoError, VideoWriter};
@@ -37,6 +39,7 @@ pub struct Seen<'a> {
 pub struct Sinks {
     records: Option<Records>,
     comparison: Option<Comparison>,
+    reference: Option<View>,
     model: ModelIdentity,
     /// Whether records hold the stages' times.
     timed: bool,
@@ -49,6 +52,14 @@ pub struct Sinks {
 struct Video {
     writer: Box<dyn VideoWriter>,
     start: Option<Duration>,
+}
+
+/// The view of a camera, for the guard to hold it to.
+struct View {
+    path: PathBuf,
+    builder: ReferenceBuilder,
+    look: Box<Look>,
+    size: [u32; 2],
 }
 
 struct Pages {
@@ -83,8 +94,15 @@ impl Sinks {
             after_skip: false,
         };
         let report = args.report.as_ref().map(pages);
+        let reference = args.reference.as_ref().map(|path| View {
+            path: path.clone(),
+            builder: ReferenceBuilder::default(),
+            look: Box::default(),
+            size: info.size.into(),
+        });
         let timed = !decides || args.realtime;
-        Ok(Self { records, comparison, model: eyes.identity(), timed, video, report, full: None })
+        let model = eyes.identity();
+        Ok(Self { records, comparison, reference, model, timed, video, report, full: None })
     }
 
     /// One processed frame.
@@ -95,6 +113,11 @@ impl Sinks {
             let line = line.or_exit(Exit::Internal)?;
             self.records.as_mut().map_or(Ok(()), |records| records.write(&line))?;
             self.comparison.as_mut().map_or(Ok(()), |comparison| comparison.line(&line))?;
+        }
+        if let Some(view) = &mut self.reference
+            && view.look.at(seen.frame)
+        {
+            view.builder.add(&view.look);
         }
         if self.video.is_none() && self.report.is_none() {
             return Ok(());
@@ -158,7 +181,8 @@ impl Sinks {
         let records = self.records.map_or(Ok(()), Records::finish);
         let video = self.video.map_or(Ok(()), |video| video.writer.finish()).or_exit(Exit::Output);
         let report = self.report.map_or(Ok(()), |report| report.finish(tally, facts, manifest, now));
-        records.and(video).and(report)?;
+        let reference = self.reference.map_or(Ok(()), View::finish);
+        records.and(video).and(report).and(reference)?;
         self.full.map_or(Ok(()), Err).or_exit(Exit::Output)?;
         Ok(self.comparison)
     }
@@ -174,6 +198,14 @@ fn status(verdict: &Verdict) -> String {
         }
     }
     words
+}
+
+impl View {
+    fn finish(self) -> Result<(), Failure> {
+        let Some(reference) = self.builder.build(self.size) else { return Ok(()) };
+        let json = serde_json::to_vec_pretty(&reference).or_exit(Exit::Internal)?;
+        output::write(&self.path, &json).or_exit(Exit::Output)
+    }
 }
 
 impl Pages {

@@ -38,6 +38,7 @@ pub(super) fn start(
         vehicle: parts.drive.clone(),
         arming: Arc::clone(&parts.arming),
         opened: Arc::clone(&parts.stops.opened),
+        shed: Arc::clone(&parts.shed),
         ending: Arc::clone(&parts.stops.ending),
         now: Arc::clone(&parts.now),
         notes: parts.notes.clone(),
@@ -61,13 +62,13 @@ pub(super) fn start(
     })
 }
 
-/// Waits until a brake in progress has run out.
+/// Waits until nothing is asked of the brake any more, and that is what receivers have been told.
 pub(super) struct Quiet {
     now: Arc<Slot<Now>>,
-    /// The longest that may take: the blind time, then the ramp down from the strongest brake.
-    longest: Duration,
-    /// What must pass at least: decisions must have become too old to be commands.
-    least: Duration,
+    /// From then on decisions are too old to be commands, so the command is the table's for lost eyes.
+    blind: Duration,
+    /// The longest until a brake has run out after that: the blind time, then the ramp down from the strongest brake.
+    run_out: Duration,
 }
 
 impl Quiet {
@@ -76,8 +77,11 @@ impl Quiet {
         let ramp = command.max_emergency_deceleration / command.release_jerk;
         let age = command.max_decision_age_ms.max(command.max_object_age_ms) / 1000.0;
         let period = Duration::from_millis(config.run.command_period_ms.into());
-        let longest = Duration::from_secs_f32(age + command.max_blind_s + ramp) + period * 5;
-        Self { now: Arc::clone(&parts.now), longest, least: period * 2 }
+        Self {
+            now: Arc::clone(&parts.now),
+            blind: Duration::from_secs_f32(age) + period * 5,
+            run_out: Duration::from_secs_f32(command.max_blind_s + ramp) + period * 5,
+        }
     }
 
     /// Waits, bounded. A hold at standstill is no reason to wait: no fault drops it, and its receiver keeps it.
@@ -86,9 +90,11 @@ impl Quiet {
         loop {
             clock.sleep(GLANCE);
             let passed = clock.monotonic().since(begun);
-            let now = self.now.newest().unwrap_or_default();
-            let quiet = now.command.deceleration <= 0.0 || now.command.hold;
-            if passed >= self.longest || (quiet && passed >= self.least) {
+            let command = self.now.newest().unwrap_or_default().command;
+            let asks = command.deceleration > 0.0;
+            let told = command.hold || (!asks && !command.valid);
+            let late = passed >= self.blind && (!asks || passed >= self.blind + self.run_out);
+            if told || late {
                 return;
             }
         }

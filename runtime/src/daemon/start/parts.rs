@@ -13,6 +13,7 @@ use stopline_sensors::signals::{Quantity, Vehicle, VehicleSignals};
 use crate::act::{self, Actuator};
 use crate::calibrate::file::CalibrationFile;
 use crate::config::{Camera, Config, Function};
+use crate::daemon::acknowledge::Acknowledge;
 use crate::daemon::act::ActuatorGauge;
 use crate::daemon::arming::Arming;
 use crate::daemon::drive::Drive;
@@ -75,6 +76,7 @@ pub struct Parts {
     pub timings: Arc<Timings>,
     pub now: Arc<Slot<Now>>,
     pub scheduling: Arc<Slot<String>>,
+    pub shed: Arc<AtomicBool>,
 }
 
 /// What one thread alone gets, or the process keeps.
@@ -130,8 +132,15 @@ impl Parts {
             timings: Arc::default(),
             now: Arc::new(Slot::new()),
             scheduling: Arc::new(Slot::new()),
+            shed: Arc::default(),
         };
         Ok((parts, Channels { told, watches: watched, ready: done, vehicle, actuators }))
+    }
+
+    /// What silences falls.
+    pub fn acknowledge(&self) -> Acknowledge {
+        let decisions = self.cameras.iter().map(|camera| Arc::clone(&camera.decision)).collect();
+        Acknowledge { deciding: Arc::clone(&self.deciding), decisions }
     }
 
     /// The guard, with every camera and nothing watched yet.

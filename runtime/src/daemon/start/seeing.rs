@@ -12,6 +12,7 @@ use tracing::Level;
 use super::parts::Parts;
 use super::{Seeing, spawn};
 use crate::config::{Camera, Config, Model};
+use crate::cpu;
 use crate::daemon::light::LightMeter;
 use crate::daemon::looking::{Eye, Looker, Looking};
 use crate::daemon::models;
@@ -100,6 +101,8 @@ fn inference(
         clock: Arc::clone(&parts.clock),
         timings: Arc::clone(&parts.timings),
         notes: parts.notes.clone(),
+        shed: Arc::clone(&parts.shed),
+        priorities: parts.priorities.clone(),
         stop: Arc::clone(&parts.stops.seeing),
     };
     let name = format!("infer-{number}");
@@ -107,6 +110,7 @@ fn inference(
     let ready = parts.ready.clone();
     let handle = spawn(&name, (&config.run, Rank::Plain, core), &parts.notes, move |_| {
         let models = loading.load();
+        cpu::give_back_memory();
         // The other end is there as long as the process is.
         let _ = ready.try_send(());
         Looking { models, ..looking }.run();

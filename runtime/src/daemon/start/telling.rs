@@ -34,6 +34,7 @@ pub(super) fn aside(config: &Config, parts: &Parts) -> Result<Vec<JoinHandle<()>
                 let control = Control {
                     listener,
                     arming: Arc::clone(&parts.arming),
+                    acknowledge: parts.acknowledge(),
                     vehicle: parts.drive.clone(),
                     clock: Arc::clone(&parts.clock),
                     notes: parts.notes.clone(),
@@ -67,6 +68,8 @@ pub(super) fn polling(config: &Config, parts: &Parts, guard: &Guard) -> Result<J
         guard: config.guard.clone(),
         outboxes: config.actuators.iter().filter_map(outbox).collect(),
         teller: guard.slow_teller(),
+        acknowledge: parts.acknowledge(),
+        notes: parts.notes.clone(),
         clock: Arc::clone(&parts.clock),
         stop: Arc::clone(&parts.stops.seeing),
     };

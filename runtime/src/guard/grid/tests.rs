@@ -97,3 +97,33 @@ fn tiny_pictures_are_not_judged_and_odd_sizes_are() {
         assert_eq!(look(&of(size)).histogram[7], 57_600, "{size:?}");
     }
 }
+
+/// What the guard costs: printed, not held, since it is this machine's.
+#[test]
+#[ignore = "a measurement"]
+fn a_look_at_720p() {
+    use stopline_sensors::clock::{Clock, SystemClock};
+
+    let (w, h) = (1280, 720);
+    let mut random = crate::guard::scene::Random(1);
+    for (name, format, bytes) in
+        [("I420", PixelFormat::I420, w * h * 3 / 2), ("YUYV", PixelFormat::Yuyv, w * h * 2)]
+    {
+        let picture = (0..bytes).map(|_| (random.next() & 0xff) as u8).collect();
+        let frame = frame_of(picture, format, Colour::default(), 0, Nanos(0), [w, h]);
+        let mut look = Look::default();
+        let mut times: Vec<(u128, u128)> = (0..200)
+            .map(|_| {
+                let begun = SystemClock.monotonic();
+                assert!(look.at(&frame));
+                let looked = SystemClock.monotonic();
+                std::hint::black_box(whole_signature(&frame));
+                (looked.since(begun).as_micros(), SystemClock.monotonic().since(looked).as_micros())
+            })
+            .collect();
+        times.sort_unstable();
+        println!("{name} 1280x720: a look {} µs (median of 200)", times[100].0);
+        times.sort_unstable_by_key(|(_, whole)| *whole);
+        println!("{name} 1280x720: the whole signature, where pictures look the same, {} µs", times[100].1);
+    }
+}

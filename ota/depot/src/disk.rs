@@ -1,0 +1,170 @@
+//! The file system as the depot uses it: few calls behind one trait, so that a test can cut the power at every one.
+//!
+//! Everything that must survive is written the same way, [`replace`]: beside its place, synced, renamed into it, the
+//! folder synced. After a cut at any call the old or the new content is there, whole. A name that ends in [`BESIDE`] is
+//! what a cut left over; it is never read.
+
+#[cfg(test)]
+mod simulated;
+#[cfg(test)]
+mod tests;
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Ends the name of a file that is being written. No name in the depot ends so by itself.
+pub const BESIDE: &str = ".new";
+
+/// The calls. Names are paths; whoever calls makes them, never a name from outside.
+pub trait Disk {
+    /// A file that is being written.
+    type File;
+
+    /// Reads a whole file of at most `limit` bytes; `None` if it is not there.
+    ///
+    /// # Errors
+    /// [`ErrorKind::FileTooLarge`] for a longer one, else the system's.
+    fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>>;
+
+    /// Names in a folder, sorted; none if it is not there.
+    ///
+    /// # Errors
+    /// The system's.
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>>;
+
+    /// Makes a folder and those above it.
+    ///
+    /// # Errors
+    /// The system's.
+    fn create_folder(&mut self, folder: &Path) -> io::Result<()>;
+
+    /// Makes an empty file, or empties one.
+    ///
+    /// # Errors
+    /// The system's.
+    fn create(&mut self, path: &Path) -> io::Result<Self::File>;
+
+    /// Writes at the end of a file. Nothing is certain before [`Disk::sync`].
+    ///
+    /// # Errors
+    /// The system's; part of it may be written.
+    fn write(&mut self, file: &mut Self::File, bytes: &[u8]) -> io::Result<()>;
+
+    /// Returns when the file's content lies on the medium.
+    ///
+    /// # Errors
+    /// The system's; then nothing is known of the content.
+    fn sync(&mut self, file: &mut Self::File) -> io::Result<()>;
+
+    /// Puts a file in another's place, at once or not at all.
+    ///
+    /// # Errors
+    /// The system's.
+    fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file; it need not be there.
+    ///
+    /// # Errors
+    /// The system's.
+    fn remove(&mut self, path: &Path) -> io::Result<()>;
+
+    /// Returns when the folder's names lie on the medium.
+    ///
+    /// # Errors
+    /// The system's.
+    fn sync_folder(&mut self, folder: &Path) -> io::Result<()>;
+}
+
+/// Replaces the content of `path`, as the head of this module says.
+///
+/// # Errors
+/// The first call's that failed. The old content is there still, or the new one is, unsynced: calling again is safe.
+pub fn replace<D: Disk>(disk: &mut D, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = beside(path);
+    let mut file = disk.create(&beside)?;
+    disk.write(&mut file, bytes)?;
+    disk.sync(&mut file)?;
+    drop(file);
+    disk.rename(&beside, path)?;
+    disk.sync_folder(folder_of(path))
+}
+
+/// Where `path` is written before it gets its name.
+pub fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(BESIDE);
+    name.into()
+}
+
+/// The folder that `path` lies in.
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// The real one.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RealDisk;
+
+impl Disk for RealDisk {
+    type File = File;
+
+    fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
+        let file = match File::open(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        let mut bytes = Vec::new();
+        file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+        if u64::try_from(bytes.len()).is_ok_and(|length| length <= limit) {
+            return Ok(Some(bytes));
+        }
+        let problem = format!("{} is longer than the {limit} bytes allowed", path.display());
+        Err(io::Error::new(ErrorKind::FileTooLarge, problem))
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        let entries = match fs::read_dir(folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        // A name that is no text is none of ours.
+        let name = |entry: io::Result<fs::DirEntry>| {
+            entry.map(|entry| entry.file_name().into_string().ok()).transpose()
+        };
+        let mut names = entries.filter_map(name).collect::<io::Result<Vec<_>>>()?;
+        names.sort();
+        Ok(names)
+    }
+
+    fn create_folder(&mut self, folder: &Path) -> io::Result<()> {
+        fs::create_dir_all(folder)
+    }
+
+    fn create(&mut self, path: &Path) -> io::Result<File> {
+        File::create(path)
+    }
+
+    fn write(&mut self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
+        file.write_all(bytes)
+    }
+
+    fn sync(&mut self, file: &mut File) -> io::Result<()> {
+        file.sync_all()
+    }
+
+    fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&mut self, path: &Path) -> io::Result<()> {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
+    }
+
+    fn sync_folder(&mut self, folder: &Path) -> io::Result<()> {
+        File::open(folder)?.sync_all()
+    }
+}
