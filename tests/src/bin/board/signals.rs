@@ -73,6 +73,18 @@ impl Car {
         Ok(())
     }
 
+    /// Drives until this speed is known; after how many frames. The machine may stand still for longer than a value is
+    /// fresh, so one look after a number of frames would prove nothing.
+    fn heals(&mut self, kmh: f32) -> Result<u32, String> {
+        for frames in 1..=500 {
+            self.drive(kmh, 1)?;
+            if is_about(self.now().speed, kmh / 3.6) {
+                return Ok(frames);
+            }
+        }
+        Err(format!("500 frames, and ego speed is {:?}", self.now().speed))
+    }
+
     fn now(&self) -> Ego {
         stopline::signals::ego(&self.vehicle.signals().newest(SystemClock.monotonic()))
     }
@@ -99,10 +111,10 @@ fn values() -> Found {
     fresh_bus()?;
     let mut car = Car::new()?;
     ensure(car.now().speed == Reading::Missing, || format!("{:?}", car.now().speed))?;
-    car.drive(36.0, 5)?;
+    car.heals(36.0)?;
     let middle = SystemClock.monotonic();
     // A step that a vehicle can do within a frame.
-    car.drive(37.0, 5)?;
+    car.heals(37.0)?;
     let ego = car.now();
     ensure(is_about(ego.speed, 37.0 / 3.6), || format!("{:?}", ego.speed))?;
     let others = (ego.accelerator, ego.off_switch, ego.yaw_rate);
@@ -119,46 +131,44 @@ fn values() -> Found {
 fn forged() -> Found {
     fresh_bus()?;
     let mut car = Car::new()?;
-    car.drive(36.0, 5)?;
+    car.heals(36.0)?;
     car.wheels(200.0, |data| data[4] ^= 1)?;
     car.until(Duration::from_millis(500), |ego| ego.speed == Reading::Invalid)?;
-    car.drive(36.0, 6)?;
-    ensure(is_about(car.now().speed, 10.0), || format!("after a wrong checksum {:?}", car.now().speed))?;
+    let after_checksum = car.heals(36.0)?;
     // Seven frames are swallowed in no time.
     for _ in 0..7 {
         let _ = car.sender.protect(&mut [0; 8]);
     }
     car.wheels(36.0, |_| {})?;
     car.until(Duration::from_millis(500), |ego| ego.speed == Reading::Invalid)?;
-    car.drive(36.0, 8)?;
-    ensure(is_about(car.now().speed, 10.0), || format!("after a wrong counter {:?}", car.now().speed))?;
+    let after_counter = car.heals(36.0)?;
     let refused = car.vehicle.signals().refused();
     ensure(refused.checks == 2, || format!("{refused:?}"))?;
-    Ok(format!("{refused:?}"))
+    // Three good samples in a row, after two frames that prove the counter where it was wrong.
+    ensure(after_checksum >= 3 && after_counter >= 5, || format!("healed after {after_checksum}, {after_counter}"))?;
+    Ok(format!("healed after {after_checksum} and {after_counter} frames; {refused:?}"))
 }
 
 fn silence() -> Found {
     fresh_bus()?;
     let mut car = Car::new()?;
-    car.drive(36.0, 5)?;
+    car.heals(36.0)?;
     let after = car.until(Duration::from_secs(2), |ego| ego.speed == Reading::Stale)?;
-    car.drive(36.0, 8)?;
-    ensure(is_about(car.now().speed, 10.0), || format!("{:?}", car.now().speed))?;
-    Ok(format!("stale {after:?} after the last frame"))
+    let frames = car.heals(36.0)?;
+    Ok(format!("stale {after:?} after the last frame, known again after {frames}"))
 }
 
 fn down() -> Found {
     let bus = fresh_bus()?;
     let mut car = Car::new()?;
-    car.drive(36.0, 5)?;
+    car.heals(36.0)?;
     bus.bring_down().map_err(|error| error.to_string())?;
     car.until(Duration::from_secs(2), |ego| ego.speed == Reading::Stale)?;
     ensure(car.vehicle.bus() == Some(BusState::Down), || format!("{:?}", car.vehicle.bus()))?;
     bus.bring_up().map_err(|error| error.to_string())?;
     car.peer = Peer::new()?;
     pause(Duration::from_millis(120));
-    car.drive(36.0, 10)?;
-    ensure(is_about(car.now().speed, 10.0), || format!("{:?}", car.now().speed))?;
+    car.heals(36.0)?;
     ensure(car.vehicle.bus() == Some(BusState::Up), || format!("{:?}", car.vehicle.bus()))?;
     Ok("down, stale; up, fresh".into())
 }
