@@ -145,7 +145,9 @@ fn forged() -> Found {
     let refused = car.vehicle.signals().refused();
     ensure(refused.checks == 2, || format!("{refused:?}"))?;
     // Three good samples in a row, after two frames that prove the counter where it was wrong.
-    ensure(after_checksum >= 3 && after_counter >= 5, || format!("healed after {after_checksum}, {after_counter}"))?;
+    ensure(after_checksum >= 3 && after_counter >= 5, || {
+        format!("healed after {after_checksum}, {after_counter}")
+    })?;
     Ok(format!("healed after {after_checksum} and {after_counter} frames; {refused:?}"))
 }
 
