@@ -26,7 +26,7 @@ const MOST_NOISE: f32 = 16.0;
 /// Contrast that a picture usually has, from which on its loss is a loss of focus.
 const CONTRASTY: f32 = 30.0;
 /// Cells with detail below which a loss of detail says nothing: over plain ground one thing that leaves takes most of it along.
-const LEAST_TEXTURED: usize = 80;
+const LEAST_TEXTURED: usize = 144;
 /// A low sun: so much of the picture saturated, so much lost in the dark, and so little between.
 const SUN: (f32, f32, f32) = (0.12, 0.4, 0.75);
 /// Luma of what is lost in the dark beside a low sun.
