@@ -413,6 +413,8 @@ fn a_brake_in_progress_follows_the_table_for_every_cause() {
         assert!(still.clone().all(|command| command.valid && command.row == Row::Braking), "{cause}");
         let ramp = still.count() as u64 * PERIOD - keeps;
         assert!((560..=620).contains(&ramp), "{cause}: 6 m/s² at 10 m/s³ are 0.6 s, not {ramp} ms");
+        let last = commands.last().unwrap();
+        assert_eq!((last.row, last.situation), (Row::Idle, None), "{cause}: it is over");
     }
 }
 
@@ -954,6 +956,9 @@ fn a_lost_cameras_object_is_not_kept_alive_by_another_cameras_frames() {
         bench.commander.take(bench.now(), &side);
         bench.tick();
     }
+    bench.warn = Some((5, WarnLevel::Warn));
+    let front = view(0, &bench);
+    bench.commander.take(bench.now(), &front);
     assert_eq!(bench.tick().deceleration, 3.0);
     // The front camera goes dark; the side camera's frames go on telling of the carried sign.
     bench.faults = bench.faults.with_camera(0, Cause::CameraBlack);
@@ -964,6 +969,7 @@ fn a_lost_cameras_object_is_not_kept_alive_by_another_cameras_frames() {
         last = bench.tick();
     }
     assert_eq!((last.deceleration, last.cause), (0.0, Some(Cause::CameraLost)));
+    assert_eq!(last.warn, None, "nor is it warned of");
 }
 
 #[test]
@@ -1014,6 +1020,266 @@ fn who_was_let_go_is_remembered_over_many_others() {
         bench.brake = Some(sign(id, 3.0));
         bench.run(200);
         assert_ne!(bench.tick().row, Row::Braking, "{id}");
+    }
+}
+
+// To the very value and period.
+
+fn sees(config: CommandConfig, change: impl Fn(&mut Bench)) -> Bench {
+    let mut bench = Bench::with(config);
+    bench.run(100);
+    bench.brake = Some(sign(1, 3.0));
+    change(&mut bench);
+    bench
+}
+
+#[test]
+fn limits_of_the_driver_hold_to_the_very_value() {
+    let braking = || {
+        let mut bench = sees(CommandConfig::default(), |bench| bench.ego.accelerator = Reading::Fresh(0.0));
+        bench.run(500);
+        bench
+    };
+    for (value, overridden) in [(0.25, true), (0.249, false)] {
+        let mut bench = braking();
+        bench.ego.accelerator = Reading::Fresh(value);
+        assert_eq!(bench.tick().row == Row::Overridden, overridden, "{value}");
+    }
+    for (value, overridden) in [(3.5, false), (-3.5, false), (3.501, true)] {
+        let mut bench = braking();
+        bench.ego.steering_rate = Reading::Fresh(value);
+        assert_eq!(bench.tick().row == Row::Overridden, overridden, "{value}");
+    }
+    for (value, takes_over) in [(0.05, false), (0.051, true)] {
+        let mut bench = braking();
+        bench.ego.brake_pedal = Reading::Fresh(value);
+        assert_eq!(bench.tick().disengage, takes_over, "{value}");
+    }
+}
+
+#[test]
+fn a_rate_is_made_of_two_angles_that_are_neither_too_near_nor_too_far_apart() {
+    let angles = |passed: u64, from: f32, to: f32| {
+        let mut driver = Driver::default();
+        let config = CommandConfig::default();
+        let ego = |angle: f32| Ego {
+            steering_angle: Reading::Fresh(angle),
+            accelerator: Reading::Fresh(0.0),
+            ..Ego::default()
+        };
+        driver.see(Nanos::from_millis(1_000), &ego(from), &config);
+        let acts = driver.see(Nanos::from_millis(1_000 + passed), &ego(to), &config);
+        (acts.steers, acts.unseen)
+    };
+    assert_eq!(angles(20, 1.0, 1.06), (false, false));
+    assert_eq!(angles(20, 1.0, 1.08), (true, false));
+    assert_eq!(angles(20, 1.0, 0.92), (true, false));
+    assert_eq!(angles(200, 1.0, 1.8), (true, false), "the longest gap");
+    assert_eq!(angles(201, 1.0, 1.8), (false, true));
+    assert_eq!(
+        angles(1, 1.0, 1.01),
+        (false, false),
+        "10 rad/s were it a millisecond, 2 rad/s as the least gap"
+    );
+    // An angle that came after the least gap, not before it, is the next one to start from.
+    for (first, steers) in [(4, false), (5, true)] {
+        let mut driver = Driver::default();
+        let config = CommandConfig::default();
+        let mut see = |at: u64, angle: f32| {
+            let ego = Ego { steering_angle: Reading::Fresh(angle), ..Ego::default() };
+            driver.see(Nanos::from_millis(1_000 + at), &ego, &config).steers
+        };
+        see(0, 0.0);
+        see(first, -0.01);
+        assert_eq!(see(25, 0.065), steers, "from {first} ms");
+    }
+}
+
+#[test]
+fn speeds_count_to_the_very_value() {
+    for (speed, begins) in [(0.15, false), (-0.15, false), (0.151, true)] {
+        let mut bench = sees(CommandConfig::default(), |bench| bench.ego.speed = Reading::Fresh(speed));
+        assert_eq!(bench.run(100).row == Row::Braking, begins, "{speed}");
+        let mut bench = Bench::braking(sign(1, 3.0));
+        bench.ego.speed = Reading::Fresh(speed);
+        assert_eq!(bench.run(100).hold, !begins, "{speed}");
+    }
+    let mut bench = Bench::standing();
+    bench.ego.speed = Reading::Fresh(0.5);
+    assert!(!bench.run(100).escalate, "what a signal may show at standstill");
+}
+
+#[test]
+fn times_count_to_the_very_period() {
+    // 2 s after the period in which it began; a limit between two periods is as good as the one before it.
+    for max_duration_s in [2.0, 2.01] {
+        let config = CommandConfig { max_duration_s, ..CommandConfig::default() };
+        let mut bench = sees(config, |_| {});
+        let rows: Vec<(Row, f32)> =
+            bench.all(4_000).iter().map(|command| (command.row, command.deceleration)).collect();
+        assert_eq!(rows[100], (Row::Braking, 3.0), "{max_duration_s}");
+        assert!(rows[101].1 < 3.0, "{max_duration_s}: {:?}", rows[101]);
+        assert!(rows[130..].iter().all(|row| *row == (Row::Idle, 0.0)), "{max_duration_s}");
+    }
+    for hold_unanswered_s in [1.0, 1.01] {
+        let config = CommandConfig { hold_unanswered_s, ..CommandConfig::default() };
+        let mut bench = sees(config, |_| {});
+        bench.run(1_000);
+        bench.ego.speed = Reading::Fresh(0.0);
+        let escalated: Vec<bool> = bench.all(4_000).iter().map(|command| command.escalate).collect();
+        assert!(escalated[..=50].iter().all(|escalated| !escalated), "{hold_unanswered_s}");
+        assert!(escalated[51..].iter().all(|escalated| *escalated), "{hold_unanswered_s}: it stays");
+    }
+}
+
+#[test]
+fn ages_count_to_the_very_nanosecond() {
+    let age = |captured: u64, received: u64, now: u64| {
+        let mut sight = Sight::default();
+        let decision = Decision { captured: Nanos(captured), ..Decision::default() };
+        sight.take(Nanos(received), &decision);
+        sight.of(0).unwrap().age(Nanos(now), &CommandConfig::default())
+    };
+    let start = 10_000_000_000;
+    assert_eq!(age(start, start, start), Age::Fresh, "taken just now");
+    assert_eq!(age(start + 1, start, start), Age::FromTheFuture);
+    assert_eq!(age(start, start + 200_000_000, start + 250_000_000), Age::Fresh);
+    assert_eq!(age(start, start + 200_000_000, start + 250_000_001), Age::PictureOld);
+    assert_eq!(age(start, start, start + 100_000_000), Age::Fresh);
+    assert_eq!(age(start, start, start + 100_000_001), Age::DecisionOld);
+}
+
+#[test]
+fn a_decision_is_new_by_its_number_or_its_picture() {
+    let at = |frame: u64, captured: u64| Decision { frame, captured: Nanos(captured), ..Decision::default() };
+    let received = |second: Decision, now: u64| {
+        let mut sight = Sight::default();
+        sight.take(Nanos(50), &at(7, 50));
+        sight.take(Nanos(now), &second);
+        sight.of(0).unwrap().received.0
+    };
+    assert_eq!(received(at(7, 50), 60), 50, "known");
+    assert_eq!(received(at(7, 55), 60), 60, "a source that does not count");
+    assert_eq!(received(at(8, 50), 60), 60, "two frames of one stamp");
+    assert_eq!(received(at(6, 40), 60), 50, "older");
+    assert_eq!(received(at(6, 40), 50), 50, "older, at the moment of the newer one's picture");
+}
+
+#[test]
+fn armed_and_disarmed_count_all_that_is_in_progress() {
+    // Ramping out after the request is over.
+    let mut bench = Bench::braking(sign(1, 3.0));
+    bench.brake = None;
+    bench.armed = false;
+    let ramp = bench.all(400);
+    assert!(ramp.iter().all(|command| command.armed == (command.deceleration > 0.0) || command.armed));
+    assert!(ramp[5].armed && ramp[5].deceleration > 0.0);
+    assert!(!ramp.last().unwrap().armed);
+    // A brake, and a hold, of which nothing was asked yet: periods without time between them.
+    let mut bench = sees(CommandConfig::default(), |_| {});
+    let tick = |bench: &mut Bench| {
+        let decision = bench.decide();
+        bench.commander.tick(bench.now(), Some(&decision), &bench.ego, &bench.faults, bench.armed)
+    };
+    bench.at += 60;
+    bench.commander.ticked = Some(bench.now());
+    let begun = tick(&mut bench);
+    assert_eq!((begun.row, begun.deceleration), (Row::Braking, 0.0));
+    bench.armed = false;
+    assert!(tick(&mut bench).armed, "a brake that has begun");
+    bench.ego.speed = Reading::Fresh(0.0);
+    assert!(tick(&mut bench).hold);
+    assert!(tick(&mut bench).armed, "a hold that has begun");
+}
+
+#[test]
+fn of_two_equals_the_first_stays_and_of_two_new_ones_the_stronger_begins() {
+    let with = |brakes: &[BrakeRequest], bench: &Bench| {
+        let mut decision = Bench { brake: None, ..bench.clone() }.decide();
+        decision.frame += 1_000_000;
+        for brake in brakes {
+            decision
+                .situations
+                .push(situation(brake.situation, SituationKind::StopSign, Phase::Braking))
+                .unwrap();
+            let warn = Some(WarnLevel::Warn);
+            decision.asks.push(Ask { situation: brake.situation, brake: Some(*brake), warn }).unwrap();
+        }
+        decision
+    };
+    let runs = |brakes: &[BrakeRequest]| {
+        let mut bench = Bench::new();
+        bench.run(100);
+        bench.looking = false;
+        let mut last = Command::default();
+        for _ in 0..20 {
+            bench.decision = Some(with(brakes, &bench));
+            last = bench.tick();
+        }
+        last
+    };
+    assert_eq!(runs(&[sign(1, 2.0), sign(2, 3.0)]).situation, Some(2));
+    assert_eq!(runs(&[sign(1, 3.0), sign(2, 2.0)]).situation, Some(1));
+    assert_eq!(runs(&[sign(1, 3.0), sign(2, 3.0)]).situation, Some(1));
+    let mut bench = Bench::braking(sign(2, 3.0));
+    bench.looking = false;
+    for _ in 0..10 {
+        bench.decision = Some(with(&[sign(1, 3.0), sign(2, 3.0)], &bench));
+        assert_eq!(bench.tick().situation, Some(2), "the one in progress stays");
+    }
+    // Warnings likewise.
+    bench.decision = Some(with(&[sign(1, 0.0), sign(2, 0.0)], &bench));
+    bench.commander = Commander::new(CommandConfig::default());
+    assert_eq!(bench.tick().situation, Some(1));
+}
+
+#[test]
+fn an_idle_command_tells_the_newest_pictures_age() {
+    let mut bench = Bench::new();
+    bench.faults = Faults::of_cameras(&[road().cameras[0].functions; 2]);
+    assert_eq!(bench.tick().object_age, Some(Nanos::from_millis(60)));
+    let newer = Decision { camera: 1, captured: Nanos::from_millis(bench.at), ..bench.decide() };
+    bench.commander.take(bench.now(), &newer);
+    bench.looking = false;
+    assert_eq!(bench.tick().object_age, Some(Nanos::from_millis(20)));
+}
+
+#[test]
+fn a_command_is_not_valid_when_every_braking_function_is_lost_whatever_else_works() {
+    let mut bench = Bench::new();
+    let fall = FunctionSet::default().with(Function::Fall);
+    bench.faults = Faults::of_cameras(&[road().cameras[0].functions, fall]);
+    assert!(bench.tick().valid);
+    bench.faults = bench.faults.with_camera(1, Cause::CameraLost);
+    assert!(bench.tick().valid, "the road is seen");
+    bench.faults =
+        Faults::of_cameras(&[road().cameras[0].functions, fall]).with_camera(0, Cause::CameraBlack);
+    assert!(!bench.tick().valid, "the room is seen, which does not help the brake");
+}
+
+#[test]
+fn what_takes_most_is_reported_and_of_equals_the_lowest_number() {
+    let reported = |faults: [&[Cause]; 2]| {
+        let mut bench = Bench { looking: false, ..Bench::new() };
+        bench.faults = Faults::of_cameras(&[road().cameras[0].functions; 2]);
+        for (camera, causes) in (0u8..).zip(faults) {
+            bench.faults =
+                causes.iter().fold(bench.faults, |faults, cause| faults.with_camera(camera, *cause));
+        }
+        bench.tick().cause
+    };
+    use Cause::{CameraBacklit, CameraCovered, CameraDefocused, CameraFrozen, InferenceStalled};
+    for (one, other, told) in [
+        (CameraFrozen, CameraCovered, CameraFrozen),
+        (CameraDefocused, InferenceStalled, InferenceStalled),
+        (CameraBacklit, CameraDefocused, CameraDefocused),
+        (CameraCovered, CameraCovered, CameraCovered),
+    ] {
+        for faults in
+            [[[one].as_slice(), &[other]], [&[other], &[one]], [&[one, other], &[]], [&[], &[other, one]]]
+        {
+            assert_eq!(reported(faults), Some(told), "{faults:?}");
+        }
     }
 }
 

@@ -198,6 +198,20 @@ fn the_reserved_counter_is_corrupt() {
 }
 
 #[test]
+fn endless_silence_overflows_nothing() {
+    for protection in
+        [Protection::default(), Protection::P05 { data_id: 1, offset: 0 }, Protection::nissan(7, None)]
+    {
+        let (mut sender, mut checker) = pair(protection);
+        checker.check(&next(&mut sender));
+        for _ in 0..1_000 {
+            assert_eq!(checker.nothing(), Check::NoNewData);
+        }
+        assert_ne!(checker.check(&next(&mut sender)), Check::WrongCrc);
+    }
+}
+
+#[test]
 fn without_a_counter_every_whole_frame_is_usable() {
     let (mut sender, mut checker) = pair(Protection::nissan(7, None));
     for _ in 0..3 {

@@ -32,6 +32,8 @@ fn every_signal_stands_where_the_layout_says() {
     assert_eq!(bytes[5..], [20, 17, 2]);
     assert_eq!(bytes[..2], [0, 0], "checksum and counter are the sender's");
     assert_eq!(Payload::unpack(&bytes), Ok(full()));
+    let informed = Payload { warn: Some(WarnLevel::Inform), ..full() };
+    assert_eq!(Payload::unpack(&informed.pack()), Ok(informed));
     let parked = Payload { parking_brake: true, ..Payload::default() };
     assert_eq!(parked.pack()[3], 1 << 4);
     assert_eq!(Payload::default().pack(), [0, 0, 0, 0, 0, 0, 255, 255]);

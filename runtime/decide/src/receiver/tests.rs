@@ -123,6 +123,41 @@ fn a_sender_that_stutters_is_not_dead() {
 }
 
 #[test]
+fn frames_that_were_lost_on_the_bus_are_counted_as_silence_and_the_next_one_is_usable() {
+    let mut bench = Bench::new();
+    bench.sends(asks(6.0), MOVES, 20);
+    for _ in 0..4 {
+        bench.at += PERIOD;
+        bench.frame(asks(6.0));
+    }
+    bench.at += PERIOD;
+    let frame = bench.frame(asks(5.0));
+    assert_eq!(bench.receiver.receive(bench.now(), &frame), Check::SomeLost(4));
+    assert_eq!(bench.receiver.payload(), Some(asks(5.0)));
+}
+
+#[test]
+fn limits_hold_to_the_very_step() {
+    let with = |max_duration_s: f32| {
+        let mut bench = Bench::new();
+        let config = ReceiverConfig { max_duration_s, ..ReceiverConfig::default() };
+        bench.receiver = Receiver::new(config).unwrap();
+        bench.sender = Sender::new(Protection::default(), frame::LENGTH).unwrap();
+        bench.sends(asks(0.0), MOVES, 2);
+        bench.sends(asks(0.3), MOVES, 1);
+        bench
+    };
+    // The first step that brakes is the next one; 1 s later, at the limit itself, it still does.
+    for (limit, steps) in [(1.0, 51), (1.01, 51)] {
+        assert_eq!(with(limit).sends(asks(0.3), MOVES, steps).deceleration, 0.3, "{limit}");
+        assert_eq!(with(limit).sends(asks(0.3), MOVES, steps + 2).deceleration, 0.0, "{limit}");
+        assert_eq!(with(limit).sends(asks(0.3), MOVES, steps + 40).deceleration, 0.0, "{limit}");
+    }
+    let crawls = |speed: f32| Bench::new().sends(holds(), Wheels { speed, ..STANDS }, 20).hold;
+    assert!(crawls(0.15) && crawls(-0.15) && !crawls(0.151));
+}
+
+#[test]
 fn the_same_frame_again_and_again_is_a_dead_sender() {
     let mut bench = Bench::new();
     bench.sends(asks(6.0), MOVES, 20);

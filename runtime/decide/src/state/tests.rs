@@ -273,6 +273,17 @@ fn a_fault_is_over_when_it_has_been_gone_for_its_recovery_time() {
 }
 
 #[test]
+fn a_cameras_fault_recovers_by_its_own_time_and_not_by_the_wholes() {
+    let mut machine = Machine::new();
+    machine.step(ms(0), &bus().with(Cause::EgoSpeed).with_camera(0, Cause::EgoSpeed), GOING);
+    for at in 1..40 {
+        machine.step(ms(at * 20), &bus().with(Cause::EgoSpeed), GOING);
+    }
+    assert!(machine.faults().cameras[0].faults.is_empty(), "gone for 0.8 s");
+    assert!(machine.faults().global.has(Cause::EgoSpeed));
+}
+
+#[test]
 fn a_second_fault_is_told_even_where_the_state_stays() {
     let mut machine = Machine::new();
     let one = vehicle().with_camera(0, Cause::CameraLost);

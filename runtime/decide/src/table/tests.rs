@@ -92,6 +92,7 @@ fn the_printed_table_names_every_column_once_and_has_seven_lines() {
 #[test]
 fn the_readme_holds_exactly_these_tables() {
     let readme = include_str!("../../README.md");
+    assert_eq!(printed(write_policy).lines().count(), 2 + Cause::COUNT);
     for text in [printed(write), printed(write_policy)] {
         assert!(readme.contains(&text), "put this into runtime/decide/README.md:\n\n{text}");
     }
