@@ -125,13 +125,9 @@ fn every_fault_injected_into_a_real_clip_is_told() {
             println!("{} {filter}: told after {told:?} s, {:?}", name(&clip), all.iter().collect::<Vec<_>>());
             let patient = matches!(filter, "sticker" | "sun");
             let limit = if patient { 1.6 } else { 0.13 };
-            let known_blind = name(&clip) == "parking_car-detection.mp4"
-                && !matches!(filter, "cap" | "glare" | "hand" | "sun");
-            assert!(
-                known_blind || told.is_some_and(|told| told <= limit),
-                "{} {filter}: {told:?}",
-                name(&clip)
-            );
+            // A bare car park has too little detail for a part of it to be missed.
+            let blind = filter == "sticker" && name(&clip) == "parking_car-detection.mp4";
+            assert_eq!(told.is_some_and(|told| told <= limit), !blind, "{} {filter}: {told:?}", name(&clip));
         }
     }
 }

@@ -15,7 +15,7 @@ const NEARLY_ALL: f32 = 0.985;
 /// Grey levels that a block without detail may span: what is left of a coded flat patch. Above it, noise.
 const BLANK_SPAN: f32 = 4.0;
 /// Grey levels that a block with detail spans at least.
-const TEXTURED: f32 = 10.0;
+const TEXTURED: f32 = 16.0;
 /// How many times the noise a block without detail spans at most, in a wholly covered picture, in a part of it, and a
 /// block with detail at least. Spans of pure noise lie within a factor of two of each other.
 const OF_NOISE: (f32, f32, f32) = (2.0, 1.5, 2.5);
@@ -25,14 +25,16 @@ const MOST_BLANK: f32 = 24.0;
 const MOST_NOISE: f32 = 16.0;
 /// Contrast that a picture usually has, from which on its loss is a loss of focus.
 const CONTRASTY: f32 = 30.0;
-/// Cells with detail below which a loss of detail says nothing: over plain ground one thing that leaves takes most of it along.
-const LEAST_TEXTURED: usize = 144;
+/// Cells with detail below which a loss of detail says nothing.
+const LEAST_TEXTURED: usize = 80;
 /// A low sun: so much of the picture saturated, so much lost in the dark, and so little between.
 const SUN: (f32, f32, f32) = (0.12, 0.4, 0.75);
 /// Luma of what is lost in the dark beside a low sun.
 const DARK: u8 = 32;
-/// Time constant of what is learned, in seconds.
-const LEARNING: f32 = 4.0;
+/// Time constants of what is learned, in seconds, where it rises and where it falls: what is usual is what is always there.
+/// A car that stands before a plain yard for ten seconds is not missed when it drives away.
+const RISING: f32 = 30.0;
+const FALLING: f32 = 4.0;
 /// A frame may move what is learned by at most so much, so that a gap does not.
 const MOST_STEP: f32 = 0.25;
 
@@ -62,7 +64,8 @@ struct Learned {
     sharpness: Option<f32>,
     contrast: f32,
     declared: bool,
-    last: Option<Nanos>,
+    /// When learning began, and when something was last learned.
+    times: Option<(Nanos, Nanos)>,
 }
 
 impl PictureGuard {
@@ -90,7 +93,7 @@ impl PictureGuard {
                 sharpness,
                 contrast: 0.0,
                 declared: sharpness.is_some(),
-                last: None,
+                times: None,
             },
         }
     }
@@ -148,16 +151,30 @@ fn backlit(look: &Look, saturated: u8) -> bool {
 
 impl Learned {
     fn learn(&mut self, look: &Look, now: Nanos) {
-        let step = self.last.map_or(1.0, |last| (now.since(last).seconds() / LEARNING).min(MOST_STEP));
-        self.last = Some(now);
+        let (rise, fall) = self.steps(now);
+        let follow = |usual: &mut f32, new: f32| {
+            *usual += (new - *usual) * if new > *usual { rise } else { fall };
+        };
         for (usual, detail) in self.detail.iter_mut().zip(look.detail) {
-            *usual += (f32::from(detail) - *usual) * step;
+            follow(usual, f32::from(detail));
         }
         if let Some(sharpness) = look.sharpness.filter(|_| !self.declared) {
-            let usual = self.sharpness.get_or_insert(sharpness);
-            *usual += (sharpness - *usual) * step;
+            follow(self.sharpness.get_or_insert(sharpness), sharpness);
         }
-        self.contrast += (look.contrast - self.contrast) * step;
+        follow(&mut self.contrast, look.contrast);
+    }
+
+    /// How far to go towards what is higher and what is lower: at first all the way, then as a mean over what was seen so
+    /// far, in the end by the time constants.
+    fn steps(&mut self, now: Nanos) -> (f32, f32) {
+        let Some((begun, last)) = self.times else {
+            self.times = Some((now, now));
+            return (1.0, 1.0);
+        };
+        self.times = Some((begun, now));
+        let (passed, age) = (now.since(last).seconds(), now.since(begun).seconds().max(1e-3));
+        let step = |constant: f32| (passed / constant.min(age)).min(MOST_STEP);
+        (step(RISING), step(FALLING))
     }
 
     /// Whether so much of the cells that usually have detail have none that something lies before the lens, and detail
