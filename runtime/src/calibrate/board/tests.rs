@@ -20,8 +20,14 @@ fn furthest(lens: &Lens, pose: &Pose, found: &[[f64; 2]]) -> f64 {
     truth.zip(found).map(|(a, b)| (a[0] - b[0]).hypot(a[1] - b[1])).fold(0.0, f64::max)
 }
 
+fn rms(lens: &Lens, pose: &Pose, found: &[[f64; 2]]) -> f64 {
+    let truth = BOARD.corners().into_iter().map(|corner| lens.project(pose.place(corner)).unwrap());
+    let squares: f64 = truth.zip(found).map(|(a, b)| (a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2)).sum();
+    (squares / found.len() as f64).sqrt()
+}
+
 #[test]
-fn a_board_is_found_to_a_quarter_of_a_pixel_however_it_leans() {
+fn a_board_is_found_to_a_tenth_of_a_pixel_however_it_leans() {
     let poses = [
         pose([0.0, 0.0, 0.0], [-0.1, -0.06, 0.45]),
         pose([0.6, 0.0, 0.1], [-0.1, -0.06, 0.5]),
@@ -32,8 +38,10 @@ fn a_board_is_found_to_a_quarter_of_a_pixel_however_it_leans() {
     for pose in poses {
         let picture = scene::picture(&lens(), &BOARD, &pose, SIZE, 3.0);
         let found = find(&picture, &BOARD).unwrap_or_else(|why| panic!("{pose:?}: {why}"));
-        let off = furthest(&lens(), &pose, &found);
-        assert!(off < 0.25, "{pose:?}: {off}");
+        let (rms, most) = (rms(&lens(), &pose, &found), furthest(&lens(), &pose, &found));
+        println!("{pose:?}: RMS {rms:.3} px, at most {most:.3} px");
+        // Squares at the far side of a leaning board are ten pixels wide: one corner among forty may be off by more.
+        assert!(rms < 0.1 && most < 0.3, "{pose:?}: {rms} {most}");
     }
 }
 
