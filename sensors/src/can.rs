@@ -10,8 +10,10 @@
 
 pub mod frame;
 
+use std::fs::File;
 use std::io;
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -19,6 +21,9 @@ use socketcan::{CanAnyFrame, CanFdSocket, EmbeddedFrame as _, Frame as _, Socket
 
 use crate::clock::{Clock, Monotonic};
 use frame::{BusFrame, BusId, BusTrouble};
+
+/// `IFF_UP` of `linux/if.h`.
+const UP: u32 = 1;
 
 /// Which frames come in.
 #[derive(Clone, Copy, Debug)]
@@ -110,6 +115,8 @@ pub struct CanPort {
     clock: Arc<dyn Clock>,
     /// When the queue was last seen empty: nothing still in it is older.
     empty: Monotonic,
+    /// The interface's flags in sysfs; `None` where there is no sysfs.
+    flags: Option<File>,
 }
 
 impl CanPort {
@@ -147,7 +154,19 @@ impl CanPort {
             Ok(())
         };
         set().map_err(refused)?;
-        Ok(Self { socket, clock, empty })
+        let flags = File::open(format!("/sys/class/net/{interface}/flags")).ok();
+        Ok(Self { socket, clock, empty, flags })
+    }
+
+    /// Whether the interface is up, without sending anything; where that cannot be read, yes.
+    pub fn is_up(&self) -> bool {
+        let Some(flags) = &self.flags else { return true };
+        let mut text = [0; 16];
+        // A removed interface cannot be read any more.
+        let Ok(length) = flags.read_at(&mut text, 0) else { return false };
+        let number =
+            std::str::from_utf8(&text[..length]).ok().and_then(|text| text.trim().strip_prefix("0x"));
+        number.and_then(|digits| u32::from_str_radix(digits, 16).ok()).is_none_or(|flags| flags & UP != 0)
     }
 
     /// Waits until something came in, at most `timeout`; whether something did.

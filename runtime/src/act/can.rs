@@ -209,7 +209,9 @@ impl Actuator for CanActuator {
         } else if !self.send_idle {
             if self.farewell == 0 {
                 // What waits from before is still looked after; nothing is added.
-                return Outcome { sent: false, fault: fault.or(self.standing()), shown: self.would(command) };
+                let down = self.port.as_ref().is_some_and(|port| !port.is_up()).then_some(Fault::Down);
+                let fault = fault.or(down).or(self.standing());
+                return Outcome { sent: false, fault, shown: self.would(command) };
             }
             self.farewell -= 1;
         }

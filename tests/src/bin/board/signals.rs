@@ -85,6 +85,14 @@ impl Car {
         Err(format!("500 frames, and ego speed is {:?}", self.now().speed))
     }
 
+    /// Waits until so many frames were refused; the speed is then not known.
+    fn refuses(&self, frames: u64) -> Result<(), String> {
+        let signals = self.vehicle.signals();
+        self.until(Duration::from_secs(2), |_| signals.refused().checks == frames)?;
+        let speed = self.now().speed;
+        ensure(matches!(speed, Reading::Invalid | Reading::Stale), || format!("refused, and still {speed:?}"))
+    }
+
     fn now(&self) -> Ego {
         stopline::signals::ego(&self.vehicle.signals().newest(SystemClock.monotonic()))
     }
@@ -133,14 +141,14 @@ fn forged() -> Found {
     let mut car = Car::new()?;
     car.heals(36.0)?;
     car.wheels(200.0, |data| data[4] ^= 1)?;
-    car.until(Duration::from_millis(500), |ego| ego.speed == Reading::Invalid)?;
+    car.refuses(1)?;
     let after_checksum = car.heals(36.0)?;
     // Seven frames are swallowed in no time.
     for _ in 0..7 {
         let _ = car.sender.protect(&mut [0; 8]);
     }
     car.wheels(36.0, |_| {})?;
-    car.until(Duration::from_millis(500), |ego| ego.speed == Reading::Invalid)?;
+    car.refuses(2)?;
     let after_counter = car.heals(36.0)?;
     let refused = car.vehicle.signals().refused();
     ensure(refused.checks == 2, || format!("{refused:?}"))?;

@@ -12,6 +12,7 @@ use crate::rig::{Board, Found, ensure, pause};
 
 pub fn checks(board: &mut Board) {
     board.check("down in mid-brake and up again: no old frame", down);
+    board.check("unarmed and silent, a bus that is down is told too", down_unarmed);
     board.check("the interface is removed and made again", removed);
     board.check("the send queue is full", queue_full);
     board.check("no echo for two periods, and what was held back is dropped", held_and_dropped);
@@ -46,6 +47,22 @@ fn down() -> Found {
         format!("{outcome:?}, {} frames, {old} old", heard.len())
     })?;
     Ok(format!("down for 25 periods, told in each; {} frames after it, none old", heard.len()))
+}
+
+fn down_unarmed() -> Found {
+    let bus = fresh_bus()?;
+    let (mut sender, mut peer) = (actuator("")?, Peer::new()?);
+    let unarmed = stopline_decide::command::Command::default();
+    let up = periods(&mut sender, &mut peer, &unarmed, 3)?;
+    bus.bring_down().map_err(|error| error.to_string())?;
+    let _ = peer.step();
+    let down = periods(&mut sender, &mut peer, &unarmed, 5)?;
+    bus.bring_up().map_err(|error| error.to_string())?;
+    let again = periods(&mut sender, &mut peer, &unarmed, 3)?;
+    let faults = [up.fault, down.fault, again.fault];
+    ensure(faults == [None, Some(Fault::Down), None], || format!("{faults:?}"))?;
+    ensure(peer.news()?.is_empty(), || "something was sent".into())?;
+    Ok("up, down, up".into())
 }
 
 fn removed() -> Found {
