@@ -178,6 +178,37 @@ fn frames_of_another_sender_are_corrupt_here() {
 }
 
 #[test]
+fn a_sender_that_differs_in_the_nibble_only_is_another_sender() {
+    let mut other = Sender::new(Protection::p01(0x0A17, DataIdMode::Nibble), 8).unwrap();
+    let mut checker =
+        Checker::new(Protection::p01(0x0B17, DataIdMode::Nibble), CheckConfig::default(), 8).unwrap();
+    assert_eq!(checker.check(&next(&mut other)), Check::WrongCrc);
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn a_configuration_names_what_differs_from_the_profile() {
+    let read = |text: &str| toml::from_str::<Protection>(text);
+    assert_eq!(read("profile = 'p01'\ndata_id = 0x0518").unwrap(), Protection::default());
+    let nibble = read("profile = 'p01'\ndata_id = 0x0518\nmode = 'nibble'").unwrap();
+    assert_eq!(nibble, Protection::p01(0x0518, DataIdMode::Nibble));
+    assert_eq!(read("profile = 'p05'\ndata_id = 7").unwrap(), Protection::P05 { data_id: 7, offset: 0 });
+    let custom = "profile = 'custom'\npoly = 0x1D\ninit = 0x22\nxorout = 0xDF\ncrc_byte = 6\n\
+                  counter = { bit = 52, width = 4, highest = 15 }";
+    let counter = Some(Counter { bit: 52, width: 4, highest: 15 });
+    assert_eq!(read(custom).unwrap(), Protection::hyundai(6, counter));
+    for (text, reason) in [
+        ("profile = 'p03'\ndata_id = 1", "p03"),
+        ("profile = 'p01'\ndata_id = 1\nmodus = 'low'", "modus"),
+        ("profile = 'p01'", "data_id"),
+        ("profile = 'p01'\ndata_id = 70000", "70000"),
+    ] {
+        let error = read(text).expect_err(reason);
+        assert!(std::format!("{error}").contains(reason), "{error}");
+    }
+}
+
+#[test]
 fn a_frame_of_another_length_is_corrupt_and_is_not_protected() {
     let (mut sender, mut checker) = pair(Protection::default());
     let mut short = [1, 2, 3];
@@ -296,6 +327,7 @@ fn what_does_not_fit_is_refused_with_the_reason() {
     }
     assert_eq!(Protection::P05 { data_id: 0, offset: 6 }.fits(9), Ok(()));
     assert_eq!(custom(7, counter(8, 8, 255)).fits(8), Ok(()));
+    assert_eq!(custom(7, None).fits(64), Ok(()), "the longest");
     assert!(Protection::P05 { data_id: 0, offset: 254 }.fits(64).is_err());
 }
 
