@@ -7,13 +7,23 @@
 //! - [`health`]: what the runtime is in, once a second.
 //! - [`stream`]: what it tells those who look on.
 //! - [`outbox`]: what it wants said outside, and the answers.
+//! - [`release`], [`rollout`]: what signed metadata says of a bundle, and who gets it.
+//! - [`deployment`]: how far it has come; verdicts, approvals, outcomes.
+//! - [`slots`]: where all of it lies, and who writes it.
+//! - [`versioned`]: files with a schema version; what is newer waits.
 //!
-//! Belongs here and has no code yet: slots with their journal, verdicts and approvals, spool.
+//! Belongs here and has no code yet: spool.
 
 pub mod bundle;
+pub mod deployment;
+pub mod digest;
 pub mod disk;
 pub mod health;
 pub mod manifest;
 pub mod outbox;
 pub mod record;
+pub mod release;
+pub mod rollout;
+pub mod slots;
 pub mod stream;
+pub mod versioned;

@@ -1,0 +1,326 @@
+//! Where things lie, and who writes them. One writer per file: the agent writes its depot, the runtime its state; what
+//! both may read, neither may write, lies in the trust folder.
+//!
+//! ```text
+//! depot/                     the agent's
+//!   lock                     held by the one updater (flock)
+//!   metadata/                its TUF store
+//!   journal.json             where each deployment has come, so that every step goes on after a cut
+//!   slots/DIGEST/bundle.tar  a bundle, not compressed; never changed once slot.json is there
+//!   slots/DIGEST/slot.json   [`SlotRecord`]: Staged
+//!   offers/MODEL.json        [`Offer`]
+//! state/                     the runtime's
+//!   pointers.json            [`Pointers`]
+//!   verdicts/DIGEST.json     [`crate::deployment::Verdict`]
+//!   approvals/DIGEST.json    [`crate::deployment::Approval`]
+//!   progress/MODEL.json      [`Progress`]: what the runtime did with the offer
+//!   plans/                   what the engine made of a model; 0700
+//! trust/                     read only for both
+//!   root.json                the runtime's own root
+//!   floor.json, deny.json    [`Floor`], [`Deny`]
+//! factory/MODEL/bundle.tar   read only for both; never deleted
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::deployment::{DeployCause, Exposure, Phase};
+use crate::digest::Digest;
+use crate::release::Release;
+use crate::rollout::State;
+use crate::versioned::{Versioned, check_name};
+
+/// The agent's depot.
+#[derive(Debug, Clone)]
+pub struct DepotPaths(PathBuf);
+
+impl DepotPaths {
+    /// Below `folder`.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self(folder.into())
+    }
+
+    /// The depot itself.
+    pub fn folder(&self) -> &Path {
+        &self.0
+    }
+
+    /// Held by the one updater.
+    pub fn lock(&self) -> PathBuf {
+        self.0.join("lock")
+    }
+
+    /// The agent's TUF store.
+    pub fn metadata(&self) -> PathBuf {
+        self.0.join("metadata")
+    }
+
+    /// Where each deployment has come.
+    pub fn journal(&self) -> PathBuf {
+        self.0.join("journal.json")
+    }
+
+    /// All slots.
+    pub fn slots(&self) -> PathBuf {
+        self.0.join("slots")
+    }
+
+    /// The slot of a bundle.
+    pub fn slot(&self, digest: &Digest) -> PathBuf {
+        self.slots().join(digest.to_string())
+    }
+
+    /// The bundle in its slot.
+    pub fn bundle(&self, digest: &Digest) -> PathBuf {
+        self.slot(digest).join("bundle.tar")
+    }
+
+    /// What says that a slot is Staged.
+    pub fn slot_record(&self, digest: &Digest) -> PathBuf {
+        self.slot(digest).join("slot.json")
+    }
+
+    /// What is offered for a model. The name was checked when it was read ([`check_name`]).
+    pub fn offer(&self, model: &str) -> PathBuf {
+        self.0.join("offers").join(format!("{model}.json"))
+    }
+}
+
+/// The runtime's state.
+#[derive(Debug, Clone)]
+pub struct StatePaths(PathBuf);
+
+impl StatePaths {
+    /// Below `folder`.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self(folder.into())
+    }
+
+    /// Which bundle is current.
+    pub fn pointers(&self) -> PathBuf {
+        self.0.join("pointers.json")
+    }
+
+    /// What is known of a bundle.
+    pub fn verdict(&self, digest: &Digest) -> PathBuf {
+        self.0.join("verdicts").join(format!("{digest}.json"))
+    }
+
+    /// That a bundle was judged.
+    pub fn approval(&self, digest: &Digest) -> PathBuf {
+        self.0.join("approvals").join(format!("{digest}.json"))
+    }
+
+    /// What became of the offer for a model.
+    pub fn progress(&self, model: &str) -> PathBuf {
+        self.0.join("progress").join(format!("{model}.json"))
+    }
+
+    /// What the engine made of models.
+    pub fn plans(&self) -> PathBuf {
+        self.0.join("plans")
+    }
+}
+
+/// A slot that is Staged; without it the slot is Filling or Empty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SlotRecord {
+    /// Schema, [`Versioned::SCHEMA`].
+    pub schema: u32,
+    /// Of `bundle.tar`, as read back after writing.
+    pub digest: Digest,
+    /// Its bytes.
+    pub length: u64,
+    /// What was signed of it.
+    pub release: Release,
+    /// Target path it is signed under.
+    pub target: String,
+    /// The TUF files that speak for it, by which the runtime judges for itself.
+    pub evidence: StoredEvidence,
+}
+
+/// Files of [`stopline_tuf::judge::Evidence`] as text; TUF metadata is JSON.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoredEvidence {
+    /// Roots in the order of their versions.
+    pub roots: Vec<String>,
+    /// Top-level targets.
+    pub targets: String,
+    /// Delegated roles by name.
+    pub delegated: BTreeMap<String, String>,
+}
+
+impl Versioned for SlotRecord {
+    const SCHEMA: u32 = 1;
+    const NAME: &'static str = "slot record";
+    const LIMIT: usize = 16 << 20;
+
+    fn check(&self) -> Result<(), String> {
+        self.release.check()?;
+        let said = self.release.unpacked;
+        if (said.sha256, said.length) == (self.digest, self.length) {
+            return Ok(());
+        }
+        Err(format!(
+            "{} of {} bytes, and the release says {} of {}",
+            self.digest, self.length, said.sha256, said.length
+        ))
+    }
+}
+
+/// What the agent offers for a model: a hint. The runtime believes nothing of it that it has not judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Offer {
+    /// Schema, [`Versioned::SCHEMA`].
+    pub schema: u32,
+    /// The roll-out, or `usb` for one that was brought by hand.
+    pub rollout_id: String,
+    /// The model.
+    pub model: String,
+    /// The bundle, in its slot.
+    pub digest: Digest,
+    /// Whether the roll-out goes on; aborted asks the runtime to go back to `abort_to`.
+    pub state: State,
+    /// Where to go when it is aborted, if it lies in a slot here; else the previous one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abort_to: Option<Digest>,
+    /// Seconds since 1970 at which the roll-out's metadata was last verified, by a synchronised clock; none if it was not.
+    pub verified_at: Option<i64>,
+    /// The boot and the seconds after it at which it was last verified: how old it is without a clock that can be set.
+    pub verified_since_boot: Option<(String, u64)>,
+    /// Whether a person brought it: no roll-out stands behind it.
+    #[serde(default)]
+    pub attended: bool,
+    /// A Bad verdict does not count.
+    #[serde(default)]
+    pub forgiven: bool,
+}
+
+impl Versioned for Offer {
+    const SCHEMA: u32 = 1;
+    const NAME: &'static str = "offer";
+    const LIMIT: usize = 16 << 10;
+
+    fn check(&self) -> Result<(), String> {
+        check_name("rollout_id", &self.rollout_id)?;
+        check_name("model", &self.model)
+    }
+}
+
+/// Which bundle decides.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pointers {
+    /// Schema, [`Versioned::SCHEMA`].
+    pub schema: u32,
+    /// By model.
+    pub models: BTreeMap<String, ModelPointers>,
+}
+
+/// Which bundles of one model matter. None anywhere means the factory's.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelPointers {
+    /// Decides. While `trial` is set it is on trial.
+    pub current: Option<Digest>,
+    /// Decided before; gone back to.
+    pub previous: Option<Digest>,
+    /// Waits to decide.
+    pub candidate: Option<Digest>,
+    /// The trial that goes on.
+    pub trial: Option<Trial>,
+}
+
+/// A trial that goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trial {
+    /// The roll-out.
+    pub rollout_id: String,
+    /// Boot in which it began or was last taken up: another one without a crash marker is a power cut.
+    pub boot_id: String,
+    /// Power cuts so far; one is forgiven.
+    pub power_cuts: u32,
+    /// What was counted.
+    pub exposure: Exposure,
+}
+
+impl Versioned for Pointers {
+    const SCHEMA: u32 = 1;
+    const NAME: &'static str = "pointers";
+    const LIMIT: usize = 1 << 20;
+
+    fn check(&self) -> Result<(), String> {
+        self.models.keys().try_for_each(|name| check_name("models", name))
+    }
+}
+
+/// What the runtime did with an offer; the agent reads it, reports it and offers again where it may.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Progress {
+    /// Schema, [`Versioned::SCHEMA`].
+    pub schema: u32,
+    /// The roll-out.
+    pub rollout_id: String,
+    /// The bundle.
+    pub digest: Digest,
+    /// How far it is.
+    pub phase: Phase,
+    /// Why, where there is a reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<DeployCause>,
+    /// In words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+    /// What was counted in Shadow or Trial.
+    #[serde(default)]
+    pub exposure: Exposure,
+}
+
+impl Versioned for Progress {
+    const SCHEMA: u32 = 1;
+    const NAME: &'static str = "progress";
+    const LIMIT: usize = 64 << 10;
+
+    fn check(&self) -> Result<(), String> {
+        check_name("rollout_id", &self.rollout_id)
+    }
+}
+
+/// Oldest releases that may be loaded for the first time, by model.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Floor {
+    /// Schema, [`Versioned::SCHEMA`].
+    pub schema: u32,
+    /// Least `release_seq` by model.
+    pub models: BTreeMap<String, u64>,
+}
+
+impl Versioned for Floor {
+    const SCHEMA: u32 = 1;
+    const NAME: &'static str = "floor";
+    const LIMIT: usize = 1 << 20;
+}
+
+/// Bundles that are never loaded.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deny {
+    /// Schema, [`Versioned::SCHEMA`].
+    pub schema: u32,
+    /// Digests of `bundle.tar`.
+    pub digests: BTreeSet<Digest>,
+}
+
+impl Versioned for Deny {
+    const SCHEMA: u32 = 1;
+    const NAME: &'static str = "deny list";
+    const LIMIT: usize = 1 << 20;
+}
