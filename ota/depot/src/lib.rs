@@ -9,6 +9,7 @@
 //! - [`outbox`]: what it wants said outside, and the answers.
 //! - [`release`], [`rollout`]: what signed metadata says of a bundle, and who gets it.
 //! - [`deployment`]: how far it has come; verdicts, approvals, outcomes.
+//! - [`eligible`]: when a vehicle asks, fetches and tries again.
 //! - [`slots`]: where all of it lies, and who writes it.
 //! - [`versioned`]: files with a schema version; what is newer waits.
 //!
@@ -18,6 +19,7 @@ pub mod bundle;
 pub mod deployment;
 pub mod digest;
 pub mod disk;
+pub mod eligible;
 pub mod health;
 pub mod manifest;
 pub mod outbox;
