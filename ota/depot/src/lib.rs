@@ -10,6 +10,7 @@
 //! - [`release`], [`rollout`]: what signed metadata says of a bundle, and who gets it.
 //! - [`deployment`]: how far it has come; verdicts, approvals, outcomes.
 //! - [`eligible`]: when a vehicle asks, fetches and tries again.
+//! - [`outcome`]: what a device says of a deployment, signed.
 //! - [`slots`]: where all of it lies, and who writes it.
 //! - [`versioned`]: files with a schema version; what is newer waits.
 //!
@@ -23,6 +24,7 @@ pub mod eligible;
 pub mod health;
 pub mod manifest;
 pub mod outbox;
+pub mod outcome;
 pub mod record;
 pub mod release;
 pub mod rollout;
