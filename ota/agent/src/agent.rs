@@ -3,8 +3,9 @@
 //! the depot's journal, slots and offers.
 
 mod acting;
+mod fetching;
 mod following;
-mod usb;
+pub mod usb;
 mod watch;
 
 use std::collections::BTreeMap;

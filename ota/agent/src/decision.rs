@@ -60,7 +60,11 @@ pub fn decide(rollout: &Rollout, release: &Release, here: &Here<'_>) -> Decision
     if rollout.state == State::Paused {
         return Decision::Hold;
     }
-    let forgiven = rollout.forgive.contains(&release.unpacked.sha256);
+    fits(release, here, rollout.forgive.contains(&release.unpacked.sha256))
+}
+
+/// Whether a release may run here, whoever asks for it: floor, deny list, verdict, hardware, runtime.
+pub fn fits(release: &Release, here: &Here<'_>, forgiven: bool) -> Decision {
     if here.denied {
         return Decision::Reject(DeployCause::Denied);
     }
