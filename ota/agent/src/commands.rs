@@ -123,13 +123,16 @@ fn install(folder: &Path, of: &Of) -> Result<(), Failure> {
     let runtime = daemon::runtime().or_exit(Exit::Internal)?;
     let clock = clock(&config);
     let mut agent = Agent::open(config, clock, runtime.handle().clone()).map_err(daemon::open_failure)?;
-    let installed = agent.install(folder).map_err(|error| Failure { exit: exit_of(&error), error: error.into() })?;
+    let installed =
+        agent.install(folder).map_err(|error| Failure { exit: exit_of(&error), error: error.into() })?;
     if of.json {
         println!("{}", serde_json::to_string(&installed).or_exit(Exit::Internal)?);
         return Ok(());
     }
     for Installed { model, version, digest } in installed {
-        println!("{model} {version} ({digest}) is staged and offered; the runtime tests it and takes it up at standstill");
+        println!(
+            "{model} {version} ({digest}) is staged and offered; the runtime tests it and takes it up at standstill"
+        );
     }
     Ok(())
 }

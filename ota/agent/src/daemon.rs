@@ -46,7 +46,12 @@ pub fn run(config: Config, clock: Arc<dyn Clock>) -> Result<(), Failure> {
         let _within = runtime.enter();
         end_on_signals(&runtime, send).or_exit(Exit::Internal)?;
     }
-    tracing::info!(id = "ota.started", device = agent.identity.id(), "stopline-agent {}", env!("CARGO_PKG_VERSION"));
+    tracing::info!(
+        id = "ota.started",
+        device = agent.identity.id(),
+        "stopline-agent {}",
+        env!("CARGO_PKG_VERSION")
+    );
     Schedule::begin(&agent, clock).run(&mut agent, &events);
     tracing::info!(id = "ota.stopped", "ended in order");
     Ok(())

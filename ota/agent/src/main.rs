@@ -9,7 +9,8 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("STOPLINE_AGENT_LOG").unwrap_or_else(|_| "info".into()),
+            tracing_subscriber::EnvFilter::try_from_env("STOPLINE_AGENT_LOG")
+                .unwrap_or_else(|_| "info".into()),
         )
         .without_time()
         .with_target(false)

@@ -9,7 +9,6 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
@@ -45,12 +44,18 @@ enum Said {
 }
 
 /// Talks to the broker for as long as the process lives.
-pub async fn talk(broker: Mqtt, device: String, spool: Spool, tls: rustls::ClientConfig, events: Sender<Event>) {
+pub async fn talk(
+    broker: Mqtt,
+    device: String,
+    spool: Spool,
+    tls: rustls::ClientConfig,
+    events: Sender<Event>,
+) {
     let mut options = MqttOptions::new(device.clone(), broker.host.clone(), broker.port);
     options.set_keep_alive(Duration::from_secs(60));
     options.set_max_packet_size(LARGEST * 16, LARGEST * 16);
     if broker.tls {
-        options.set_transport(Transport::tls_with_config(Arc::new(tls).into()));
+        options.set_transport(Transport::tls_with_config(tls.into()));
     }
     let password = broker.password_file.as_deref().map(std::fs::read_to_string);
     if let Some(Err(error)) = &password {
@@ -137,7 +142,11 @@ mod tests {
     fn a_broker_can_ask_and_confirm_and_nothing_else() {
         let below = "stopline/north/d";
         assert_eq!(said("stopline/north/d/cmd/poll", below, false, b""), Said::Hint);
-        assert_eq!(said("stopline/north/d/cmd/poll", below, true, b""), Said::Nothing, "an old one, replayed");
+        assert_eq!(
+            said("stopline/north/d/cmd/poll", below, true, b""),
+            Said::Nothing,
+            "an old one, replayed"
+        );
         assert_eq!(said("stopline/north/other/cmd/poll", below, false, b""), Said::Nothing);
         let receipt = said("stopline/north/d/cmd/receipt", below, false, br#"{"boot_id":"b","seq":7}"#);
         assert_eq!(receipt, Said::Receipt { boot_id: "b".into(), seq: 7 });

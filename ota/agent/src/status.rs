@@ -59,11 +59,20 @@ pub fn in_words(status: &Value) -> String {
         lines.push(if deployment.is_null() {
             format!("{model}: no deployment")
         } else {
-            let cause = deployment.get("cause").map(|cause| format!(" ({})", text(cause))).unwrap_or_default();
-            format!("{model}: {}{cause} of {} in {}", text(&deployment["phase"]), text(&deployment["digest"]), text(&deployment["rollout_id"]))
+            let cause =
+                deployment.get("cause").map(|cause| format!(" ({})", text(cause))).unwrap_or_default();
+            format!(
+                "{model}: {}{cause} of {} in {}",
+                text(&deployment["phase"]),
+                text(&deployment["digest"]),
+                text(&deployment["rollout_id"])
+            )
         });
         let current = &state["pointers"]["current"];
-        lines.push(format!("{model}: decides: {}", if current.is_null() { "factory".into() } else { text(current) }));
+        lines.push(format!(
+            "{model}: decides: {}",
+            if current.is_null() { "factory".into() } else { text(current) }
+        ));
     }
     lines.join("\n")
 }

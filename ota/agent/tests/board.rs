@@ -23,7 +23,11 @@ fn world(tar: &[u8]) -> (Server, Device, Digest) {
     operator.rollout(&rollout("r-1", 1));
     let server = Server::start(operator.publish());
     let device = Device::new(&server.url, &operator);
-    std::fs::write(device.path("agent.toml"), device.config.replace("chunk_bytes = 65536", "chunk_bytes = 4194304")).unwrap();
+    std::fs::write(
+        device.path("agent.toml"),
+        device.config.replace("chunk_bytes = 65536", "chunk_bytes = 4194304"),
+    )
+    .unwrap();
     (server, device, digest)
 }
 
@@ -109,7 +113,8 @@ fn the_daemon_polls_when_asked_and_ends_in_order() {
     let (server, device, digest) = world(&noise(1, 50_000));
     let far = device.config.replace("start_within_s = 0", "start_within_s = 86400\nlook_s = 1");
     std::fs::write(device.path("agent.toml"), far).unwrap();
-    let mut daemon = Daemon(agent(&device, &["run"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let mut daemon =
+        Daemon(agent(&device, &["run"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
     let socket = device.path("home/control.sock");
     for _ in 0..500 {
         if socket.exists() {

@@ -47,7 +47,10 @@ fn cuts_stalls_and_short_parts_cost_at_most_a_chunk_each() {
         ("a cut every 100 kB", vec![cut.clone(); 9]),
         ("stalled", vec![Fault::Stall(300_000)]),
         ("one byte now and then", vec![cut.clone(), Fault::Dribble]),
-        ("parts shorter than asked for", vec![cut.clone(), Fault::Short(50_000), Fault::Short(1), Fault::Short(200_000)]),
+        (
+            "parts shorter than asked for",
+            vec![cut.clone(), Fault::Short(50_000), Fault::Short(1), Fault::Short(200_000)],
+        ),
     ] {
         let waste = through(name, &faults);
         assert!(waste <= CHUNK * faults.len(), "{name}: {waste} bytes wasted in {} cuts", faults.len());
@@ -166,7 +169,9 @@ fn through_a_proxy_it_comes_too() {
     let (server, device, digest, _) = world();
     let proxy = Server::start(server.state.lock().unwrap().files.clone());
     let config = device.config.replace("[download]\n", &format!("[download]\nproxy = '{}'\n", proxy.url));
-    let config = config.replace(&server.url, "http://updates.invalid").replace("outcomes_url = 'http://updates.invalid/outcomes'\n", "");
+    let config = config
+        .replace(&server.url, "http://updates.invalid")
+        .replace("outcomes_url = 'http://updates.invalid/outcomes'\n", "");
     let device = Device { config, ..device };
     device.agent().poll().unwrap();
     assert!(device.staged(&digest).is_some());

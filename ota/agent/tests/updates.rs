@@ -42,8 +42,15 @@ fn a_signed_model_is_fetched_staged_offered_and_told() {
     assert_eq!(phase(&agent), Some((Phase::Staged, None)));
     assert_eq!(device.staged(&digest), Some(noise(1, TAR)));
     let offer = device.offer().unwrap();
-    assert_eq!((offer.digest, offer.state, offer.attended, offer.verified_at), (digest, State::Active, false, Some(now().as_second())));
-    assert_eq!(said(&agent), [(Phase::Offered, None), (Phase::Fetching, None), (Phase::Staged, None)], "they wait for the fleet");
+    assert_eq!(
+        (offer.digest, offer.state, offer.attended, offer.verified_at),
+        (digest, State::Active, false, Some(now().as_second()))
+    );
+    assert_eq!(
+        said(&agent),
+        [(Phase::Offered, None), (Phase::Fetching, None), (Phase::Staged, None)],
+        "they wait for the fleet"
+    );
     server.state.lock().unwrap().post_status = 200;
     agent.send_outcomes();
     assert_eq!(said(&agent), []);
@@ -53,7 +60,8 @@ fn a_signed_model_is_fetched_staged_offered_and_told() {
     assert_eq!(posted.last().map(|one| (one.outcome.seq, one.outcome.phase)), Some((3, Phase::Staged)));
     let metrics = std::fs::read_to_string(device.path("metrics.prom")).unwrap();
     for phase in ["offered", "fetching", "staged"] {
-        let line = format!("stopline_agent_transitions_total{{model=\"stop-sign\",phase=\"{phase}\",cause=\"\"}} 1");
+        let line =
+            format!("stopline_agent_transitions_total{{model=\"stop-sign\",phase=\"{phase}\",cause=\"\"}} 1");
         assert!(metrics.contains(&line), "{metrics}");
     }
     let asked = server.asked().len();
@@ -79,7 +87,8 @@ fn the_runtime_is_followed_to_good_and_an_abort_reaches_it_there() {
         device.progress("r-1", digest, seen, None);
         agent.look();
         assert_eq!(phase(&agent), Some((seen, None)));
-        let last: Vec<Phase> = said(&agent).iter().rev().take(told.len()).rev().map(|(phase, _)| *phase).collect();
+        let last: Vec<Phase> =
+            said(&agent).iter().rev().take(told.len()).rev().map(|(phase, _)| *phase).collect();
         assert_eq!(last, told, "phases between two looks are told too");
     }
     assert_eq!(agent.watch_s(), Some(3_600), "a Good model is watched hourly");
@@ -108,7 +117,9 @@ fn pause_holds_abort_withdraws_and_a_newer_roll_out_takes_the_place() {
     operator.rollout(&rollout("r-2", 2));
     server.set_files(operator.publish());
     agent.poll().unwrap();
-    assert!(said(&agent).contains(&(Phase::Withdrawn, Some(DeployCause::Superseded))) || said(&agent).is_empty());
+    assert!(
+        said(&agent).contains(&(Phase::Withdrawn, Some(DeployCause::Superseded))) || said(&agent).is_empty()
+    );
     assert_eq!(device.offer().unwrap().digest, second);
 
     operator.rollout(&Rollout { state: State::Aborted, ..rollout("r-2", 2) });
@@ -136,19 +147,44 @@ fn a_share_of_nobody_and_a_paused_beginning_fetch_nothing() {
 #[test]
 fn what_must_not_run_is_refused_by_its_cause() {
     type Change = fn(&mut Operator, &Device, Digest);
-    let cases: [(&str, Change, Option<(Phase, Option<DeployCause>)>); 7] = [
-        ("floor", |_, device, _| device.trust(&[(MODEL, 2)], &[]), Some((Phase::Rejected, Some(DeployCause::Floor)))),
-        ("deny list", |_, device, digest| device.trust(&[], &[digest]), Some((Phase::Rejected, Some(DeployCause::Denied)))),
-        ("known bad", |_, device, digest| bad(device, digest), Some((Phase::Rejected, Some(DeployCause::KnownBad)))),
-        (
-            "other hardware",
-            |operator, _, _| drop(operator.release_by("models", 1, &noise(1, TAR), |release| release.hardware = vec!["pi".into()])),
-            Some((Phase::Deferred, Some(DeployCause::Hardware))),
-        ),
-        ("not what was signed inside", |operator, _, _| wrong_inside(operator), Some((Phase::Rejected, Some(DeployCause::Content)))),
-        ("signed by the wrong role", |operator, _, _| wrong_role(operator), None),
-        ("no trust folder", |_, device, _| std::fs::remove_file(device.path("trust/deny.json")).unwrap(), None),
-    ];
+    let cases: [(&str, Change, Option<(Phase, Option<DeployCause>)>); 7] =
+        [
+            (
+                "floor",
+                |_, device, _| device.trust(&[(MODEL, 2)], &[]),
+                Some((Phase::Rejected, Some(DeployCause::Floor))),
+            ),
+            (
+                "deny list",
+                |_, device, digest| device.trust(&[], &[digest]),
+                Some((Phase::Rejected, Some(DeployCause::Denied))),
+            ),
+            (
+                "known bad",
+                |_, device, digest| bad(device, digest),
+                Some((Phase::Rejected, Some(DeployCause::KnownBad))),
+            ),
+            (
+                "other hardware",
+                |operator, _, _| {
+                    drop(operator.release_by("models", 1, &noise(1, TAR), |release| {
+                        release.hardware = vec!["pi".into()]
+                    }))
+                },
+                Some((Phase::Deferred, Some(DeployCause::Hardware))),
+            ),
+            (
+                "not what was signed inside",
+                |operator, _, _| wrong_inside(operator),
+                Some((Phase::Rejected, Some(DeployCause::Content))),
+            ),
+            ("signed by the wrong role", |operator, _, _| wrong_role(operator), None),
+            (
+                "no trust folder",
+                |_, device, _| std::fs::remove_file(device.path("trust/deny.json")).unwrap(),
+                None,
+            ),
+        ];
     for (name, change, expected) in cases {
         let (mut operator, server, device, digest) = world();
         change(&mut operator, &device, digest);
@@ -173,7 +209,8 @@ fn bad(device: &Device, digest: Digest) {
 
 /// The packed file is the one that is signed; what it unpacks to is not.
 fn wrong_inside(operator: &mut Operator) {
-    operator.release_by("models", 1, &noise(1, TAR), |release| release.unpacked.sha256 = Digest::of(b"another"));
+    operator
+        .release_by("models", 1, &noise(1, TAR), |release| release.unpacked.sha256 = Digest::of(b"another"));
 }
 
 /// A thief of the online key lists a model of their own under a new name.
@@ -292,7 +329,10 @@ fn no_clock_1970_2038_then_right_recovers_without_hands() {
     agent.poll().unwrap();
     assert_eq!(phase(&agent), Some((Phase::Staged, None)), "without a clock it fetches and stages");
     let offer = device.offer().unwrap();
-    assert!(offer.verified_at.is_none() && offer.verified_since_boot.is_some(), "and says that no clock stands behind it");
+    assert!(
+        offer.verified_at.is_none() && offer.verified_since_boot.is_some(),
+        "and says that no clock stands behind it"
+    );
     device.clock.set(at("1970-01-01T00:00:10Z"));
     agent.poll().unwrap();
     device.clock.set(at("2038-01-19T03:14:07Z"));
@@ -314,7 +354,8 @@ fn two_updaters_do_not_share_a_depot() {
     let (_operator, _server, device, _) = world();
     let _agent = device.agent();
     let config = stopline_agent::config::Config::parse(&device.config).unwrap();
-    let second = stopline_agent::agent::Agent::open(config, device.clock.clone(), device.runtime.handle().clone());
+    let second =
+        stopline_agent::agent::Agent::open(config, device.clock.clone(), device.runtime.handle().clone());
     assert!(matches!(second, Err(OpenError::Agent(error)) if error.code() == "held"));
 }
 
@@ -359,7 +400,10 @@ fn a_delta_is_taken_where_it_is_smaller_and_starts_from_what_is_here() {
         agent.poll().unwrap();
         assert_eq!(device.staged(&Digest::of(&tar)), Some(tar.clone()), "release {seq}");
         let full = server.asked().iter().any(|(path, ..)| path.ends_with(".slb"));
-        assert_eq!(full, !by_delta, "release {seq}: a delta that does not hold costs a full file, and nothing else");
+        assert_eq!(
+            full, !by_delta,
+            "release {seq}: a delta that does not hold costs a full file, and nothing else"
+        );
         assert!(!by_delta || server.model_bytes() < 10_000, "{}", server.model_bytes());
     }
 }
@@ -381,13 +425,26 @@ fn a_stick_installs_what_is_signed_although_its_freshness_is_gone() {
 #[test]
 fn a_stick_is_refused_for_all_that_a_person_cannot_judge() {
     type Change = fn(&mut Operator, &Device, Digest);
-    let cases: [(&str, Change, &str); 5] = [
-        ("floor", |_, device, _| device.trust(&[(MODEL, 2)], &[]), "refused"),
-        ("deny list", |_, device, digest| device.trust(&[], &[digest]), "refused"),
-        ("hardware", |operator, _, _| drop(operator.release_by("models", 1, &noise(1, TAR), |release| release.hardware = vec!["pi".into()])), "refused"),
-        ("models expired", |operator, _, _| operator.expire("models", now()), "expired"),
-        ("wrong role", |operator, _, _| drop(operator.release_by("rollout", 2, &noise(2, TAR), |_| ())), "wrong_role"),
-    ];
+    let cases: [(&str, Change, &str); 5] =
+        [
+            ("floor", |_, device, _| device.trust(&[(MODEL, 2)], &[]), "refused"),
+            ("deny list", |_, device, digest| device.trust(&[], &[digest]), "refused"),
+            (
+                "hardware",
+                |operator, _, _| {
+                    drop(operator.release_by("models", 1, &noise(1, TAR), |release| {
+                        release.hardware = vec!["pi".into()]
+                    }))
+                },
+                "refused",
+            ),
+            ("models expired", |operator, _, _| operator.expire("models", now()), "expired"),
+            (
+                "wrong role",
+                |operator, _, _| drop(operator.release_by("rollout", 2, &noise(2, TAR), |_| ())),
+                "wrong_role",
+            ),
+        ];
     for (name, change, code) in cases {
         let (mut operator, _server, device, digest) = world();
         change(&mut operator, &device, digest);

@@ -101,7 +101,9 @@ impl Agent {
             return Ok(());
         }
         let again = forgiven
-            && before.as_ref().is_some_and(|before| before.cause == Some(DeployCause::KnownBad) && before.has_ended());
+            && before
+                .as_ref()
+                .is_some_and(|before| before.cause == Some(DeployCause::KnownBad) && before.has_ended());
         let superseded = self.depot.record(|journal| {
             if again {
                 journal.deployments.remove(model);
@@ -124,7 +126,9 @@ impl Agent {
         let digest = directive.candidate.as_ref().map(|candidate| candidate.release.unpacked.sha256);
         let pointers = self.state.pointers()?;
         let of_model = pointers.models.get(model);
-        Ok(of_model.is_some_and(|of_model| of_model.current.is_some() && of_model.current == digest && of_model.trial.is_none()))
+        Ok(of_model.is_some_and(|of_model| {
+            of_model.current.is_some() && of_model.current == digest && of_model.trial.is_none()
+        }))
     }
 
     fn go(
@@ -224,12 +228,19 @@ impl Agent {
     /// It takes no part: one that has begun and did not come to Trial ends.
     fn leave(&mut self, model: &str, directive: &Directive) -> Result<(), AgentError> {
         let of_rollout = self.depot.journal().of(model).is_some_and(|deployment| {
-            deployment.rollout_id == directive.rollout.rollout_id && deployment.phase != Phase::Trial && !deployment.has_ended()
+            deployment.rollout_id == directive.rollout.rollout_id
+                && deployment.phase != Phase::Trial
+                && !deployment.has_ended()
         });
         if !of_rollout {
             return Ok(());
         }
-        self.advance(model, Phase::Withdrawn, Some(DeployCause::Superseded), "the roll-out leaves this device out")?;
+        self.advance(
+            model,
+            Phase::Withdrawn,
+            Some(DeployCause::Superseded),
+            "the roll-out leaves this device out",
+        )?;
         self.end(model)
     }
 

@@ -26,13 +26,19 @@ pub(super) enum Source<'a> {
 
 impl Agent {
     /// Fetches and stages `candidate`.
-    pub(super) fn fetch_and_stage(&mut self, window: &Window, candidate: &Candidate) -> Result<(), AgentError> {
+    pub(super) fn fetch_and_stage(
+        &mut self,
+        window: &Window,
+        candidate: &Candidate,
+    ) -> Result<(), AgentError> {
         let done = self.by_delta(window, candidate);
         let done = match done {
             Ok(true) => Ok(()),
             Ok(false) => self.in_full(window, candidate),
             // The link, the window or the disk: the full file would meet the same.
-            Err(error @ (AgentError::Download(_) | AgentError::Http(_) | AgentError::Io { .. })) => Err(error),
+            Err(error @ (AgentError::Download(_) | AgentError::Http(_) | AgentError::Io { .. })) => {
+                Err(error)
+            }
             Err(error) => {
                 tracing::warn!(id = "ota.delta.failed", "{error}; the full file is fetched");
                 self.in_full(window, candidate)
@@ -44,7 +50,8 @@ impl Agent {
     }
 
     fn in_full(&mut self, window: &Window, candidate: &Candidate) -> Result<(), AgentError> {
-        let path = self.fetch(window, &candidate.target, &candidate.packed, candidate.release.unpacked.length)?;
+        let path =
+            self.fetch(window, &candidate.target, &candidate.packed, candidate.release.unpacked.length)?;
         stage(&mut self.depot, candidate, Source::Full(&path))
     }
 
@@ -53,8 +60,10 @@ impl Agent {
         let mut smallest = None;
         for (delta, packed) in &candidate.deltas {
             let known = delta.algorithm.parse::<Algorithm>().is_ok();
-            let least = smallest.map_or(candidate.packed.file.length, |(_, packed): (_, &Packed)| packed.file.length);
-            if known && packed.file.length < least && self.depot.slot_state(&delta.from)? == SlotState::Staged {
+            let least =
+                smallest.map_or(candidate.packed.file.length, |(_, packed): (_, &Packed)| packed.file.length);
+            if known && packed.file.length < least && self.depot.slot_state(&delta.from)? == SlotState::Staged
+            {
                 smallest = Some((delta, packed));
             }
         }
@@ -71,7 +80,13 @@ impl Agent {
         Ok(true)
     }
 
-    fn fetch(&self, window: &Window, name: &str, packed: &Packed, unpacked: u64) -> Result<PathBuf, AgentError> {
+    fn fetch(
+        &self,
+        window: &Window,
+        name: &str,
+        packed: &Packed,
+        unpacked: u64,
+    ) -> Result<PathBuf, AgentError> {
         self.check_room(packed.file.length.saturating_add(unpacked))?;
         let web = WebTargets { http: &self.http, base: &self.config.repository };
         let urls: Vec<String> = packed.places.iter().map(|place| web.url(place)).collect();
@@ -91,7 +106,11 @@ impl Agent {
         };
         let (path, cost) = downloader.fetch(wanted, &mut may_go_on)?;
         tracing::info!(
-            id = "ota.fetched", requests = cost.requests, received = cost.received, wasted = cost.wasted, "{name}"
+            id = "ota.fetched",
+            requests = cost.requests,
+            received = cost.received,
+            wasted = cost.wasted,
+            "{name}"
         );
         Ok(path)
     }

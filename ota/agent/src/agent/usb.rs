@@ -53,7 +53,10 @@ impl Agent {
             );
             return Err(refused(folder, DeployCause::Hardware, problem));
         }
-        candidates.into_iter().map(|(model, candidate)| self.install_one(folder, &model, &candidate)).collect()
+        candidates
+            .into_iter()
+            .map(|(model, candidate)| self.install_one(folder, &model, &candidate))
+            .collect()
     }
 
     /// The newest of each model that may run here.
@@ -76,7 +79,10 @@ impl Agent {
         };
         let mut found = Vec::new();
         for model in &self.config.models {
-            found.extend(newest(&mut session, folder, model, &self.config.hardware, first_root)?.map(|one| (model.clone(), one)));
+            found.extend(
+                newest(&mut session, folder, model, &self.config.hardware, first_root)?
+                    .map(|one| (model.clone(), one)),
+            );
         }
         Ok(found)
     }
@@ -96,7 +102,8 @@ impl Agent {
             verify(&packed, wanted).map_err(|problem| refused(&packed, DeployCause::Content, problem))?;
         }
         let superseded = self.depot.record(|journal| {
-            let of_it = journal.of(model).is_some_and(|before| before.rollout_id == ATTENDED && before.has_ended());
+            let of_it =
+                journal.of(model).is_some_and(|before| before.rollout_id == ATTENDED && before.has_ended());
             if of_it {
                 journal.deployments.remove(model);
             }
@@ -171,9 +178,12 @@ fn newest(
         let name = entry.map_err(AgentError::io(&models))?.file_name();
         // With consistent snapshots the digest comes first.
         let Some(name) = name.to_str() else { continue };
-        let name = name.split_once('.').filter(|(digest, _)| digest.len() >= 64).map_or(name, |(_, name)| name);
+        let name =
+            name.split_once('.').filter(|(digest, _)| digest.len() >= 64).map_or(name, |(_, name)| name);
         let one = match candidate(session, model, &format!("models/{model}/{name}"), first_root) {
-            Err(AgentError::Metadata(stopline_tuf::Error::NoTarget { .. }) | AgentError::Document { .. }) => continue,
+            Err(AgentError::Metadata(stopline_tuf::Error::NoTarget { .. }) | AgentError::Document { .. }) => {
+                continue;
+            }
             one => one?,
         };
         let here = one.release.hardware.iter().any(|named| named == hardware);
@@ -189,7 +199,9 @@ fn place(folder: &Path, candidate: &Candidate) -> Result<std::path::PathBuf, Age
     let targets = folder.join("targets");
     let places = candidate.packed.places.iter().map(|place| targets.join(place));
     let there = places.into_iter().find(|path| path.is_file());
-    there.ok_or_else(|| refused(&targets.join(&candidate.target), DeployCause::Content, "it is not there".into()))
+    there.ok_or_else(|| {
+        refused(&targets.join(&candidate.target), DeployCause::Content, "it is not there".into())
+    })
 }
 
 fn refused(path: &Path, cause: DeployCause, problem: String) -> AgentError {

@@ -139,7 +139,11 @@ fn answer(
     fault: Option<Fault>,
     is_model: bool,
 ) -> io::Result<bool> {
-    let tag = format!("\"{:x}-{}\"", body.iter().fold(7_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte))), body.len());
+    let tag = format!(
+        "\"{:x}-{}\"",
+        body.iter().fold(7_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte))),
+        body.len()
+    );
     let tag = if fault == Some(Fault::OtherTag) { "\"other\"".to_owned() } else { tag };
     if question.headers.get("if-none-match") == Some(&tag) {
         count(state, reply(stream, 304, &[("ETag", &tag)], b"")?);
@@ -230,7 +234,8 @@ fn question(reader: &mut BufReader<TcpStream>, state: &Mutex<State>) -> io::Resu
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     // As a proxy it is asked for whole addresses.
     let path = target.strip_prefix("http://").map_or(target, |rest| &rest[rest.find('/').unwrap_or(0)..]);
-    let range = headers.get("range").and_then(|text| text.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
+    let range =
+        headers.get("range").and_then(|text| text.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
     Ok(Some(Question { method: method.into(), path: path.into(), range, headers, body }))
 }
 

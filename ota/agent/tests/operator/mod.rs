@@ -93,8 +93,10 @@ impl Operator {
     pub fn new(now: Time) -> Self {
         let now = whole_seconds(now);
         let days = |days: i64| now.checked_add(SignedDuration::from_hours(24 * days)).unwrap();
-        let holders = [("root", 3), ("targets", 3), ("models", 3), ("rollout", 1), ("snapshot", 1), ("timestamp", 1)];
-        let signers: BTreeMap<_, _> = holders.iter().map(|(role, count)| ((*role).to_owned(), keys(role, *count))).collect();
+        let holders =
+            [("root", 3), ("targets", 3), ("models", 3), ("rollout", 1), ("snapshot", 1), ("timestamp", 1)];
+        let signers: BTreeMap<_, _> =
+            holders.iter().map(|(role, count)| ((*role).to_owned(), keys(role, *count))).collect();
         let public = |name: &str| signers[name].iter().map(|signer| signer.key().clone()).collect::<Vec<_>>();
         let mut root = Root::new(days(3_650));
         for (name, threshold) in [("root", 2), ("targets", 2), ("snapshot", 1), ("timestamp", 1)] {
@@ -103,8 +105,12 @@ impl Operator {
         }
         let mut targets = Targets::new(days(1_800));
         targets.delegate(DelegatedRole::new(role("models"), 2, &["models/*/*"]), public("models"));
-        targets.delegate(DelegatedRole::new(role("rollout"), 1, &["rollout/*", "models/*/*"]).terminating(), public("rollout"));
-        let roles = [("targets", targets), ("models", Targets::new(days(900))), ("rollout", Targets::new(days(7)))];
+        targets.delegate(
+            DelegatedRole::new(role("rollout"), 1, &["rollout/*", "models/*/*"]).terminating(),
+            public("rollout"),
+        );
+        let roles =
+            [("targets", targets), ("models", Targets::new(days(900))), ("rollout", Targets::new(days(7)))];
         Self {
             now,
             signers,
@@ -117,7 +123,13 @@ impl Operator {
     }
 
     /// A bundle of `tar`, listed by `by`.
-    pub fn release_by(&mut self, by: &str, seq: u64, tar: &[u8], change: impl FnOnce(&mut Release)) -> Digest {
+    pub fn release_by(
+        &mut self,
+        by: &str,
+        seq: u64,
+        tar: &[u8],
+        change: impl FnOnce(&mut Release),
+    ) -> Digest {
         let mut release = Release {
             schema: 1,
             model: MODEL.into(),
@@ -174,7 +186,8 @@ impl Operator {
     pub fn publish(&mut self) -> BTreeMap<String, Vec<u8>> {
         self.version += 1;
         let mut files = BTreeMap::new();
-        let mut serve = |file: MetadataFile, bytes: &[u8]| files.insert(format!("/metadata/{file}"), bytes.to_vec());
+        let mut serve =
+            |file: MetadataFile, bytes: &[u8]| files.insert(format!("/metadata/{file}"), bytes.to_vec());
         serve(MetadataFile::versioned(&role("root"), 1), &self.root_file());
         let mut snapshot = Snapshot::new(self.now.checked_add(SignedDuration::from_hours(24 * 7)).unwrap());
         snapshot.version = self.version;
@@ -283,7 +296,13 @@ impl Device {
              trust = '{}'\nmetrics_file = '{}'\noutcomes_url = '{url}/outcomes'\n[poll]\ntime_zone = 'UTC'\nstart_within_s = 0\n\
              [download]\nstall_s = 2\nchunk_bytes = 65536\nfirst_back_off_ms = 10\nlongest_back_off_ms = 2000\n\
              [device]\nnetwork = 'wifi'\nparked_file = '{}'\nsynchronised_file = '{}'\n",
-            at("home"), at("depot"), at("state"), at("trust"), at("metrics.prom"), at("parked"), at("trust/root.json"),
+            at("home"),
+            at("depot"),
+            at("state"),
+            at("trust"),
+            at("metrics.prom"),
+            at("parked"),
+            at("trust/root.json"),
         );
         let device = Self {
             clock: HeldClock::at(operator.now),
@@ -300,7 +319,10 @@ impl Device {
     }
 
     pub fn trust(&self, floor: &[(&str, u64)], deny: &[Digest]) {
-        let floor = Floor { schema: 1, models: floor.iter().map(|(model, seq)| ((*model).to_owned(), *seq)).collect() };
+        let floor = Floor {
+            schema: 1,
+            models: floor.iter().map(|(model, seq)| ((*model).to_owned(), *seq)).collect(),
+        };
         let deny = Deny { schema: 1, digests: deny.iter().copied().collect() };
         std::fs::write(self.path("trust/floor.json"), versioned::write(&floor).unwrap()).unwrap();
         std::fs::write(self.path("trust/deny.json"), versioned::write(&deny).unwrap()).unwrap();
@@ -328,8 +350,15 @@ impl Device {
     /// What the runtime would write.
     pub fn progress(&self, rollout_id: &str, digest: Digest, phase: Phase, cause: Option<DeployCause>) {
         let exposure = Exposure { active_s: 60, frames: 1_800, ..Exposure::default() };
-        let progress =
-            Progress { schema: 1, rollout_id: rollout_id.into(), digest, phase, cause, detail: "so".into(), exposure };
+        let progress = Progress {
+            schema: 1,
+            rollout_id: rollout_id.into(),
+            digest,
+            phase,
+            cause,
+            detail: "so".into(),
+            exposure,
+        };
         let bytes = versioned::write(&progress).unwrap();
         replace(&mut RealDisk, &self.state().progress(MODEL), &bytes).unwrap();
     }
