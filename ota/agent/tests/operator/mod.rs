@@ -72,7 +72,7 @@ pub fn pack(tar: &[u8]) -> Vec<u8> {
     let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
     encoder.include_checksum(true).unwrap();
     encoder.include_contentsize(true).unwrap();
-    encoder.window_log(20).unwrap();
+    encoder.window_log(23).unwrap();
     encoder.set_pledged_src_size(Some(tar.len() as u64)).unwrap();
     std::io::Write::write_all(&mut encoder, tar).unwrap();
     encoder.finish().unwrap()
@@ -236,16 +236,22 @@ pub fn rollout(id: &str, seq: u64) -> Rollout {
     }
 }
 
-/// A clock in the hand of a test; what sleeps moves it on and takes no time.
+/// A clock in the hand of a test; what sleeps moves it on and takes no time. Time since boot goes on by itself too: a stalled
+/// connection is a matter of real time.
 #[derive(Debug)]
 pub struct HeldClock {
     wall: Mutex<Reading>,
     since_boot_ms: Mutex<u64>,
+    began: Time,
 }
 
 impl HeldClock {
     pub fn at(now: Time) -> Arc<Self> {
-        Arc::new(Self { wall: Mutex::new(Reading::Synchronised(now)), since_boot_ms: Mutex::new(60_000) })
+        Arc::new(Self {
+            wall: Mutex::new(Reading::Synchronised(now)),
+            since_boot_ms: Mutex::new(60_000),
+            began: Time::now(),
+        })
     }
 
     pub fn set(&self, reading: Reading) {
@@ -267,7 +273,8 @@ impl Clock for HeldClock {
     }
 
     fn since_boot_ms(&self) -> u64 {
-        *self.since_boot_ms.lock().unwrap()
+        let passed = Time::now().duration_since(self.began).as_millis();
+        *self.since_boot_ms.lock().unwrap() + u64::try_from(passed).unwrap_or(0)
     }
 
     fn sleep(&self, pause: Duration) {
