@@ -4,37 +4,42 @@
 use stopline_tests::scenario::report::Line;
 
 /// Beginning of a row's name, part of its view's name, least share of good runs, reason.
-const KNOWN: [(&str, &str, f64, &str); 15] = [
+const KNOWN: [(&str, &str, f64, &str); 10] = [
+    ("stop sign, 70 km/h", "assumed", 0.9, "as at 80 km/h"),
     (
         "stop sign, 80 km/h",
         "assumed",
-        0.8,
+        0.9,
         "confirmation and growth check end too late for 80 km/h with the limit of 3.5 m/s²",
     ),
-    ("a lorry crosses", "", 0.8, "the sign is not taken up in time when it comes out again; not yet explained"),
     (
-        "stopped, reversed",
+        "people at a bus stop",
         "",
-        0.8,
-        "a run in thirty does not stop before the sign, or brakes once more; not yet explained",
+        0.85,
+        "errors that last some frames are taken for a step towards the path; at 10 fps and night most",
     ),
-    ("people at a bus stop", "", 0.8, "errors that last some frames are taken for a step towards the path"),
     (
         "a person walks along the road",
         "",
-        0.8,
+        0.9,
         "errors that last some frames are taken for a step towards the path",
     ),
-    ("a person walks to the kerb", "", 0.8, "errors that last some frames are taken for a step towards the path"),
-    ("bend of 60 m", "", 0.8, "before the bend begins the person stands straight ahead"),
-    ("turn to the right", "", 0.8, "on the way round, those at the far corner are ahead for a moment"),
-    ("a person begins to cross", "", 0.8, "errors that last some frames are taken for a step towards the path"),
-    ("CPFA-50", "", 0.8, "one run in forty confirms late: the score's luck lasts"),
-    ("CPNA-", "", 0.8, "one run in forty confirms or predicts late: the score's luck lasts"),
-    ("CPNCO-50, 1", "", 0.8, "the child comes out 1.5 s before; some runs confirm too late for an impact of 0"),
-    ("CPLA-", "", 0.8, "one run in twenty confirms late where the person is 58 rows high"),
-    ("a person crosses and is across", "worst", 0.8, "pitch, size and clutter at their worst: one in twelve"),
-    ("parked cars", "worst", 0.8, "pitch, size and clutter at their worst put standing people into the path"),
+    ("a person walks to the kerb", "worst", 0.9, "the same, with pitch and size at their worst"),
+    ("bend of 60 m", "worst", 0.9, "before the bend begins the person stands straight ahead"),
+    ("turn to the right", "worst", 0.9, "on the way round, those at the far corner are ahead for a moment"),
+    ("a person begins to cross", "worst", 0.9, "the same as at the kerb"),
+    (
+        "CPNCO-50, 1",
+        "",
+        0.8,
+        "the child comes out 1.5 s before; some runs confirm too late for an impact of 0",
+    ),
+    (
+        "CP",
+        "",
+        0.85,
+        "a run in ten to a hundred confirms late where the person is 58 to 92 rows high: the score's luck lasts",
+    ),
 ];
 
 /// Sequences that are wrong in some run with the assumed detector.
