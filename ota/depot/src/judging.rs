@@ -7,8 +7,7 @@
 //! is an [`Approval`]; later loads ask only that, the deny list and the floor ([`Trust::recall`]), so that a rotation of
 //! keys sends nobody back to the factory's model.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use semver::Version;
 use stopline_tuf::judge::{Evidence, Judge};
@@ -18,23 +17,19 @@ use crate::deployment::{Approval, DeployCause};
 use crate::digest::Digest;
 use crate::disk::Disk;
 use crate::release::Release;
-use crate::slots::{Deny, Floor, SlotRecord, StoredEvidence, TrustPaths};
-use crate::versioned::{self, Versioned, VersionedError};
+use crate::slots::{self, DepotError, MAX_ROOT, SlotRecord, StoredEvidence, TrustPaths};
+use crate::versioned::{self, Versioned as _, VersionedError};
 
 /// The delegated role that alone may speak for models.
 pub const MODELS: &str = "models";
 /// The target paths that it may speak for.
 pub const PATTERN: &str = "models/*/*";
 
-/// Root metadata is shorter.
-const MOST_ROOT: u64 = 512 << 10;
-
 /// What is trusted: a root, the floors, the deny list.
 #[derive(Debug, Clone)]
 pub struct Trust {
     judge: Judge,
-    floor: Floor,
-    deny: Deny,
+    lists: slots::Trust,
 }
 
 /// Bytes that are to be loaded, and by whom.
@@ -67,12 +62,15 @@ pub struct Judged {
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// There is nothing to judge by. Fails closed.
-    #[error("{path}: no trust to judge by: {problem}; nothing from a slot is loaded until it can be read")]
-    Trust {
+    #[error("no trust to judge by: {0}")]
+    Trust(#[from] DepotError),
+    /// The root that lies there is none.
+    #[error("{path}: no root that could be trusted: {source}; install the one that the device was made with")]
+    Root {
         /// The file.
         path: String,
         /// What is wrong with it.
-        problem: String,
+        source: stopline_tuf::Error,
     },
     /// Signatures, thresholds or roles do not hold.
     #[error("the evidence does not hold ({code}): {0}", code = .0.code())]
@@ -123,7 +121,7 @@ impl Refusal {
     /// The stable cause that a deployment ends or waits with.
     pub fn cause(&self) -> DeployCause {
         match self {
-            Self::Trust { .. } | Self::Evidence(_) => DeployCause::Signature,
+            Self::Trust(_) | Self::Root { .. } | Self::Evidence(_) => DeployCause::Signature,
             Self::Content { .. } => DeployCause::Content,
             Self::Format(VersionedError::Newer { .. }) => DeployCause::Schema,
             Self::Format(VersionedError::Refused { .. }) => DeployCause::Bundle,
@@ -137,19 +135,17 @@ impl Refusal {
 
 impl Trust {
     /// Reads it. `followed` is the newest root that this one was followed to before; it counts where it is the newer one.
-    /// No floor or deny list means that none was set; one that cannot be read does not.
     ///
     /// # Errors
-    /// [`Refusal::Trust`].
+    /// [`Refusal::Trust`], [`Refusal::Root`].
     pub fn read(disk: &impl Disk, paths: &TrustPaths, followed: &Path) -> Result<Self, Refusal> {
-        let own = paths.root();
-        let problem = |path: &Path, problem: String| Refusal::Trust { path: path.display().to_string(), problem };
-        let root = disk.read(&own, MOST_ROOT).map_err(|error| problem(&own, error.to_string()))?;
-        let root = root.ok_or_else(|| problem(&own, "it is not there".into()))?;
-        let judge = Judge::new(&root).map_err(|error| problem(&own, error.to_string()))?;
-        let newer = disk.read(followed, MOST_ROOT).ok().flatten().filter(|newer| version(newer) > version(&root));
+        let lists = slots::Trust::read(disk, paths)?;
+        let root = |source| Refusal::Root { path: paths.root().display().to_string(), source };
+        let judge = Judge::new(&lists.root).map_err(root)?;
+        let newer = disk.read(followed, MAX_ROOT).ok().flatten();
+        let newer = newer.filter(|newer| version(newer) > version(&lists.root));
         let judge = newer.and_then(|newer| Judge::new(&newer).ok()).unwrap_or(judge);
-        Ok(Self { judge, floor: list(disk, paths.floor())?, deny: list(disk, paths.deny())? })
+        Ok(Self { judge, lists })
     }
 
     /// Judges bytes that were never loaded here.
@@ -197,12 +193,12 @@ impl Trust {
     /// # Errors
     /// [`Refusal::Denied`].
     pub fn denied(&self, digest: &Digest) -> Result<(), Refusal> {
-        if self.deny.digests.contains(digest) { Err(Refusal::Denied(*digest)) } else { Ok(()) }
+        if self.lists.denies(digest) { Err(Refusal::Denied(*digest)) } else { Ok(()) }
     }
 
     /// The least release of `model` that is loaded for the first time.
     pub fn floor_of(&self, model: &str) -> u64 {
-        self.floor.models.get(model).copied().unwrap_or_default()
+        self.lists.floor_of(model)
     }
 }
 
@@ -248,14 +244,6 @@ fn evidence(stored: &StoredEvidence) -> Result<Evidence, Refusal> {
         targets: stored.targets.clone().into_bytes(),
         delegated: stored.delegated.iter().map(role).collect::<Result<_, Refusal>>()?,
     })
-}
-
-/// A list that need not be there, and must be readable if it is.
-fn list<T: Versioned + Default>(disk: &impl Disk, path: PathBuf) -> Result<T, Refusal> {
-    let limit = u64::try_from(T::LIMIT).unwrap_or(u64::MAX);
-    let read = |bytes: Option<Vec<u8>>| bytes.map_or_else(|| Ok(T::default()), |bytes| versioned::read(&bytes));
-    let found = disk.read(&path, limit).and_then(|bytes| read(bytes).map_err(io::Error::other));
-    found.map_err(|error| Refusal::Trust { path: path.display().to_string(), problem: error.to_string() })
 }
 
 /// The version that root metadata says it has; 0 if it says none.

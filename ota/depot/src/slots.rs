@@ -193,37 +193,6 @@ impl StatePaths {
     pub fn root(&self) -> PathBuf {
         self.0.join("root.json")
     }
-
-    /// The folders that files are written into.
-    pub fn folders(&self) -> [PathBuf; 4] {
-        [self.0.clone(), self.0.join("verdicts"), self.0.join("approvals"), self.0.join("progress")]
-    }
-}
-
-/// What neither runtime nor agent may write.
-#[derive(Debug, Clone)]
-pub struct TrustPaths(PathBuf);
-
-impl TrustPaths {
-    /// Below `folder`.
-    pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self(folder.into())
-    }
-
-    /// The root that trust begins with.
-    pub fn root(&self) -> PathBuf {
-        self.0.join("root.json")
-    }
-
-    /// Oldest releases.
-    pub fn floor(&self) -> PathBuf {
-        self.0.join("floor.json")
-    }
-
-    /// Bundles that are never loaded.
-    pub fn deny(&self) -> PathBuf {
-        self.0.join("deny.json")
-    }
 }
 
 /// The bundles that came with the device.

@@ -6,11 +6,8 @@
 
 use stopline_depot::deployment::{DeployCause, Exposure};
 use stopline_depot::digest::Digest;
-use stopline_depot::slots::{Pointers, Session};
+use stopline_depot::slots::{Pointers, Restart, Session};
 use stopline_depot::versioned::Versioned as _;
-
-/// Power cuts in a trial that are forgiven.
-const FORGIVEN: u32 = 1;
 
 /// How the process before this one ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,30 +91,27 @@ pub fn recover(
             what,
             exposure,
         };
-        if let Some(trial) = &mut model.trial {
-            let (rollout, exposure) = (Some(trial.rollout_id.clone()), trial.exposure);
+        if let Some(trial) = &model.trial {
+            let (rollout, mut exposure) = (Some(trial.rollout_id.clone()), trial.exposure);
             let what = match ending {
-                Ending::Crash => What::Reverted(DeployCause::Crash),
-                Ending::PowerCut if trial.power_cuts >= FORGIVEN => What::TakenBack,
-                Ending::PowerCut => {
-                    trial.power_cuts += 1;
-                    What::GoesOn
-                }
                 Ending::InOrder => What::GoesOn,
-            };
-            trial.boot_id.clone_from(&begun.boot_id);
-            let exposure = match what {
-                What::Reverted(_) => Exposure { crashes: exposure.crashes + 1, ..exposure },
-                _ => exposure,
+                // A trial that goes on is known by this boot from now on.
+                ending => match model.restart(&begun.boot_id, ending == Ending::Crash) {
+                    Ok(Restart::GoesOn) => What::GoesOn,
+                    Ok(Restart::GoBack) | Err(_) if ending == Ending::Crash => {
+                        exposure.crashes += 1;
+                        What::Reverted(DeployCause::Crash)
+                    }
+                    Ok(Restart::GoBack) | Err(_) => What::TakenBack,
+                },
             };
             changes.push(change(what, rollout, exposure));
-            if what != What::GoesOn {
-                (model.current, model.previous) = (model.previous.take(), None);
-                model.trial = None;
+            if what != What::GoesOn && model.revert().is_err() {
+                model.to_factory();
             }
         } else if looping {
             changes.push(change(What::Factory, None, Exposure::default()));
-            (model.current, model.previous, model.candidate) = (None, None, None);
+            model.to_factory();
         }
     }
     changes

@@ -203,7 +203,8 @@ pub fn grey(size: [u32; 2]) -> Frame {
 fn answer(detector: &mut Detector, golden: &Golden, frame: &Frame) -> GoldenReport {
     let mut found = Vec::new();
     let digest = detector.input_digest(frame);
-    let problem = match (&digest, detector.detect(frame, &mut found)) {
+    let ran = detector.detect(frame, &mut found);
+    let problem = match (&digest, &ran) {
         (Err(error), _) | (_, Err(error)) => error.to_string(),
         (Ok(digest), Ok(_)) if !digest.eq_ignore_ascii_case(&golden.input_sha256) => format!(
             "the model is fed {digest} where {} is expected: the picture is prepared otherwise than in the lab",

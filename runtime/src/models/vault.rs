@@ -6,7 +6,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::OFlags;
@@ -17,7 +17,7 @@ use stopline_depot::deployment::{Approval, DeployCause};
 use stopline_depot::digest::Digest;
 use stopline_depot::disk::RealDisk;
 use stopline_depot::judging::{Asked, Refusal, Trust};
-use stopline_depot::slots::{DepotPaths, FactoryPaths, ModelPointers, SlotRecord, TrustPaths};
+use stopline_depot::slots::{self, DepotPaths, FactoryPaths, ModelPointers, SlotRecord, StatePaths, TrustPaths};
 
 use super::store::Store;
 use crate::config::Depot;
@@ -32,8 +32,9 @@ pub struct Vault {
     depot: DepotPaths,
     factory: FactoryPaths,
     trust: TrustPaths,
-    /// What the runtime keeps.
-    pub store: Store,
+    state: StatePaths,
+    /// What is kept; nothing, for one who only looks.
+    store: Option<Arc<Store>>,
     hardware: String,
     runtime: Version,
 }
@@ -82,8 +83,14 @@ pub enum VaultError {
         expected: Digest,
     },
     /// Its slot record says nothing.
-    #[error("{0}")]
-    Record(String),
+    #[error(transparent)]
+    Record(#[from] slots::DepotError),
+    /// It has no slot record.
+    #[error("{path}: not there, so nothing speaks for the bundle")]
+    Unspoken {
+        /// The slot record.
+        path: String,
+    },
     /// It may not be loaded.
     #[error("{path}: not loaded: {cause}")]
     Refused {
@@ -110,7 +117,8 @@ impl VaultError {
     pub fn cause(&self) -> DeployCause {
         match self {
             Self::Read { .. } | Self::Digest { .. } => DeployCause::Content,
-            Self::Record(_) | Self::Bundle { .. } => DeployCause::Bundle,
+            Self::Record(error) => error.cause(),
+            Self::Unspoken { .. } | Self::Bundle { .. } => DeployCause::Bundle,
             Self::Refused { cause, .. } => cause.cause(),
             Self::Load(_) => DeployCause::Load,
         }
@@ -127,13 +135,14 @@ pub struct Passed {
 }
 
 impl Vault {
-    /// As configured.
-    pub fn new(config: &Depot) -> Self {
+    /// As configured. Without a `store` nothing is kept: every bundle that was never approved is judged each time.
+    pub fn new(config: &Depot, store: Option<Arc<Store>>) -> Self {
         Self {
             depot: DepotPaths::new(&config.directory),
             factory: FactoryPaths::new(&config.factory),
             trust: TrustPaths::new(&config.trust),
-            store: Store::new(&config.state),
+            state: StatePaths::new(&config.state),
+            store,
             hardware: config.hardware.clone(),
             runtime: super::runtime_version(),
         }
@@ -216,17 +225,14 @@ impl Vault {
         let length = u64::try_from(length).unwrap_or(u64::MAX);
         let asked = Asked { model, digest, length, hardware: &self.hardware, runtime: &self.runtime };
         // An approval that cannot be read is none: the bundle is judged again.
-        if let Ok(Some(approval)) = Store::read::<Approval>(&self.store.paths.approval(digest)) {
+        if let Ok(Some(approval)) = slots::read::<Approval>(&RealDisk, &self.state.approval(digest)) {
             return trust.recall(&asked, &approval).map_err(refused);
         }
-        let missing = || format!("{}: it is not there, so nothing speaks for the bundle", record.display());
-        let record: SlotRecord =
-            Store::read(record).map_err(VaultError::Record)?.ok_or_else(|| VaultError::Record(missing()))?;
+        let unspoken = || VaultError::Unspoken { path: record.display().to_string() };
+        let record: SlotRecord = slots::read(&RealDisk, record)?.ok_or_else(unspoken)?;
         let judged = trust.judge(&asked, &record).map_err(refused)?;
-        let kept = self.store.write(&self.store.paths.approval(digest), &judged.approval);
-        let root = judged.newer_root.map_or(Ok(()), |root| self.store.write_bytes(&self.store.paths.root(), &root));
-        if let Err(problem) = kept.and(root) {
-            tracing::warn!("{problem}; the bundle is judged again at the next start");
+        if let Some(store) = &self.store {
+            store.approve(&judged);
         }
         Ok(false)
     }
@@ -234,12 +240,8 @@ impl Vault {
     /// A factory bundle without evidence lies where only the image's maker writes, as the root itself does. The deny list
     /// counts for it too.
     fn came_with_the_device(&self, digest: &Digest) -> Result<(), Refusal> {
-        match self.trust() {
-            Ok(trust) => trust.denied(digest),
-            // Without a root no slot is loaded; what came with the device is, unless a list that is there cannot be read.
-            Err(Refusal::Trust { path, .. }) if Path::new(&path) == self.trust.root() => Ok(()),
-            Err(refusal) => Err(refusal),
-        }
+        // Without trust no slot is loaded. What came with the device is: a vehicle without any model is no safer.
+        self.trust().map_or(Ok(()), |trust| trust.denied(digest))
     }
 
     /// What is trusted now; read anew each time, so that a floor or a denial counts at once.
@@ -247,12 +249,12 @@ impl Vault {
     /// # Errors
     /// [`Refusal::Trust`].
     pub fn trust(&self) -> Result<Trust, Refusal> {
-        Trust::read(&RealDisk, &self.trust, &self.store.paths.root())
+        Trust::read(&RealDisk, &self.trust, &self.state.root())
     }
 
     /// Whether the floor lies above an approved bundle now, and whether it was denied since.
     pub fn recall(&self, model: &str, digest: &Digest) -> Option<Result<bool, Refusal>> {
-        let approval: Approval = Store::read(&self.store.paths.approval(digest)).ok()??;
+        let approval: Approval = slots::read(&RealDisk, &self.state.approval(digest)).ok()??;
         let asked =
             Asked { model, digest, length: 0, hardware: &self.hardware, runtime: &self.runtime };
         Some(self.trust().and_then(|trust| trust.recall(&asked, &approval)))
@@ -290,9 +292,4 @@ impl std::fmt::Display for Place {
             Self::Factory => f.write_str("factory"),
         }
     }
-}
-
-/// The factory's bundle of `model`, below `folder`.
-pub fn factory_bundle(folder: &Path, model: &str) -> PathBuf {
-    FactoryPaths::new(folder).bundle(model)
 }

@@ -1,5 +1,5 @@
 //! A fleet's keys in one hand, so that tests can sign releases as an operator, a thief or a careless colleague would.
-#![allow(dead_code)] // every test program uses another part of it
+#![allow(dead_code, clippy::unwrap_used, clippy::missing_panics_doc, missing_docs)] // every test program uses another part of it
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ pub fn sign(signed: &impl serde::Serialize, signers: &[KeyFileSigner]) -> String
 /// An operator: root, targets and models 2 of 3.
 pub struct Workshop {
     /// Generation of all keys but the first root's; another one after a rotation.
-    generation: u32,
+    pub generation: u32,
     /// Every root so far.
     pub roots: Vec<String>,
     /// Who signs for `models`.
