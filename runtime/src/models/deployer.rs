@@ -175,6 +175,8 @@ pub struct Deployer {
     told: Option<Progress>,
     exposure: Exposure,
     shadow_ends: u32,
+    /// The last that was forgiven.
+    forgave: Option<(String, Digest)>,
     /// When what was deferred is tried again.
     retry_at: u64,
     now_s: u64,
@@ -190,7 +192,7 @@ impl Deployer {
             Some((trial, digest)) => (Stage::Trial, trial.rollout_id.clone(), digest, trial.exposure),
             None => (Stage::Idle, String::new(), Digest::from_bytes([0; 32]), Exposure::default()),
         };
-        Self { limits, stage, rollout_id, digest, told, exposure, shadow_ends: 0, retry_at: 0, now_s: 0, waits: None }
+        Self { limits, stage, rollout_id, digest, told, exposure, shadow_ends: 0, forgave: None, retry_at: 0, now_s: 0, waits: None }
     }
 
     /// Whether a model is on trial.
@@ -251,13 +253,21 @@ impl Deployer {
             return self.aborted_after(offer, seen, todo);
         }
         let told = self.told.as_ref().filter(|told| told.rollout_id == offer.rollout_id && told.digest == offer.digest);
-        let again = told.is_none_or(|told| told.phase == Phase::Deferred || may_go_on(told.phase) || offer.forgiven);
+        let failed = |phase| matches!(phase, Phase::Rejected | Phase::Reverted);
+        // Forgiven once: what fails again is not tried for ever.
+        let forgiven = offer.forgiven && self.forgave.as_ref() != Some(&(offer.rollout_id.clone(), offer.digest));
+        let again = told.is_none_or(|told| {
+            told.phase == Phase::Deferred || may_go_on(told.phase) || forgiven && failed(told.phase)
+        });
         if offer.state == State::Paused || !again {
             return;
         }
         let deferred = told.is_some_and(|told| told.phase == Phase::Deferred);
         if deferred && (seen.surroundings.is_some() || self.now_s < self.retry_at) {
             return;
+        }
+        if offer.forgiven {
+            self.forgave = Some((offer.rollout_id.clone(), offer.digest));
         }
         self.rollout_id.clone_from(&offer.rollout_id);
         self.digest = offer.digest;

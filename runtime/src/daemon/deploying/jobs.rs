@@ -165,17 +165,18 @@ impl Job {
         limits: &ShadowLimits,
         (onlooker, frames): (&Onlooker, Receiver<Shown>),
     ) -> Done {
-        let mut ended = |seen: ShadowSeen| drop(self.done.send((self.id, Done::Shadow(seen))));
-        let started = self.shadow_started(digest, (active, watched), limits);
-        match started {
+        let seen = match self.shadow_started(digest, (active, watched), limits) {
             Ok(mut shadow) => {
                 let stop = || self.stop.load(Ordering::Relaxed);
-                let mut counted = |seen: &ShadowSeen| ended(seen.clone());
+                let mut counted = |seen: &ShadowSeen| drop(self.done.send((self.id, Done::Shadow(seen.clone()))));
                 shadow.look_on(&frames, onlooker, limits.frames, (&stop, &mut counted));
+                shadow.seen.clone()
             }
-            Err((own, problem)) => ended(ShadowSeen { ended: Some((own, problem)), ..ShadowSeen::default() }),
-        }
-        Done::Frames(frames)
+            Err((own, problem)) => ShadowSeen { ended: Some((own, problem)), ..ShadowSeen::default() },
+        };
+        // Before its end is told: another one may be begun at once, and needs them.
+        let _ = self.done.send((self.id, Done::Frames(frames)));
+        Done::Shadow(seen)
     }
 
     fn shadow_started(

@@ -81,13 +81,12 @@ impl Shadow {
         while self.seen.ended.is_none() && self.seen.frames < enough && !stop() {
             onlooker.want(true);
             let Ok(seen) = frames.recv_timeout(Duration::from_millis(200)) else { continue };
-            if let Err(error) = self.show(&seen) {
-                self.seen.ended = Some(self.ended(&error.to_string()));
+            match self.show(&seen) {
+                Ok(()) => counted(&self.seen),
+                Err(error) => self.seen.ended = Some(self.ended(&error.to_string())),
             }
-            counted(&self.seen);
         }
         onlooker.want(false);
-        counted(&self.seen);
     }
 
     fn show(&mut self, seen: &Seen) -> std::io::Result<()> {
