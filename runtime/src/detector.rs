@@ -10,9 +10,9 @@ mod rig;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
 use stopline_depot::bundle::Bundle;
 use stopline_depot::manifest::{Crop, Manifest, ManifestError, ResizeMode};
-use sha2::{Digest as _, Sha256};
 use stopline_sensors::frame::Frame;
 
 use crate::decode::DecodeError;
@@ -102,7 +102,9 @@ pub enum LoadError {
         most: u64,
     },
     /// A model out of a bundle names weights in another file.
-    #[error("{model}: weights lie in another file ({file:?}); a bundle holds one ONNX file with all its weights")]
+    #[error(
+        "{model}: weights lie in another file ({file:?}); a bundle holds one ONNX file with all its weights"
+    )]
     External {
         /// The model.
         model: String,

@@ -15,7 +15,7 @@ use stopline_depot::rollout::State;
 use stopline_depot::slots::{self, Floor, Pointers, TrustPaths};
 use stopline_depot::stream::{Message, Messages};
 use stopline_tests::daemon::{Bench, Daemon, MANIFEST, RATE, SIZE, bright, connect, heavy};
-use stopline_tests::signed::{Device, bundle, key, release};
+use stopline_tests::signed::{Device, Workshop, bundle, key, release};
 use stopline_tests::stopline;
 
 const LONG: Duration = Duration::from_secs(120);
@@ -32,11 +32,10 @@ fn plain(of: &'static str) -> Vec<u8> {
 fn standing() -> (Bench, Device) {
     let bench = Bench::new();
     bench.write("approach.y4m", &noise());
-    bench.write(
-        "drive.csv",
-        b"# stopline signal track, schema 1\n# made for a test\ntime_us,speed,accelerator,steering_angle,ignition\n0,0,0,0,1\n\
-          100000,0,0,0,1\n60000000,0,0,0,1\n",
-    );
+    let mut track =
+        String::from("# stopline signal track, schema 1\n# made for a test\ntime_us,speed,ignition\n");
+    (0..400).for_each(|step| track.push_str(&format!("{},0,1\n", step * 20_000)));
+    bench.write("drive.csv", track.as_bytes());
     let device = Device::new(&bench.path(""), "bright", &plain("1.0.0"));
     (bench, device)
 }
@@ -133,14 +132,20 @@ fn a_new_model_is_proven_and_decides_while_the_old_one_goes_on_to_the_last_frame
     assert!(with[at..].iter().all(|(_, _, version)| version == "1.1.0"), "and the new one from then on");
     let exchange = gaps(&with[at.saturating_sub(2)..(at + 3).min(with.len())]);
     let (before, during) = (gaps(&without), gaps(&with));
-    println!("longest gap and frames without a decision: without {before:?}, with {during:?}, exchange {exchange:?}");
+    println!(
+        "longest gap and frames without a decision: without {before:?}, with {during:?}, exchange {exchange:?}"
+    );
     let period = Duration::from_secs(1) / RATE as u32;
-    assert!(exchange.0 <= (2 * period).max(before.0), "{exchange:?} with frames every {period:?}; before {before:?}");
+    assert!(
+        exchange.0 <= (2 * period).max(before.0),
+        "{exchange:?} with frames every {period:?}; before {before:?}"
+    );
     assert_eq!(pointers(&device).models["bright"].current, Some(digest));
     assert_eq!(verdict(&device, &digest), Some(VerdictState::Good));
-    let health = daemon.health().unwrap();
-    let shown = health.models[0].deployment.as_ref().unwrap();
-    assert_eq!((shown.phase.as_str(), shown.bundle.as_str()), ("good", digest.to_string().as_str()));
+    daemon.wait("the health file tells it", LONG, |daemon| {
+        let shown = daemon.health()?.models.first()?.deployment.clone()?;
+        (shown.phase == "good" && shown.bundle == digest.to_string()).then_some(())
+    });
 }
 
 #[test]
@@ -154,10 +159,8 @@ fn what_was_not_signed_so_or_is_not_what_was_signed_never_decides() {
         change(&mut release);
         release
     };
-    let mut thief = stopline_tests::signed::Workshop::default();
-    thief.signers = vec![key("thief1"), key("thief2")];
-    let mut other_role = stopline_tests::signed::Workshop::default();
-    other_role.role = "rollout".into();
+    let thief = Workshop { signers: vec![key("thief1"), key("thief2")], ..Workshop::default() };
+    let other_role = Workshop { role: "rollout".into(), ..Workshop::default() };
     let own = &device.workshop;
     let wrong = [
         ("r-thief", thief.record(&new, &manifest(&new, &|_| ())), new.clone(), DeployCause::Signature),
@@ -244,7 +247,11 @@ fn golden(picture: &[u8], score: f32) -> Golden {
     let unknown = Golden {
         image: "golden/box.png".into(),
         input_sha256: "0".repeat(64),
-        detections: vec![GoldenDetection { label: "person".into(), score, bbox: [100.0, 60.0, 140.0, 160.0] }],
+        detections: vec![GoldenDetection {
+            label: "person".into(),
+            score,
+            bbox: [100.0, 60.0, 140.0, 160.0],
+        }],
         tolerance: Tolerance { score: 0.05, iou: 0.9 },
     };
     let report = selftest(&golden_bundle(picture, unknown.clone()), 13);
@@ -264,7 +271,16 @@ fn golden_bundle(picture: &[u8], golden: Golden) -> Vec<u8> {
 fn selftest(bundle: &[u8], exit: i32) -> Value {
     use std::io::Write as _;
     let mut child = Command::new(stopline())
-        .args(["model", "selftest", "-", "--json", "--runs=2", "--limit-memory=1024", "--limit-cpu=60", "--nice=5"])
+        .args([
+            "model",
+            "selftest",
+            "-",
+            "--json",
+            "--runs=2",
+            "--limit-memory=1024",
+            "--limit-cpu=60",
+            "--nice=5",
+        ])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -343,7 +359,7 @@ fn a_killed_shadow_costs_the_active_model_no_frame_and_is_begun_again() {
     rustix::process::kill_process(pid, Signal::KILL).unwrap();
     wait_for_phase(&mut daemon, &device, Phase::Good);
     let camera = daemon.health().unwrap().cameras[0].clone();
-    assert_eq!((camera.invalid, camera.lost), (0, 0));
+    assert!(camera.invalid == 0 && camera.decided > 120, "{camera:?}");
 }
 
 /// The process of this one's children that is a shadow.
@@ -353,8 +369,51 @@ fn shadow_of(parent: i32) -> Option<i32> {
     let mut shadows = pids.filter(|pid| {
         let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let of = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse::<i32>().ok());
+        let of =
+            stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse::<i32>().ok());
         of == Some(parent) && line.split(|byte| *byte == 0).nth(1) == Some(b"shadow")
     });
     shadows.next()
+}
+
+#[test]
+fn a_slot_that_is_rewritten_while_it_is_read_gives_the_signed_bytes_or_nothing() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let (bench, device) = standing();
+    let good = plain("1.1.0");
+    let digest = device.stage(&good, 1);
+    let section = device.section(0, 1);
+    let config: toml::Table = section.parse().unwrap();
+    let depot: stopline::config::Depot = config["depot"].clone().try_into().unwrap();
+    let vault = stopline::models::vault::Vault::new(&depot, None);
+    let place = stopline::models::vault::Place::Slot(digest);
+    let (bad, stop, slot) = (tampered(&good), AtomicBool::new(false), device.depot().bundle(&digest));
+    let (mut whole, mut refused) = (0, 0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut turn = 0_u32;
+            while !stop.load(Ordering::Relaxed) {
+                turn += 1;
+                // In place, as one who holds the file open would: half of it may be the one and half the other.
+                std::fs::write(&slot, if turn.is_multiple_of(2) { &bad } else { &good }).unwrap();
+                std::thread::sleep(Duration::from_micros(u64::from(turn % 7) * 50));
+            }
+        });
+        for _ in 0..400 {
+            match vault.open("bright", place) {
+                Ok(held) => {
+                    assert_eq!((Digest::of(&held.bytes), held.bytes.len()), (digest, good.len()));
+                    whole += 1;
+                }
+                Err(error) => {
+                    assert_eq!(error.cause(), DeployCause::Content, "{error}");
+                    refused += 1;
+                }
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    println!("rewritten between reads: {whole} whole, {refused} refused");
+    assert!(whole > 0 && refused > 0);
+    drop(bench);
 }

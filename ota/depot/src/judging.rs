@@ -222,7 +222,11 @@ fn matches(asked: &Asked<'_>, release: &Release, path: &TargetPath) -> Result<()
     Ok(())
 }
 
-fn same<T: PartialEq + ToString + ?Sized>(what: &'static str, found: &T, expected: &T) -> Result<(), Refusal> {
+fn same<T: PartialEq + ToString + ?Sized>(
+    what: &'static str,
+    found: &T,
+    expected: &T,
+) -> Result<(), Refusal> {
     if found == expected { Ok(()) } else { Err(content(what, found, expected)) }
 }
 

@@ -78,7 +78,11 @@ fn a_rotated_root_is_followed_and_the_older_one_is_not_taken_again() {
     let judged = device.judge(BUNDLE, &workshop.record(BUNDLE, &plain())).unwrap();
     assert_eq!(judged.approval.root_version, 2);
     device.write("followed.json", &judged.newer_root.unwrap());
-    assert_eq!(cause(device.judge(BUNDLE, &old)), DeployCause::Signature, "keys that were replaced sign nothing");
+    assert_eq!(
+        cause(device.judge(BUNDLE, &old)),
+        DeployCause::Signature,
+        "keys that were replaced sign nothing"
+    );
     device.write("followed.json", b"half a");
     device.judge(BUNDLE, &workshop.record(BUNDLE, &plain())).unwrap();
 }

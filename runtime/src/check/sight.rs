@@ -186,7 +186,8 @@ fn of_model(config: &Config, model: &Model) -> Result<(Manifest, String), (Strin
     })?;
     let path = model.manifest.clone().unwrap_or_else(|| model.onnx.with_extension("toml"));
     let manifest = manifest(&path).map_err(|problem| {
-        let advice = format!("write one with `stopline model manifest {}` and check it", model.onnx.display());
+        let advice =
+            format!("write one with `stopline model manifest {}` and check it", model.onnx.display());
         (format!("{}: {problem}", path.display()), advice)
     })?;
     Ok((manifest, sha256))

@@ -139,7 +139,8 @@ impl Depot {
             ("trial.frames", self.trial.frames, 1..=u64::MAX),
             ("trial.crash_loop", u64::from(self.trial.crash_loop), 2..=20),
         ];
-        if let Some((key, found, range)) = ranges.into_iter().find(|(_, found, range)| !range.contains(found)) {
+        if let Some((key, found, range)) = ranges.into_iter().find(|(_, found, range)| !range.contains(found))
+        {
             let expected = format!("{} to {}", range.start(), range.end());
             return Err(Misfit::new(&format!("depot.{key}"), found, expected));
         }

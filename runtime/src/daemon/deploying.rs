@@ -186,7 +186,10 @@ impl World {
             let decided = camera.gauges.decided_at().map(|decided| Nanos(decided.as_nanos()));
             let fresh = decided.is_some_and(|decided| at.since(decided) <= FRESH);
             let newest = camera.decision.newest();
-            newest.map_or_else(|| Scene::of(&Decision::default(), false), |decision| Scene::of(&decision, fresh))
+            newest.map_or_else(
+                || Scene::of(&Decision::default(), false),
+                |decision| Scene::of(&decision, fresh),
+            )
         };
         let scenes: Vec<Scene> = self.cameras.iter().map(scene).collect();
         let ego = self.vehicle.as_ref().map(|vehicle| vehicle.newest(now));
@@ -203,8 +206,13 @@ impl World {
         if faults.global.has(Cause::Throttled) || faults.global.has(Cause::UnderVoltage) {
             return Some(DeployCause::Heat);
         }
-        let of_models =
-            [Cause::InferenceStalled, Cause::InferenceSlow, Cause::OutputInvalid, Cause::ModelMissing, Cause::StampUnbounded];
+        let of_models = [
+            Cause::InferenceStalled,
+            Cause::InferenceSlow,
+            Cause::OutputInvalid,
+            Cause::ModelMissing,
+            Cause::StampUnbounded,
+        ];
         let wrong = faults.cameras.iter().any(|camera| {
             let beside = of_models.into_iter().fold(camera.faults, stopline_decide::cause::FaultSet::without);
             !camera.functions.is_empty() && !beside.is_empty()

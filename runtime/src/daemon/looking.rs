@@ -316,7 +316,9 @@ impl Looking {
     /// Hands the frame to a model that looks on, if there is one that has time for it.
     fn show(&self, found: &[Found], frame: Frame) {
         for (number, onlooker) in self.onlookers.iter().filter(|(_, onlooker)| onlooker.has_time()) {
-            let of = found.iter().find(|found| self.models[found.place].number == *number && found.invalid.is_none());
+            let of = found
+                .iter()
+                .find(|found| self.models[found.place].number == *number && found.invalid.is_none());
             if let Some(of) = of {
                 return onlooker.show(frame, of.detections.clone());
             }

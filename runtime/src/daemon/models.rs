@@ -80,10 +80,8 @@ fn plain(wanted: &Wanted<'_>) -> Result<Seated, LoadError> {
 /// # Errors
 /// [`LoadError`].
 pub fn of_bundle(held: &Held, model: &Model, watched: &[&str]) -> Result<Seated, LoadError> {
-    let bundle = Bundle::read(&held.bytes).map_err(|error| LoadError::Read {
-        path: model.name.clone(),
-        cause: std::io::Error::other(error),
-    })?;
+    let bundle = Bundle::read(&held.bytes)
+        .map_err(|error| LoadError::Read { path: model.name.clone(), cause: std::io::Error::other(error) })?;
     let detector = Detector::of_bundle(&bundle, &model.options())?;
     Ok(seated(detector, &model.name, watched))
 }
@@ -110,7 +108,11 @@ fn over_the_air(bundle: &str, wanted: &Wanted<'_>, depot: &Depot, notes: &Notes)
     let load = |held: &Held| of_bundle(held, wanted.model, wanted.watched);
     let (found, passed) = depot.vault.choose(bundle, &pointers, load);
     for Passed { place, error } in &passed {
-        let text = format!("model {}: bundle {place} is not loaded ({:?}): {error}", wanted.model.name, error.cause());
+        let text = format!(
+            "model {}: bundle {place} is not loaded ({:?}): {error}",
+            wanted.model.name,
+            error.cause()
+        );
         notes.log(Level::ERROR, text);
     }
     if let (Some(store), Some(first)) = (store, passed.first()) {
@@ -122,7 +124,10 @@ fn over_the_air(bundle: &str, wanted: &Wanted<'_>, depot: &Depot, notes: &Notes)
     };
     wanted.seat.below_floor.store(held.below_floor, Ordering::Release);
     if held.below_floor {
-        let text = format!("model {}: bundle {} is below the security floor; it goes on, update it", wanted.model.name, held.place);
+        let text = format!(
+            "model {}: bundle {} is below the security floor; it goes on, update it",
+            wanted.model.name, held.place
+        );
         notes.event("model_below_floor", text);
     }
     let digest = match held.place {

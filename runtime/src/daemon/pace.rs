@@ -129,7 +129,10 @@ mod tests {
         assert_eq!(pace.at_one_for(at(40_051)), 50_000);
         pace.done(at(40_101), false);
         assert!(pace.late(500) && !pace.late(900));
-        assert_eq!((pace.frames(), pace.invalid(), pace.p99_us(), pace.at_one_for(at(99_000))), (32, 1, 900, 0));
+        assert_eq!(
+            (pace.frames(), pace.invalid(), pace.p99_us(), pace.at_one_for(at(99_000))),
+            (32, 1, 900, 0)
+        );
         pace.anew();
         assert_eq!((pace.frames(), pace.p99_us()), (0, 0));
     }

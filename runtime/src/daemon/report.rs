@@ -1,7 +1,7 @@
 //! A processed frame as the inference thread hands it to the publisher, and the decision record made of it there.
 
-use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use stopline_decide::decision::Decision;
 use stopline_decide::ego::Ego;

@@ -129,7 +129,8 @@ impl Running {
             return Err(Failure::new(Exit::Internal, problem));
         }
         if let Some(why) = self.stops.restart.newest() {
-            let problem = anyhow::anyhow!("{why}; the process ends, so that another begins with the model before");
+            let problem =
+                anyhow::anyhow!("{why}; the process ends, so that another begins with the model before");
             return Err(Failure::new(Exit::Internal, problem));
         }
         while self.starting > 0 && self.ready.try_recv().is_ok() {

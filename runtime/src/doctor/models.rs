@@ -34,8 +34,12 @@ pub fn look(
     for model in &config.models {
         one(config, model, seen, watch, clock, to);
     }
-    let plain: Vec<&str> =
-        config.models.iter().filter(|model| model.bundle.is_none()).map(|model| model.name.as_str()).collect();
+    let plain: Vec<&str> = config
+        .models
+        .iter()
+        .filter(|model| model.bundle.is_none())
+        .map(|model| model.name.as_str())
+        .collect();
     if !plain.is_empty() {
         let advice = "whoever can write these files decides what brakes: keep them writable by root only";
         let told = format!("read from plain files, no signature is checked: {}", plain.join(", "));

@@ -8,13 +8,15 @@
 //! One write comes before each deed that could end the process: the pointers name the trial before the first frame is
 //! decided by it, so a crash in the exchange itself is found at the next start.
 
+mod seen;
+
 use stopline_depot::deployment::{DeployCause, Exposure, Phase, VerdictState};
 use stopline_depot::digest::Digest;
 use stopline_depot::rollout::State;
 use stopline_depot::slots::{ModelPointers, Offer, Progress};
 use stopline_depot::versioned::Versioned as _;
 
-use crate::config::{ShadowLimits, TrialLimits};
+pub use seen::{Do, Failed, Known, Limits, Seen, ShadowSeen, TrialSeen};
 
 /// Attempts that may end with a cause that the model has no part in.
 const TRIES: u32 = 3;
@@ -22,127 +24,6 @@ const TRIES: u32 = 3;
 const RETRY_SOON_S: u64 = 60;
 /// Seconds until something that a person or an update must change is.
 const RETRY_LATE_S: u64 = 3600;
-
-/// How long something is tried and watched.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Limits {
-    /// Shadow.
-    pub shadow: ShadowLimits,
-    /// Trial.
-    pub trial: TrialLimits,
-}
-
-/// A failure: the stable cause, and words.
-pub type Failed = (DeployCause, String);
-
-/// What was seen since the last step.
-#[derive(Clone, Debug, Default)]
-pub struct Seen {
-    /// Seconds since anything: only differences count.
-    pub now_s: u64,
-    /// What is offered now.
-    pub offer: Option<Offer>,
-    /// Which bundles decide.
-    pub pointers: ModelPointers,
-    /// What is known of the offered bundle, and how often it was deferred.
-    pub known: Known,
-    /// Whether what decides may be changed now; if not, what is waited for.
-    pub parked: Option<&'static str>,
-    /// Whether the roll-out's metadata is fresh by a clock that is known; if not, what is waited for.
-    pub stale: Option<&'static str>,
-    /// Something besides the model is wrong: heat, a lost camera.
-    pub surroundings: Option<DeployCause>,
-    /// The bundle was judged.
-    pub judged: Option<Result<(), Failed>>,
-    /// The self-test ended.
-    pub tested: Option<Result<(), Failed>>,
-    /// What the shadow has counted.
-    pub shadow: Option<ShadowSeen>,
-    /// A bundle was loaded and warmed up.
-    pub loaded: Option<Result<(), Failed>>,
-    /// Every inference thread has answered with the new one, or one of them could not.
-    pub exchanged: Option<Result<(), Failed>>,
-    /// What the model on trial did.
-    pub trial: TrialSeen,
-}
-
-/// What is known of a bundle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Known {
-    /// The verdict.
-    pub verdict: VerdictState,
-    /// A load failure that an older runtime found: tried again.
-    pub reopened: bool,
-    /// Attempts that ended with a cause that it has no part in.
-    pub deferred: u32,
-}
-
-impl Default for Known {
-    fn default() -> Self {
-        Self { verdict: VerdictState::Untested, reopened: false, deferred: 0 }
-    }
-}
-
-/// What the shadow has counted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ShadowSeen {
-    /// Frames that both looked at.
-    pub frames: u64,
-    /// Frames in which they disagreed.
-    pub disagreements: u64,
-    /// The child ended; whether that is the model's fault, and words.
-    pub ended: Option<(bool, String)>,
-}
-
-/// What the model on trial did since it decides.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TrialSeen {
-    /// All of the trial, processes before this one included.
-    pub exposure: Exposure,
-    /// A frame for which its numbers could not be.
-    pub invalid: bool,
-    /// It is at a frame for too long.
-    pub stalled: bool,
-    /// Too many of its newest frames took too long.
-    pub late: bool,
-}
-
-/// What is to be done.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Do {
-    /// Judge the bundle.
-    Judge(Digest),
-    /// Test it in a child.
-    Test(Digest),
-    /// Let it look on in a child.
-    Shadow(Digest),
-    /// It need not look on any more.
-    EndShadow,
-    /// Load it, `None`: the factory's, and warm it up, beside the one that decides.
-    Load(Option<Digest>),
-    /// Let what was loaded go again.
-    Unload,
-    /// The pointers: this bundle begins its trial.
-    BeginTrial(Digest, String),
-    /// The pointers: this bundle decides, `None`: the factory's; no trial.
-    GoTo(Option<Digest>),
-    /// The pointers: the trial was passed.
-    EndGood,
-    /// The pointers: back to what decided before.
-    Revert,
-    /// Put what was loaded in the place of what decides, between two frames.
-    Exchange,
-    /// Put what decided before in its place again, at once.
-    Back,
-    /// What decided before is not needed any more.
-    Forget,
-    /// What is known of a bundle now.
-    Verdict(Digest, VerdictState, u32),
-    /// How far it has come.
-    Tell(Progress),
-    /// A thread hangs in the model: end this process, and begin with what decided before.
-    Restart(String),
-}
 
 #[derive(Clone, Debug, PartialEq)]
 enum Stage {
@@ -192,7 +73,19 @@ impl Deployer {
             Some((trial, digest)) => (Stage::Trial, trial.rollout_id.clone(), digest, trial.exposure),
             None => (Stage::Idle, String::new(), Digest::from_bytes([0; 32]), Exposure::default()),
         };
-        Self { limits, stage, rollout_id, digest, told, exposure, shadow_ends: 0, forgave: None, retry_at: 0, now_s: 0, waits: None }
+        Self {
+            limits,
+            stage,
+            rollout_id,
+            digest,
+            told,
+            exposure,
+            shadow_ends: 0,
+            forgave: None,
+            retry_at: 0,
+            now_s: 0,
+            waits: None,
+        }
     }
 
     /// Whether a model is on trial.
@@ -252,10 +145,14 @@ impl Deployer {
         if offer.state == State::Aborted {
             return self.aborted_after(offer, seen, todo);
         }
-        let told = self.told.as_ref().filter(|told| told.rollout_id == offer.rollout_id && told.digest == offer.digest);
+        let told = self
+            .told
+            .as_ref()
+            .filter(|told| told.rollout_id == offer.rollout_id && told.digest == offer.digest);
         let failed = |phase| matches!(phase, Phase::Rejected | Phase::Reverted);
         // Forgiven once: what fails again is not tried for ever.
-        let forgiven = offer.forgiven && self.forgave.as_ref() != Some(&(offer.rollout_id.clone(), offer.digest));
+        let forgiven =
+            offer.forgiven && self.forgave.as_ref() != Some(&(offer.rollout_id.clone(), offer.digest));
         let again = told.is_none_or(|told| {
             told.phase == Phase::Deferred || may_go_on(told.phase) || forgiven && failed(told.phase)
         });
@@ -293,7 +190,8 @@ impl Deployer {
 
     /// The roll-out whose model decides was aborted: back, when parked. No fresh metadata is needed.
     fn aborted_after(&mut self, offer: &Offer, seen: &Seen, todo: &mut Vec<Do>) {
-        if seen.pointers.current != Some(offer.digest) || seen.parked.is_some() || self.now_s < self.retry_at {
+        if seen.pointers.current != Some(offer.digest) || seen.parked.is_some() || self.now_s < self.retry_at
+        {
             return;
         }
         self.rollout_id.clone_from(&offer.rollout_id);
@@ -372,7 +270,12 @@ impl Deployer {
         let share = shadow.disagreements as f64 / shadow.frames.max(1) as f64;
         let most = self.limits.shadow.max_disagreement;
         if share > most {
-            let words = format!("it disagreed in {:.1} % of {} frames, {:.1} % are allowed", share * 100.0, shadow.frames, most * 100.0);
+            let words = format!(
+                "it disagreed in {:.1} % of {} frames, {:.1} % are allowed",
+                share * 100.0,
+                shadow.frames,
+                most * 100.0
+            );
             return self.refuse(DeployCause::Disagreement, words, todo);
         }
         self.arm(todo);
@@ -521,8 +424,8 @@ impl Deployer {
     /// Before Trial: what waits for something is deferred, everything else is refused, and what is the model's own is Bad.
     fn refuse(&mut self, cause: DeployCause, words: String, todo: &mut Vec<Do>) {
         use DeployCause::{
-            Bundle, Clock, Content, Crash, Disagreement, Golden, Hardware, Heat, Latency, Load, Memory, MinRuntime,
-            Outputs, Schema, Space, Surroundings,
+            Bundle, Clock, Content, Crash, Disagreement, Golden, Hardware, Heat, Latency, Load, Memory,
+            MinRuntime, Outputs, Schema, Space, Surroundings,
         };
         match cause {
             Hardware | MinRuntime | Schema | Heat | Space | Clock => {
@@ -573,7 +476,10 @@ impl Deployer {
 
 /// Whether a start finds something that was cut and is taken up again.
 fn may_go_on(phase: Phase) -> bool {
-    matches!(phase, Phase::Offered | Phase::Fetching | Phase::Staged | Phase::Tested | Phase::Shadow | Phase::Armed)
+    matches!(
+        phase,
+        Phase::Offered | Phase::Fetching | Phase::Staged | Phase::Tested | Phase::Shadow | Phase::Armed
+    )
 }
 
 #[cfg(test)]

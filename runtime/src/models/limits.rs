@@ -3,7 +3,9 @@
 //! The child limits itself, first thing, before it reads a byte of the model: between fork and exec nothing of ours runs,
 //! and a limit that was taken on cannot be given back.
 
-use rustix::process::{Resource, Rlimit, Signal, getrlimit, nice, set_parent_process_death_signal, setrlimit};
+use rustix::process::{
+    Resource, Rlimit, Signal, getrlimit, nice, set_parent_process_death_signal, setrlimit,
+};
 
 /// Limits of a child.
 #[derive(clap::Args, Clone, Copy, Debug, Default, PartialEq, Eq)]

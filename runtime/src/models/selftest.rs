@@ -267,14 +267,24 @@ fn compare(manifest: &Manifest, golden: &Golden, found: &[Detection]) -> Result<
 
 fn listing(manifest: &Manifest, found: &[Detection]) -> String {
     let one = |one: &Detection| format!("{} {:.3} {:?}", label_of(manifest, one.class), one.score, one.bbox);
-    if found.is_empty() { "none".into() } else { found.iter().take(8).map(one).collect::<Vec<_>>().join(", ") }
+    if found.is_empty() {
+        "none".into()
+    } else {
+        found.iter().take(8).map(one).collect::<Vec<_>>().join(", ")
+    }
 }
 
-fn measure(detector: &mut Detector, frame: &Frame, test: &SelfTest, report: &mut Report) -> Result<(), Failed> {
+fn measure(
+    detector: &mut Detector,
+    frame: &Frame,
+    test: &SelfTest,
+    report: &mut Report,
+) -> Result<(), Failed> {
     let (mut times, mut found) = (Samples::default(), Vec::new());
     for run in 0..WARM_UP.saturating_add(test.runs.max(1)) {
         found.clear();
-        let took = detector.detect(frame, &mut found).map_err(|error| (DeployCause::Outputs, error.to_string()))?;
+        let took =
+            detector.detect(frame, &mut found).map_err(|error| (DeployCause::Outputs, error.to_string()))?;
         if run >= WARM_UP {
             times.add(micros(took.total()));
         }
@@ -282,12 +292,8 @@ fn measure(detector: &mut Detector, frame: &Frame, test: &SelfTest, report: &mut
     let taken = times.percentiles();
     let said = detector.manifest().budget.map(|budget| budget.latency_ms);
     let budget = test.latency_budget_ms.or(said);
-    report.latency = Some(LatencyReport {
-        runs: times.len(),
-        p50_us: taken.p50,
-        p99_us: taken.p99,
-        budget_ms: budget,
-    });
+    report.latency =
+        Some(LatencyReport { runs: times.len(), p50_us: taken.p50, p99_us: taken.p99, budget_ms: budget });
     let Some(budget) = budget else { return Ok(()) };
     #[allow(clippy::cast_precision_loss, reason = "milliseconds")]
     let (median, late) = (taken.p50 as f64 / 1e3, taken.p99 as f64 / 1e3);
@@ -356,7 +362,8 @@ mod tests {
         let manifest = manifest();
         let right = seen(0, 0.8, 0.0);
         assert_eq!(compare(&manifest, &golden(0.8), &[right.clone(), seen(1, 0.34, 90.0)]), Ok(()));
-        let said = compare(&manifest, &golden(0.8), &[right.clone(), seen(1, 0.4, 90.0)]).expect_err("one more");
+        let said =
+            compare(&manifest, &golden(0.8), &[right.clone(), seen(1, 0.4, 90.0)]).expect_err("one more");
         assert!(said.contains("is not expected"), "{said}");
         compare(&manifest, &golden(0.8), &[right.clone(), right]).expect_err("each needs its own");
     }

@@ -91,7 +91,8 @@ pub fn pack(number: u64, frame: &Frame, bytes: &mut Vec<u8>) -> Shown {
     bytes.clear();
     for plane in 0..frame.format().planes() {
         let plane = frame.plane(plane);
-        (0..plane.rows).for_each(|row| bytes.extend_from_slice(&plane.bytes[row * plane.stride..][..plane.row]));
+        (0..plane.rows)
+            .for_each(|row| bytes.extend_from_slice(&plane.bytes[row * plane.stride..][..plane.row]));
     }
     let place = |of: Option<usize>| of.and_then(|at| u8::try_from(at).ok()).unwrap_or_default();
     Shown::Frame {
@@ -145,17 +146,16 @@ const SAME: f32 = 0.3;
 
 /// Whether two models disagree on a frame: one shows clearly what plays a part in decisions, and the other nothing of that
 /// part there. `active` and `shadow` each with their manifest.
-pub fn disagree(
-    active: (&Manifest, &[Detection]),
-    shadow: (&Manifest, &[(String, f32, [f32; 4])]),
-) -> bool {
-    let of_active = active.1.iter().flat_map(|one| parts(active.0, &label_of(active.0, one.class), one.score, one.bbox));
+pub fn disagree(active: (&Manifest, &[Detection]), shadow: (&Manifest, &[(String, f32, [f32; 4])])) -> bool {
+    let of_active =
+        active.1.iter().flat_map(|one| parts(active.0, &label_of(active.0, one.class), one.score, one.bbox));
     let of_shadow = shadow.1.iter().flat_map(|(label, score, bbox)| parts(shadow.0, label, *score, *bbox));
     let (of_active, of_shadow): (Vec<Part>, Vec<Part>) = (of_active.collect(), of_shadow.collect());
     let alone = |these: &[Part], those: &[Part]| {
-        these.iter().filter(|one| one.clear >= CLEAR).any(|one| {
-            !those.iter().any(|other| other.role == one.role && iou(one.bbox, other.bbox) >= SAME)
-        })
+        these
+            .iter()
+            .filter(|one| one.clear >= CLEAR)
+            .any(|one| !those.iter().any(|other| other.role == one.role && iou(one.bbox, other.bbox) >= SAME))
     };
     alone(&of_active, &of_shadow) || alone(&of_shadow, &of_active)
 }
@@ -196,11 +196,14 @@ mod tests {
     #[test]
     fn models_with_other_labels_agree_by_what_plays_a_part() {
         let (old, new) = (manifest("old", "person"), manifest("new", "human"));
-        let person = |score: f32| Detection { class: 0, score, bbox: [0.0, 0.0, 10.0, 20.0], keypoints: Vec::new() };
+        let person =
+            |score: f32| Detection { class: 0, score, bbox: [0.0, 0.0, 10.0, 20.0], keypoints: Vec::new() };
         let human = |score: f32, x: f32| vec![("human".to_owned(), score, [x, 0.0, x + 10.0, 20.0])];
         assert!(!disagree((&old, &[person(0.8)]), (&new, &human(0.4, 1.0))));
         assert!(disagree((&old, &[person(0.8)]), (&new, &human(0.8, 50.0))), "elsewhere");
-        assert!(disagree((&old, &[person(0.8)]), (&new, &[])) && disagree((&old, &[]), (&new, &human(0.9, 0.0))));
+        assert!(
+            disagree((&old, &[person(0.8)]), (&new, &[])) && disagree((&old, &[]), (&new, &human(0.9, 0.0)))
+        );
         assert!(!disagree((&old, &[person(0.4)]), (&new, &[])), "hardly above the threshold");
         let tree = vec![("tree".to_owned(), 0.99, [0.0, 0.0, 9.0, 9.0])];
         assert!(!disagree((&old, &[]), (&new, &tree)), "plays no part");
@@ -211,7 +214,16 @@ mod tests {
     fn a_frame_comes_out_as_it_went_in() {
         let mut buffer = BufferPool::default().take(6 * 4 * 3 / 2);
         buffer.bytes_mut().iter_mut().zip(0..).for_each(|(byte, at)| *byte = at);
-        let meta = || unpack(&Shown::Frame { number: 7, size: [2, 2], format: 4, matrix: 0, full: false, length: 4 }, vec![0; 4]).expect("a frame").1.meta().clone();
+        let meta = || {
+            unpack(
+                &Shown::Frame { number: 7, size: [2, 2], format: 4, matrix: 0, full: false, length: 4 },
+                vec![0; 4],
+            )
+            .expect("a frame")
+            .1
+            .meta()
+            .clone()
+        };
         let colour = Colour { matrix: Matrix::Bt709, range: Range::Full };
         let frame = Frame::packed(meta(), PixelFormat::I420, colour, (6, 4), buffer).expect("fits");
         let mut bytes = Vec::new();

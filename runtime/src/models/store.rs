@@ -42,7 +42,11 @@ impl Store {
     }
 
     /// Moves the pointers of a model. What fails is told.
-    pub fn point(&self, model: &str, change: impl FnOnce(&mut ModelPointers) -> Result<(), PointerError>) -> bool {
+    pub fn point(
+        &self,
+        model: &str,
+        change: impl FnOnce(&mut ModelPointers) -> Result<(), PointerError>,
+    ) -> bool {
         told(self.state().point(model, change))
     }
 
@@ -83,7 +87,10 @@ impl Store {
 
     /// Keeps that a bundle was judged, and the root it led to.
     pub fn approve(&self, judged: &Judged) -> bool {
-        let root = judged.newer_root.as_ref().map_or(Ok(()), |root| replace(&mut RealDisk, &self.paths.root(), root));
+        let root = judged
+            .newer_root
+            .as_ref()
+            .map_or(Ok(()), |root| replace(&mut RealDisk, &self.paths.root(), root));
         if let Err(error) = root {
             tracing::warn!("{}: {error}", self.paths.root().display());
         }

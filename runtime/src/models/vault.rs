@@ -17,7 +17,9 @@ use stopline_depot::deployment::{Approval, DeployCause};
 use stopline_depot::digest::Digest;
 use stopline_depot::disk::RealDisk;
 use stopline_depot::judging::{Asked, Refusal, Trust};
-use stopline_depot::slots::{self, DepotPaths, FactoryPaths, ModelPointers, SlotRecord, StatePaths, TrustPaths};
+use stopline_depot::slots::{
+    self, DepotPaths, FactoryPaths, ModelPointers, SlotRecord, StatePaths, TrustPaths,
+};
 
 use super::store::Store;
 use crate::config::Depot;
@@ -163,8 +165,7 @@ impl Vault {
             Place::Factory => (self.factory.bundle(model), self.factory.slot_record(model)),
         };
         let shown = path.display().to_string();
-        let (bytes, digest) =
-            read(&path).map_err(|cause| VaultError::Read { path: shown.clone(), cause })?;
+        let (bytes, digest) = read(&path).map_err(|cause| VaultError::Read { path: shown.clone(), cause })?;
         if let Place::Slot(expected) = place
             && expected != digest
         {
@@ -255,8 +256,7 @@ impl Vault {
     /// Whether the floor lies above an approved bundle now, and whether it was denied since.
     pub fn recall(&self, model: &str, digest: &Digest) -> Option<Result<bool, Refusal>> {
         let approval: Approval = slots::read(&RealDisk, &self.state.approval(digest)).ok()??;
-        let asked =
-            Asked { model, digest, length: 0, hardware: &self.hardware, runtime: &self.runtime };
+        let asked = Asked { model, digest, length: 0, hardware: &self.hardware, runtime: &self.runtime };
         Some(self.trust().and_then(|trust| trust.recall(&asked, &approval)))
     }
 }

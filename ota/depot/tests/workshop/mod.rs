@@ -92,7 +92,8 @@ impl Workshop {
 
     /// What a slot says of `bundle`, signed.
     pub fn record(&self, bundle: &[u8], release: &Release) -> SlotRecord {
-        let (generation, target) = (self.generation, format!("models/{}/{}.slb", release.model, release.version));
+        let (generation, target) =
+            (self.generation, format!("models/{}/{}.slb", release.model, release.version));
         let mut targets = Targets::new(far());
         let public = |name: &str| keys(name).iter().map(|key| key.key().clone()).collect::<Vec<_>>();
         let patterns = if self.role == "models" { ["models/*/*"] } else { ["*/*/*"] };

@@ -14,14 +14,16 @@ use crate::models::selftest::{Report, SelfTest, selftest};
 
 /// Arguments of `stopline model selftest`.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Exit codes: 0 it passed; 4 the bundle cannot be read, or its model not loaded; 13 golden vectors, \
+#[command(
+    after_help = "Exit codes: 0 it passed; 4 the bundle cannot be read, or its model not loaded; 13 golden vectors, \
 latency or memory are not as they should be. With --json the report is printed in each of these cases.
 
 Examples:
   stopline model selftest bundle.tar
   stopline model selftest bundle.tar --json --limit-memory 512 --limit-cpu 60 --nice 10
 
-The report's `golden` holds what was found and the digest of what the model was fed: what a manifest's [[golden]] needs.")]
+The report's `golden` holds what was found and the digest of what the model was fed: what a manifest's [[golden]] needs."
+)]
 pub struct Args {
     /// The bundle, unpacked (`bundle.tar`); `-`: standard input.
     #[arg(value_name = "BUNDLE")]

@@ -19,8 +19,8 @@ use crate::models::deployer::{Failed, ShadowSeen};
 use crate::models::limits::Limits;
 use crate::models::selftest::{Report, grey};
 use crate::models::shadow::channel::sealed;
-use crate::models::shadow::parent::Shadow;
 use crate::models::shadow::covers;
+use crate::models::shadow::parent::Shadow;
 use crate::models::vault::{Held, Place, Vault};
 
 /// How far a job has come.
@@ -71,7 +71,8 @@ impl Job {
         if let Err(error) = started {
             let failed = || (DeployCause::Surroundings, format!("no thread for it: {error}"));
             // Whichever of them is waited for.
-            for end in [Done::Judged(Err(failed())), Done::Tested(Err(failed())), Done::Loaded(Err(failed()))] {
+            for end in [Done::Judged(Err(failed())), Done::Tested(Err(failed())), Done::Loaded(Err(failed()))]
+            {
                 let _ = done.send((id, end));
             }
         }
@@ -168,7 +169,8 @@ impl Job {
         let seen = match self.shadow_started(digest, (active, watched), limits) {
             Ok(mut shadow) => {
                 let stop = || self.stop.load(Ordering::Relaxed);
-                let mut counted = |seen: &ShadowSeen| drop(self.done.send((self.id, Done::Shadow(seen.clone()))));
+                let mut counted =
+                    |seen: &ShadowSeen| drop(self.done.send((self.id, Done::Shadow(seen.clone()))));
                 shadow.look_on(&frames, onlooker, limits.frames, (&stop, &mut counted));
                 shadow.seen.clone()
             }
@@ -189,7 +191,10 @@ impl Job {
         let manifest = Bundle::read(&held.bytes).map_err(|error| (true, error.to_string()))?.manifest;
         let watched: Vec<&str> = watched.iter().map(String::as_str).collect();
         if !covers(&active, &manifest, &watched) {
-            return Err((true, "its roles lack one that the active model has; see `roles` in the manifests".into()));
+            return Err((
+                true,
+                "its roles lack one that the active model has; see `roles` in the manifests".into(),
+            ));
         }
         let taken = Limits {
             memory_mib: Some(limits.memory_mib),
@@ -206,7 +211,11 @@ impl Job {
 fn verdict(output: &Output) -> Result<(), Failed> {
     use std::os::unix::process::ExitStatusExt as _;
     if let Ok(report) = serde_json::from_slice::<Report>(&output.stdout) {
-        return if report.passed { Ok(()) } else { Err((report.cause.unwrap_or(DeployCause::Load), report.problem)) };
+        return if report.passed {
+            Ok(())
+        } else {
+            Err((report.cause.unwrap_or(DeployCause::Load), report.problem))
+        };
     }
     let said: String = String::from_utf8_lossy(&output.stderr).trim().chars().take(400).collect();
     let words = format!("the self-test ended ({}): {said}", output.status);
@@ -227,7 +236,8 @@ mod tests {
     use std::process::ExitStatus;
 
     fn ended(raw: i32, stdout: &str, stderr: &str) -> Option<DeployCause> {
-        let output = Output { status: ExitStatus::from_raw(raw), stdout: stdout.into(), stderr: stderr.into() };
+        let output =
+            Output { status: ExitStatus::from_raw(raw), stdout: stdout.into(), stderr: stderr.into() };
         verdict(&output).err().map(|(cause, _)| cause)
     }
 
@@ -236,10 +246,16 @@ mod tests {
         let passed = serde_json::to_string(&Report { passed: true, ..Report::default() }).expect("writes");
         assert_eq!(ended(0, &passed, ""), None);
         let golden = Report { cause: Some(DeployCause::Golden), ..Report::default() };
-        assert_eq!(ended(13 << 8, &serde_json::to_string(&golden).expect("writes"), ""), Some(DeployCause::Golden));
+        assert_eq!(
+            ended(13 << 8, &serde_json::to_string(&golden).expect("writes"), ""),
+            Some(DeployCause::Golden)
+        );
         assert_eq!(ended(libc::SIGKILL, "", ""), Some(DeployCause::Surroundings));
         assert_eq!(ended(libc::SIGXCPU, "", ""), Some(DeployCause::Latency));
-        assert_eq!(ended(libc::SIGABRT, "", "memory allocation of 64 bytes failed"), Some(DeployCause::Memory));
+        assert_eq!(
+            ended(libc::SIGABRT, "", "memory allocation of 64 bytes failed"),
+            Some(DeployCause::Memory)
+        );
         assert_eq!(ended(libc::SIGSEGV, "{", ""), Some(DeployCause::Crash));
     }
 }

@@ -23,6 +23,8 @@ use crate::models::vault::{Place, Vault};
 
 /// From one write of what was counted to the next, in seconds.
 const KEEP_S: u64 = 10;
+/// At one frame for so long a model hangs, in milliseconds.
+const HANGS_MS: u64 = 2000;
 
 /// One model over the air.
 pub(super) struct Deployed {
@@ -197,11 +199,20 @@ impl Deployed {
         let said = self.seat.facts.newest().and_then(|facts| facts.manifest.budget);
         #[allow(clippy::cast_precision_loss, reason = "milliseconds")]
         let budget_ms = said.map_or(world.budget_ms as f64, |budget| budget.latency_ms);
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a manifest's budget is finite, and the cast saturates")]
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a manifest's budget is finite, and the cast saturates"
+        )]
         let budget_us = (budget_ms * 1000.0) as u64;
-        // A slow source gives its model longer; a second is a hang for all of them.
-        let stalled = pace.at_one_for(now) > world.stalled_after_ms.max(1000) * 1_000_000;
-        TrialSeen { exposure: self.exposure(), invalid: pace.invalid() > 0, stalled, late: pace.late(budget_us) }
+        // The guard has long made the state safe; this ends the process, so it waits until it is sure.
+        let stalled = pace.at_one_for(now) > world.stalled_after_ms.max(HANGS_MS) * 1_000_000;
+        TrialSeen {
+            exposure: self.exposure(),
+            invalid: pace.invalid() > 0,
+            stalled,
+            late: pace.late(budget_us),
+        }
     }
 
     fn exposure(&self) -> Exposure {
@@ -231,7 +242,10 @@ impl Deployed {
                 }
                 // Then a trial that fails ends the process, and the next one loads what it can.
                 Done::Before(Err((_, problem))) => {
-                    tracing::warn!("model {}: what decided before the trial is not loaded: {problem}", self.model.name);
+                    tracing::warn!(
+                        "model {}: what decided before the trial is not loaded: {problem}",
+                        self.model.name
+                    );
                 }
                 _ if !newest => {}
                 Done::Judged(judged) => seen.judged = Some(judged),
@@ -273,7 +287,12 @@ impl Deployed {
         }
     }
 
-    fn carry_out(&mut self, one: Do, around: &Around<'_>, (world, vault, store): (&World, &Arc<Vault>, &Arc<Store>)) {
+    fn carry_out(
+        &mut self,
+        one: Do,
+        around: &Around<'_>,
+        (world, vault, store): (&World, &Arc<Vault>, &Arc<Store>),
+    ) {
         match one {
             Do::Judge(digest) => self.job(vault).start(move |job| Some(job.judge(digest))),
             Do::Test(digest) => {
@@ -408,9 +427,13 @@ impl Deployed {
         store.tell(&self.bundle, progress);
         self.show();
         let cause = progress.cause.map_or(String::new(), |cause| format!(" ({cause:?})"));
-        let detail = if progress.detail.is_empty() { String::new() } else { format!(": {}", progress.detail) };
+        let detail =
+            if progress.detail.is_empty() { String::new() } else { format!(": {}", progress.detail) };
         let short = &progress.digest.to_string()[..12];
-        notes.event("deployment", format!("model {}: bundle {short} {:?}{cause}{detail}", self.model.name, progress.phase));
+        notes.event(
+            "deployment",
+            format!("model {}: bundle {short} {:?}{cause}{detail}", self.model.name, progress.phase),
+        );
     }
 
     /// Which bundle decides now, for the health file.
@@ -471,7 +494,11 @@ fn stale(offer: &Offer, around: &Around<'_>, world: &World) -> Option<&'static s
     }
     let since_boot = around.now.as_nanos() / 1_000_000_000 + world.clock.suspended().as_secs();
     match &offer.verified_since_boot {
-        Some((boot_id, at)) if boot_id == around.boot_id && since_boot.saturating_sub(*at) <= around.max_age_s => None,
+        Some((boot_id, at))
+            if boot_id == around.boot_id && since_boot.saturating_sub(*at) <= around.max_age_s =>
+        {
+            None
+        }
         Some((boot_id, _)) if boot_id == around.boot_id => Some("the roll-out was not verified for too long"),
         _ => Some("the roll-out was not verified since the machine started"),
     }

@@ -61,11 +61,15 @@ fn tell(change: &Change, store: &Store, notes: &Notes) {
         What::TakenBack => {
             store.judge(digest, VerdictState::Untested, 1);
             let cause = stopline_depot::deployment::DeployCause::Surroundings;
-            let text = format!("model {model}: the power was cut twice in the trial of bundle {short}; it is taken back");
+            let text = format!(
+                "model {model}: the power was cut twice in the trial of bundle {short}; it is taken back"
+            );
             (Phase::Deferred, Some(cause), text)
         }
         What::Factory => {
-            let text = format!("model {model}: one process after the other crashed with bundle {short}; the factory's model decides");
+            let text = format!(
+                "model {model}: one process after the other crashed with bundle {short}; the factory's model decides"
+            );
             notes.event("model_factory", text);
             return;
         }

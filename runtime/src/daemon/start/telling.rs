@@ -79,7 +79,11 @@ pub(super) fn polling(config: &Config, parts: &Parts, guard: &Guard) -> Result<J
 }
 
 /// The thread that brings new models to their places, where there is a depot.
-pub(super) fn deploying(config: &Config, parts: &Parts, places: Vec<Placed>) -> Result<Option<JoinHandle<()>>, Failure> {
+pub(super) fn deploying(
+    config: &Config,
+    parts: &Parts,
+    places: Vec<Placed>,
+) -> Result<Option<JoinHandle<()>>, Failure> {
     let (Some(depot), Some(shared)) = (&config.depot, &parts.depot) else { return Ok(None) };
     let camera = |(at, shared): (usize, &super::parts::Shared)| deploying::Camera {
         number: at,

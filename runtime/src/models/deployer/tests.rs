@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::{ShadowLimits, TrialLimits};
 
 fn digest(name: &str) -> Digest {
     Digest::of(name.as_bytes())
@@ -136,7 +137,11 @@ fn it_waits_armed_as_long_as_anything_is_not_known_and_says_what_for() {
     bench.seen.offer = Some(offer("new", State::Active));
     assert!(bench.step(|_| ()).contains(&Do::Load(Some(digest("new")))));
     bench.seen.parked = Some("the vehicle moves");
-    assert_eq!(bench.step(|seen| seen.loaded = Some(Ok(()))), [Do::Unload], "it drove off while it was loaded");
+    assert_eq!(
+        bench.step(|seen| seen.loaded = Some(Ok(()))),
+        [Do::Unload],
+        "it drove off while it was loaded"
+    );
     assert_eq!(bench.seen.pointers.current, Some(digest("old")));
 }
 
@@ -155,7 +160,11 @@ fn each_fault_of_the_model_on_trial_takes_it_back_at_once_and_for_good() {
         assert!(bench.step(|_| ()).is_empty());
         bench.seen.offer.as_mut().expect("offered").rollout_id = "r2".into();
         bench.step(|_| ());
-        assert_eq!(bench.phase(), (Phase::Rejected, Some(DeployCause::KnownBad)), "another roll-out of the same");
+        assert_eq!(
+            bench.phase(),
+            (Phase::Rejected, Some(DeployCause::KnownBad)),
+            "another roll-out of the same"
+        );
         bench.seen.offer.as_mut().expect("offered").forgiven = true;
         assert!(bench.step(|_| ()).contains(&Do::Judge(digest("new"))), "forgiven");
     }
@@ -266,7 +275,10 @@ fn an_aborted_roll_out_goes_back_from_trial_at_once_and_from_good_when_parked() 
     bench.seen.parked = None;
     bench.seen.stale = Some("no fresh metadata is needed to go back");
     assert_eq!(bench.step(|_| ()), [Do::Load(Some(digest("older")))]);
-    assert_eq!(bench.step(|seen| seen.loaded = failed(DeployCause::Content)), [Do::Unload, Do::Load(Some(digest("old")))]);
+    assert_eq!(
+        bench.step(|seen| seen.loaded = failed(DeployCause::Content)),
+        [Do::Unload, Do::Load(Some(digest("old")))]
+    );
     bench.step(|seen| seen.loaded = Some(Ok(())));
     bench.step(|seen| seen.exchanged = Some(Ok(())));
     assert_eq!((bench.phase().0, bench.seen.pointers.current), (Phase::Withdrawn, Some(digest("old"))));

@@ -7,8 +7,8 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    recvmsg, sendmsg,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, recvmsg, sendmsg,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -32,7 +32,10 @@ pub fn sealed(bytes: &[u8]) -> std::io::Result<OwnedFd> {
 pub fn send(socket: impl AsFd, message: &impl Serialize, beside: Option<&OwnedFd>) -> std::io::Result<()> {
     let bytes = serde_json::to_vec(message)?;
     if bytes.len() > MOST {
-        return Err(std::io::Error::other(format!("a message of {} bytes, at most {MOST} are sent", bytes.len())));
+        return Err(std::io::Error::other(format!(
+            "a message of {} bytes, at most {MOST} are sent",
+            bytes.len()
+        )));
     }
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
@@ -49,12 +52,8 @@ pub fn receive<T: DeserializeOwned>(socket: impl AsFd) -> std::io::Result<Option
     let mut bytes = vec![0; MOST];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let received = recvmsg(
-        socket,
-        &mut [IoSliceMut::new(&mut bytes)],
-        &mut ancillary,
-        RecvFlags::CMSG_CLOEXEC,
-    )?;
+    let received =
+        recvmsg(socket, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
     if received.bytes == 0 {
         return Ok(None);
     }

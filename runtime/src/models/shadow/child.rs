@@ -23,7 +23,8 @@ pub fn run(socket: impl AsFd, engine: &DetectorOptions) -> std::io::Result<()> {
     };
     let bytes = channel::unsealed(beside, length)?;
     let loaded = Bundle::read(&bytes).map_err(|error| error.to_string());
-    let loaded = loaded.and_then(|bundle| Detector::of_bundle(&bundle, engine).map_err(|error| error.to_string()));
+    let loaded =
+        loaded.and_then(|bundle| Detector::of_bundle(&bundle, engine).map_err(|error| error.to_string()));
     let mut detector = match loaded {
         Ok(detector) => detector,
         Err(problem) => return channel::send(socket, &Answered::Failed { problem }, None),
@@ -33,17 +34,25 @@ pub fn run(socket: impl AsFd, engine: &DetectorOptions) -> std::io::Result<()> {
     let mut found = Vec::new();
     while let Some((shown, beside)) = channel::receive::<Shown>(socket)? {
         let Shown::Frame { length, .. } = shown else { continue };
-        let (number, frame) = unpack(&shown, channel::unsealed(beside, length)?).map_err(std::io::Error::other)?;
+        let (number, frame) =
+            unpack(&shown, channel::unsealed(beside, length)?).map_err(std::io::Error::other)?;
         found.clear();
         let result = detector.detect(&frame, &mut found);
-        let told = found.iter().take(MOST).map(|one| (label_of(detector.manifest(), one.class), one.score, one.bbox));
+        let told = found
+            .iter()
+            .take(MOST)
+            .map(|one| (label_of(detector.manifest(), one.class), one.score, one.bbox));
         let answer = answer(number, result, told.collect());
         channel::send(socket, &answer, None)?;
     }
     Ok(())
 }
 
-fn answer(number: u64, result: Result<StageTimes, DetectError>, found: Vec<(String, f32, [f32; 4])>) -> Answered {
+fn answer(
+    number: u64,
+    result: Result<StageTimes, DetectError>,
+    found: Vec<(String, f32, [f32; 4])>,
+) -> Answered {
     match result {
         Ok(times) => Answered::Found { number, found, took_us: micros(times.total()) },
         Err(error) => Answered::Invalid { number, problem: error.to_string() },

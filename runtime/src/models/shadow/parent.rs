@@ -95,7 +95,9 @@ impl Shadow {
         let beside = channel::sealed(&self.bytes)?;
         channel::send(&self.socket, &shown, Some(&beside))?;
         let disagrees = match channel::receive::<Answered>(&self.socket)? {
-            Some((Answered::Found { found, .. }, _)) => disagree((&self.active, &seen.found), (&self.manifest, &found)),
+            Some((Answered::Found { found, .. }, _)) => {
+                disagree((&self.active, &seen.found), (&self.manifest, &found))
+            }
             // Numbers that cannot be agree with nobody's.
             Some((Answered::Invalid { .. }, _)) => true,
             Some(_) => return Err(std::io::Error::other("an answer is expected")),
@@ -124,10 +126,17 @@ impl Shadow {
             let _ = stderr.take(MOST_SAID).read_to_string(&mut said);
         }
         let signal = status.as_ref().ok().and_then(|status| status.signal());
-        let own = signal.is_some_and(|signal| [libc::SIGABRT, libc::SIGSEGV, libc::SIGBUS, libc::SIGILL].contains(&signal))
-            || status.as_ref().is_ok_and(|status| status.code().is_some_and(|code| code != 0));
+        let own = signal.is_some_and(|signal| {
+            [libc::SIGABRT, libc::SIGSEGV, libc::SIGBUS, libc::SIGILL].contains(&signal)
+        }) || status.as_ref().is_ok_and(|status| status.code().is_some_and(|code| code != 0));
         let said = said.trim();
-        (own, format!("the shadow ended ({}): {heard} {said}", status.map_or("?".into(), |status| status.to_string())))
+        (
+            own,
+            format!(
+                "the shadow ended ({}): {heard} {said}",
+                status.map_or("?".into(), |status| status.to_string())
+            ),
+        )
     }
 }
 
