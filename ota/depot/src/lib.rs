@@ -2,6 +2,7 @@
 //!
 //! - [`manifest`]: what a model is and how it wants to be fed and read.
 //! - [`bundle`]: a model with all that belongs to it, in one file.
+//! - `delta` (feature `packed`): from one bundle to another with fewer bytes.
 //! - [`disk`]: the file system behind one trait, and how everything that must survive is written.
 //! - [`record`]: what one frame showed, by which model, and what it cost.
 //! - [`health`]: what the runtime is in, once a second.
@@ -16,6 +17,8 @@
 //! Belongs here and has no code yet: spool.
 
 pub mod bundle;
+#[cfg(feature = "packed")]
+pub mod delta;
 pub mod deployment;
 pub mod digest;
 pub mod disk;

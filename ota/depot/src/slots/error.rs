@@ -81,6 +81,14 @@ pub enum DepotError {
         /// Bytes free.
         available: u64,
     },
+    /// A `.slb` is refused or damaged.
+    #[cfg(feature = "packed")]
+    #[error(transparent)]
+    Packed(crate::bundle::BundleError),
+    /// A delta is refused or damaged; the full file remains.
+    #[cfg(feature = "packed")]
+    #[error(transparent)]
+    Delta(crate::delta::DeltaError),
     /// A deployment cannot go there.
     #[error("deployment {rollout_id}: {from:?} cannot become {to:?}")]
     Transition {
@@ -106,6 +114,10 @@ impl DepotError {
     pub fn cause(&self) -> DeployCause {
         match self {
             Self::File { source: VersionedError::Newer { .. }, .. } => DeployCause::Schema,
+            #[cfg(feature = "packed")]
+            Self::Packed(_) => DeployCause::Bundle,
+            #[cfg(feature = "packed")]
+            Self::Delta(_) => DeployCause::Content,
             Self::Content { .. } | Self::File { .. } => DeployCause::Content,
             Self::Transition { .. } | Self::Pointers { .. } | Self::Staged(_) => DeployCause::Superseded,
             Self::Io { .. }

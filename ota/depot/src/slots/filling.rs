@@ -20,6 +20,8 @@ pub struct Filling<'d, D: Disk> {
     file: D::File,
     hash: Sha256,
     written: u64,
+    /// What [`Write`] could not say in an [`io::Error`].
+    failed: Option<DepotError>,
 }
 
 impl<'d, D: Disk> Filling<'d, D> {
@@ -33,7 +35,7 @@ impl<'d, D: Disk> Filling<'d, D> {
         files::make_folder(&mut depot.disk, &depot.paths.slot(&record.digest))?;
         let path = depot.paths.bundle(&record.digest);
         let file = depot.disk.create(&path).map_err(io("create", &path))?;
-        Ok(Self { depot, record, file, hash: Sha256::new(), written: 0 })
+        Ok(Self { depot, record, file, hash: Sha256::new(), written: 0, failed: None })
     }
 
     /// What the slot will hold.
@@ -44,6 +46,11 @@ impl<'d, D: Disk> Filling<'d, D> {
     /// Bytes so far.
     pub fn written(&self) -> u64 {
         self.written
+    }
+
+    /// Why the last write through [`Write`] failed; an [`io::Error`] says less.
+    pub fn take_error(&mut self) -> Option<DepotError> {
+        self.failed.take()
     }
 
     /// Adds the next piece of `bundle.tar`.
@@ -113,13 +120,64 @@ impl<'d, D: Disk> Filling<'d, D> {
 /// As [`Filling::add`], for those who write to anything.
 impl<D: Disk> Write for Filling<'_, D> {
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
-        self.add(piece).map(|()| piece.len()).map_err(|error| match error {
-            DepotError::Io { source, .. } => source,
-            error => io::Error::new(io::ErrorKind::InvalidData, error),
-        })
+        match self.add(piece) {
+            Ok(()) => Ok(piece.len()),
+            Err(error) => {
+                let told = io::Error::new(kind_of(&error), error.to_string());
+                self.failed = Some(error);
+                Err(told)
+            }
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+fn kind_of(error: &DepotError) -> io::ErrorKind {
+    match error {
+        DepotError::Io { source, .. } if source.kind() != io::ErrorKind::Interrupted => source.kind(),
+        _ => io::ErrorKind::InvalidData,
+    }
+}
+
+#[cfg(feature = "packed")]
+mod packed {
+    use std::io::Read;
+
+    use super::{DepotError, Filling};
+    use crate::bundle::packed::unpack_exactly;
+    use crate::delta;
+    use crate::digest::Digest;
+    use crate::disk::Disk;
+    use crate::release::Content;
+    use crate::slots::error::io;
+
+    impl<D: Disk> Filling<'_, D> {
+        /// Fills the slot with what a `.slb` of `packed_length` bytes unpacks to, read piece by piece, with flat memory.
+        /// The packed bytes are the caller's to compare with their own signed digest before [`Filling::finish`].
+        ///
+        /// # Errors
+        /// [`DepotError::Packed`] for a frame that is refused or damaged; [`DepotError::Content`], [`DepotError::Io`].
+        pub fn unpack(&mut self, packed: impl Read, packed_length: u64) -> Result<(), DepotError> {
+            let length = self.record.length;
+            let done = unpack_exactly(packed, packed_length, length, &mut *self);
+            done.map(drop).map_err(|error| self.take_error().unwrap_or(DepotError::Packed(error)))
+        }
+
+        /// Fills the slot with what a delta makes of the bundle in the slot `from`.
+        ///
+        /// # Errors
+        /// [`DepotError::NotStaged`] if `from` is not there; [`DepotError::Delta`]; [`DepotError::Content`],
+        /// [`DepotError::Io`]. The full file remains.
+        pub fn apply(&mut self, from: &Digest, delta: impl Read) -> Result<(), DepotError> {
+            let path = self.depot.paths.bundle(from);
+            let old = self.depot.disk.open(&path).map_err(io("open", &path))?;
+            let old = old.ok_or(DepotError::NotStaged(*from))?;
+            let to = Content { sha256: self.record.digest, length: self.record.length };
+            let done = delta::apply(old, delta, from, &to, &mut *self);
+            done.map_err(|error| self.take_error().unwrap_or(DepotError::Delta(error)))
+        }
     }
 }

@@ -1,5 +1,6 @@
 mod cuts;
 mod deployments;
+mod kills;
 mod pointing;
 mod world;
 

@@ -1,6 +1,6 @@
 //! Every call of a whole update is the last one, or meets a full disk.
 
-use super::world::{End, bundle, depot, drive, paths, serving, state_paths};
+use super::world::{self, End, bundle, depot, paths, state_paths, update};
 use crate::disk::Disk;
 use crate::disk::simulated::{CUTS, Cut, Failure, SharedDisk};
 use crate::slots::*;
@@ -9,17 +9,24 @@ use crate::slots::*;
 fn board() -> SharedDisk {
     let disk = SharedDisk::default();
     for (rollout, number) in [("r0", 0), ("r1", 1)] {
-        drive(&disk, rollout, &bundle(number), End::Good).unwrap();
+        update(&disk, rollout, &bundle(number), End::Good).unwrap();
     }
     let disk = disk.after(Cut::Nothing);
     assert_eq!(serving(&disk, &[&bundle(1)]), Ok(Some(0)), "what was said to be done lasts");
     disk
 }
 
+/// Which of the bundles decides, and whether all is whole.
+fn serving(disk: &SharedDisk, bundles: &[&[u8]]) -> Result<Option<usize>, String> {
+    let Some(current) = world::serving(disk, &paths(), &state_paths())? else { return Ok(None) };
+    let number = bundles.iter().position(|bytes| Digest::of(bytes) == current);
+    number.map(Some).ok_or(format!("{current} decides and is none of ours"))
+}
+
 fn calls_of(end: End) -> usize {
     let disk = board();
     let before = disk.calls();
-    drive(&disk, "r2", &bundle(2), end).unwrap();
+    update(&disk, "r2", &bundle(2), end).unwrap();
     disk.calls() - before
 }
 
@@ -32,7 +39,7 @@ fn an_update_cut_at_every_call_leaves_the_old_or_the_new_deciding_and_goes_on() 
         for call in 0..=calls {
             for cut in CUTS {
                 let disk = board().failing_at(call, Failure::Power);
-                let done = drive(&disk, "r2", &new, end);
+                let done = update(&disk, "r2", &new, end);
                 assert_eq!(done.is_ok(), call == calls, "call {call}");
                 let disk = disk.after(cut);
                 let now = serving(&disk, &[&old, &new])
@@ -40,7 +47,8 @@ fn an_update_cut_at_every_call_leaves_the_old_or_the_new_deciding_and_goes_on() 
                 decided[now.expect("a board that had a model never loses it")] += 1;
                 // The next start brings order, and the update goes on to its end.
                 in_order(&disk);
-                drive(&disk, "r2", &new, end).unwrap_or_else(|error| panic!("call {call}, {cut:?}: {error}"));
+                update(&disk, "r2", &new, end)
+                    .unwrap_or_else(|error| panic!("call {call}, {cut:?}: {error}"));
                 ended(&disk.after(Cut::Nothing), end);
             }
         }
@@ -61,7 +69,7 @@ fn a_recovery_cut_at_every_call_recovers_at_the_next_start() {
     let mut cuts = 0;
     for call in (0..calls_of(End::Good)).step_by(3) {
         let disk = board().failing_at(call, Failure::Power);
-        drive(&disk, "r2", &new, End::Good).unwrap_err();
+        update(&disk, "r2", &new, End::Good).unwrap_err();
         let left = disk.after(Cut::HalfTheContent);
         let mut again = 0;
         loop {
@@ -95,7 +103,7 @@ fn a_full_disk_at_every_call_leaves_the_old_or_the_new_deciding_and_it_is_tried_
         let mut refused = 0;
         for call in 0..calls {
             let disk = board().failing_at(call, failure);
-            let done = drive(&disk, "r2", &new, end);
+            let done = update(&disk, "r2", &new, end);
             if let Err(error) = &done {
                 assert!(error.is_full(), "call {call}: {error}");
                 refused += 1;
@@ -107,7 +115,7 @@ fn a_full_disk_at_every_call_leaves_the_old_or_the_new_deciding_and_it_is_tried_
                 let disk = disk.failing_at(usize::MAX, Failure::Full);
                 let now = serving(&disk, &[&old, &new]).unwrap_or_else(|harm| panic!("call {call}: {harm}"));
                 assert!(now.is_some());
-                drive(&disk, "r2", &new, end).unwrap_or_else(|error| panic!("call {call}: {error}"));
+                update(&disk, "r2", &new, end).unwrap_or_else(|error| panic!("call {call}: {error}"));
                 ended(&disk.after(Cut::Nothing), end);
             }
         }
@@ -126,7 +134,7 @@ fn without_syncs_the_same_cuts_do_harm() {
         for cut in CUTS {
             let disk = board().failing_at(call, Failure::Power);
             disk.change(|disk| disk.without_sync = true);
-            let done = drive(&disk, "r2", &new, End::Good);
+            let done = update(&disk, "r2", &new, End::Good);
             let found = serving(&disk.after(cut), &[&old, &new]);
             let lost = done.is_ok() && found != Ok(Some(1));
             harmed += usize::from(lost || !matches!(found, Ok(Some(_))));

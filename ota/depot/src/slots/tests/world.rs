@@ -72,24 +72,51 @@ pub enum End {
     Reverted,
 }
 
-/// Drives an update to its end from wherever a cut left it, as agent and runtime do: each step looks first at what is there.
-pub fn drive(disk: &SharedDisk, rollout: &str, bytes: &[u8], end: End) -> Result<(), DepotError> {
+/// Phases of an update in which a cut meets it, in their order.
+pub const STEPS: [&str; 8] =
+    ["fetching", "staging", "offering", "approving", "activating", "ending", "confirming", "collecting"];
+
+/// [`drive`] on a simulated disk, opened as after a start.
+pub fn update(disk: &SharedDisk, rollout: &str, bytes: &[u8], end: End) -> Result<(), DepotError> {
     let mut depot = Depot::without_lock(disk.clone(), paths())?;
-    agent(&mut depot, rollout, bytes)?;
     let mut state = RuntimeState::without_lock(disk.clone(), state_paths())?;
-    runtime(&mut state, end)?;
-    confirm(&mut depot, state.reader(), end)?;
-    depot.collect_garbage(&state_paths(), &BTreeSet::new()).map(drop)
+    drive(&mut depot, &mut state, (rollout, bytes, end), &mut |_| {})
+}
+
+/// Drives an update to its end from wherever a cut left it, as agent and runtime do: each step looks first at what is
+/// there, and tells which one it is.
+pub fn drive<D: Disk + Clone>(
+    depot: &mut Depot<D>,
+    state: &mut RuntimeState<D>,
+    (rollout, bytes, end): (&str, &[u8], End),
+    tell: &mut dyn FnMut(&str),
+) -> Result<(), DepotError> {
+    agent(depot, rollout, bytes, tell)?;
+    runtime(depot.paths(), state, end, tell)?;
+    tell(STEPS[6]);
+    confirm(depot, state.reader(), end)?;
+    tell(STEPS[7]);
+    depot.collect_garbage(state.reader().paths(), &BTreeSet::new()).map(drop)
 }
 
 /// The agent's part: fetch, stage, offer.
-fn agent(depot: &mut Depot<SharedDisk>, rollout: &str, bytes: &[u8]) -> Result<(), DepotError> {
+fn agent<D: Disk>(
+    depot: &mut Depot<D>,
+    rollout: &str,
+    bytes: &[u8],
+    tell: &mut dyn FnMut(&str),
+) -> Result<(), DepotError> {
     let digest = Digest::of(bytes);
+    tell(STEPS[0]);
     depot.record(|journal| Ok(journal.begin(MODEL, rollout, digest, "models/m/1.slb")))?;
     if depot.slot_state(&digest)? != SlotState::Staged {
         depot.record(|journal| journal.advance(MODEL, Phase::Fetching, None))?;
-        fill(depot, bytes)?;
+        let mut filling = depot.fill(release_of(bytes), "models/m/1.slb", StoredEvidence::default())?;
+        bytes.chunks(1024.max(bytes.len() / 40)).try_for_each(|piece| filling.add(piece))?;
+        tell(STEPS[1]);
+        filling.finish()?;
     }
+    tell(STEPS[2]);
     if depot.journal().of(MODEL).is_some_and(|found| matches!(found.phase, Phase::Offered | Phase::Fetching))
     {
         depot.record(|journal| journal.advance(MODEL, Phase::Staged, None))?;
@@ -98,9 +125,15 @@ fn agent(depot: &mut Depot<SharedDisk>, rollout: &str, bytes: &[u8]) -> Result<(
 }
 
 /// The runtime's part: read once, approve, test, wait, try, and stay or go back.
-fn runtime(state: &mut RuntimeState<SharedDisk>, end: End) -> Result<(), DepotError> {
+fn runtime<D: Disk + Clone>(
+    paths: &DepotPaths,
+    state: &mut RuntimeState<D>,
+    end: End,
+    tell: &mut dyn FnMut(&str),
+) -> Result<(), DepotError> {
+    tell(STEPS[3]);
     let disk = state.disk().clone();
-    let offer: Offer = read(&disk, &paths().offer(MODEL))?.expect("it was offered");
+    let offer: Offer = read(&disk, &paths.offer(MODEL))?.expect("it was offered");
     let digest = offer.digest;
     let told = |phase, cause| Progress {
         schema: 1,
@@ -115,15 +148,17 @@ fn runtime(state: &mut RuntimeState<SharedDisk>, end: End) -> Result<(), DepotEr
     let over =
         pointers.trial.is_none() && (pointers.current == Some(digest) || state.reader().is_bad(&digest)?);
     if pointers.trial.is_none() && !over {
-        read_bundle(&disk, &paths().bundle(&digest), &digest, MAX_UNPACKED)?;
+        read_bundle(&disk, &paths.bundle(&digest), &digest, MAX_UNPACKED)?;
         let model = MODEL.to_owned();
         state.write_approval(&Approval { schema: 1, model, digest, release_seq: 1, root_version: 1 })?;
         state.write_verdict(&verdict(digest, VerdictState::Tested))?;
+        tell(STEPS[4]);
         state.point(MODEL, |model| model.take_up(digest))?;
         state.write_progress(MODEL, &told(Phase::Armed, None))?;
         state.point(MODEL, |model| model.begin_trial(&offer.rollout_id, "boot"))?;
         state.write_progress(MODEL, &told(Phase::Trial, None))?;
     }
+    tell(STEPS[5]);
     match end {
         End::Good => {
             if !over {
@@ -145,14 +180,9 @@ fn runtime(state: &mut RuntimeState<SharedDisk>, end: End) -> Result<(), DepotEr
 }
 
 /// The agent writes down what became of it.
-fn confirm(
-    depot: &mut Depot<SharedDisk>,
-    state: &StateReader<SharedDisk>,
-    end: End,
-) -> Result<(), DepotError> {
+fn confirm<D: Disk>(depot: &mut Depot<D>, state: &StateReader<D>, end: End) -> Result<(), DepotError> {
     let told = state.progress(MODEL)?.expect("the runtime told");
-    let expected = if end == End::Good { Phase::Good } else { Phase::Reverted };
-    assert_eq!(told.phase, expected);
+    assert_eq!(told.phase, if end == End::Good { Phase::Good } else { Phase::Reverted });
     depot.record(|journal| {
         for phase in [Phase::Tested, Phase::Armed, Phase::Trial, told.phase] {
             if journal.of(MODEL).is_some_and(|found| found.phase.may_become(phase)) {
@@ -167,26 +197,27 @@ fn verdict(digest: Digest, verdict: VerdictState) -> Verdict {
     Verdict { schema: 1, digest, verdict, runtime: semver::Version::new(1, 0, 0), deferred: 0 }
 }
 
-/// Which of the bundles decides, and that everything that anything points at is whole. `Err` tells what is not.
-pub fn serving(disk: &SharedDisk, bundles: &[&[u8]]) -> Result<Option<usize>, String> {
-    let state = StateReader::on(disk.clone(), state_paths());
+/// Which bundle decides, and that everything that anything points at or that says to be Staged is whole. `Err` tells what
+/// is not.
+pub fn serving<D: Disk + Clone>(
+    disk: &D,
+    paths: &DepotPaths,
+    state: &StatePaths,
+) -> Result<Option<Digest>, String> {
+    let state = StateReader::on(disk.clone(), state.clone());
     let pointers = state.pointers().map_err(|error| error.to_string())?.of(MODEL);
     let whole = |digest: Digest| {
-        let record = slot_record(disk, &paths(), &digest).map_err(|error| error.to_string())?;
+        let record = slot_record(disk, paths, &digest).map_err(|error| error.to_string())?;
         record.ok_or(format!("{digest} is pointed at and not Staged"))?;
-        let bytes = read_bundle(disk, &paths().bundle(&digest), &digest, MAX_UNPACKED);
-        bytes.map_err(|error| error.to_string())
+        let bytes = read_bundle(disk, &paths.bundle(&digest), &digest, MAX_UNPACKED);
+        bytes.map(drop).map_err(|error| error.to_string())
     };
-    for digest in pointers.all() {
-        whole(digest)?;
-    }
-    for name in disk.list(&paths().slots()).unwrap() {
+    pointers.all().try_for_each(whole)?;
+    for name in disk.list(&paths.slots()).unwrap() {
         let digest = name.parse().unwrap();
-        if slot_record(disk, &paths(), &digest).map_err(|error| error.to_string())?.is_some() {
+        if slot_record(disk, paths, &digest).map_err(|error| error.to_string())?.is_some() {
             whole(digest)?;
         }
     }
-    let Some(current) = pointers.current else { return Ok(None) };
-    let number = bundles.iter().position(|bytes| Digest::of(bytes) == current);
-    number.map(Some).ok_or(format!("{current} decides and is none of ours"))
+    Ok(pointers.current)
 }
