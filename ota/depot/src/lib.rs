@@ -10,6 +10,7 @@
 //! - [`outbox`]: what it wants said outside, and the answers.
 //! - [`release`], [`rollout`]: what signed metadata says of a bundle, and who gets it.
 //! - [`deployment`]: how far it has come; verdicts, approvals, outcomes.
+//! - [`judging`]: whether a bundle may be loaded, judged by one who believes nobody.
 //! - [`slots`]: where all of it lies, and who writes it.
 //! - [`versioned`]: files with a schema version; what is newer waits.
 //!
@@ -22,6 +23,7 @@ pub mod deployment;
 pub mod digest;
 pub mod disk;
 pub mod health;
+pub mod judging;
 pub mod manifest;
 pub mod outbox;
 pub mod record;
