@@ -10,12 +10,14 @@ mod rig;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
+use stopline_depot::bundle::Bundle;
 use stopline_depot::manifest::{Crop, Manifest, ManifestError, ResizeMode};
 use stopline_sensors::frame::Frame;
 
 use crate::decode::DecodeError;
 use crate::detection::Detection;
-use crate::infer::{BackendKind, InferError};
+use crate::infer::{BackendKind, InferError, TensorData};
 use crate::model::ModelError;
 use crate::prepare::PrepareError;
 use crate::prepare::geometry::Geometry;
@@ -98,6 +100,16 @@ pub enum LoadError {
         bytes: u64,
         /// What it may have.
         most: u64,
+    },
+    /// A model out of a bundle names weights in another file.
+    #[error(
+        "{model}: weights lie in another file ({file:?}); a bundle holds one ONNX file with all its weights"
+    )]
+    External {
+        /// The model.
+        model: String,
+        /// The file it names.
+        file: String,
     },
     /// The engine cannot use the model.
     #[error(transparent)]
@@ -232,8 +244,21 @@ impl Detector {
         adjust: impl FnOnce(&mut Manifest),
     ) -> Result<Self, LoadError> {
         let mut loaded = load::load(options)?;
-        let mut warnings = std::mem::take(&mut loaded.warnings);
         adjust(&mut loaded.manifest);
+        Self::compile(loaded)
+    }
+
+    /// As [`Detector::load`], of a bundle in memory: no file is opened. `options.model` is its name in messages,
+    /// `options.manifest` and `options.draft` have no meaning.
+    ///
+    /// # Errors
+    /// As [`Detector::load`].
+    pub fn of_bundle(bundle: &Bundle<'_>, options: &DetectorOptions) -> Result<Self, LoadError> {
+        Self::compile(load::of_bundle(bundle, options)?)
+    }
+
+    fn compile(mut loaded: load::Loaded) -> Result<Self, LoadError> {
+        let mut warnings = std::mem::take(&mut loaded.warnings);
         let size = [loaded.manifest.input.width, loaded.manifest.input.height];
         let (rig, compiled) = loaded.compiler.rig(&loaded.manifest, size)?;
         warnings.extend(compiled);
@@ -268,20 +293,34 @@ impl Detector {
     /// # Errors
     /// [`DetectError`]; where [`DetectError::invalid_frame`] says so, only this frame is lost.
     pub fn detect(&mut self, frame: &Frame, found: &mut Vec<Detection>) -> Result<StageTimes, DetectError> {
+        let (rig, geometry) = self.placed(frame);
+        rig.run(frame, &geometry, found)
+    }
+
+    /// SHA-256 of the bytes that the model is fed for `frame`, hexadecimal; values little-endian. A golden vector names
+    /// it: where it differs, the model sees another picture than in the lab.
+    ///
+    /// # Errors
+    /// [`DetectError::Prepare`].
+    pub fn input_digest(&mut self, frame: &Frame) -> Result<String, DetectError> {
+        let (rig, geometry) = self.placed(frame);
+        Ok(digest_of(&rig.prepare(frame, &geometry)?.data))
+    }
+
+    /// The rig for a frame, and how the frame lies on its input.
+    fn placed(&mut self, frame: &Frame) -> (&mut Rig, Geometry) {
         let source = [frame.width(), frame.height()];
         if let Some(crop) = self.manifest.input.crop {
             #[allow(clippy::cast_precision_loss, reason = "sides are at most 32768")]
             let whole = [0.0, 0.0, source[0] as f32, source[1] as f32];
             let rig = &mut self.rigs[0];
-            return rig.run(
-                frame,
-                &Geometry::crop(source, rig.size, &Crop { grow: 1.0, ..crop }, whole),
-                found,
-            );
+            let geometry = Geometry::crop(source, rig.size, &Crop { grow: 1.0, ..crop }, whole);
+            return (rig, geometry);
         }
         let at = self.rig_for(source);
         let rig = &mut self.rigs[at];
-        rig.run(frame, &Geometry::fit(source, rig.size, &self.manifest.input.resize), found)
+        let geometry = Geometry::fit(source, rig.size, &self.manifest.input.resize);
+        (rig, geometry)
     }
 
     /// Appends what a top-down model finds in the part of `frame` around `bbox` (x1, y1, x2, y2, source pixels), cropped
@@ -354,6 +393,18 @@ impl Detector {
             }
         }
     }
+}
+
+fn digest_of(data: &TensorData) -> String {
+    let mut hash = Sha256::new();
+    match data {
+        TensorData::F32(values) => values.iter().for_each(|value| hash.update(value.to_le_bytes())),
+        TensorData::F16(values) => values.iter().for_each(|value| hash.update(value.to_le_bytes())),
+        TensorData::U8(values) => hash.update(values),
+        TensorData::I32(values) => values.iter().for_each(|value| hash.update(value.to_le_bytes())),
+        TensorData::I64(values) => values.iter().for_each(|value| hash.update(value.to_le_bytes())),
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The rectangle within `most` that a picture of `source` pixels fills best: the letterboxed size, rounded up to

@@ -30,6 +30,8 @@ pub enum Exit {
     Differs = 11,
     /// `doctor` or `check` found something that does not work; what, is printed.
     Unfit = 12,
+    /// A model did not pass its self-test: golden vectors, latency or memory.
+    SelfTest = 13,
 }
 
 /// Why a command failed, and what it exits with.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::type_complexity, reason = "a test stops where it fails")]
 
 mod allocations;
+mod daemon;
 mod dbc_parity;
 mod eval_parity;
 mod oracle_parity;

@@ -12,6 +12,7 @@ pub mod luma;
 pub mod media;
 pub mod onnx;
 pub mod scenario;
+pub mod signed;
 pub mod source_suite;
 
 use std::io::Write;

@@ -14,6 +14,7 @@ mod detect;
 mod eval;
 #[cfg(feature = "view")]
 mod looking_on;
+mod models_over_the_air;
 #[cfg(feature = "h264")]
 mod replay;
 #[cfg(feature = "rtsp")]

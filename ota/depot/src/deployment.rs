@@ -50,7 +50,8 @@ impl Phase {
             Tested => matches!(next, Shadow | Armed | Deferred | Rejected | Withdrawn),
             Shadow => matches!(next, Armed | Deferred | Rejected | Withdrawn),
             Armed => matches!(next, Trial | Deferred | Rejected | Withdrawn),
-            Trial => matches!(next, Good | Reverted | Withdrawn),
+            // Deferred: taken back for something that the model has no part in, such as heat.
+            Trial => matches!(next, Good | Reverted | Withdrawn | Deferred),
             Deferred => !matches!(next, Trial | Good | Reverted),
             Good | Rejected | Withdrawn | Reverted => false,
         }

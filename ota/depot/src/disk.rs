@@ -13,6 +13,9 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
 /// Ends the name of a file that is being written. No name in the depot ends so by itself.
 pub const BESIDE: &str = ".new";
 
@@ -148,11 +151,18 @@ impl Disk for RealDisk {
         Err(io::Error::new(ErrorKind::FileTooLarge, problem))
     }
 
+    /// Of a plain file only: a pipe in its place, put there by whoever owns the folder, would hold the reader for ever.
     fn open(&self, path: &Path) -> io::Result<Option<File>> {
-        match File::open(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            file => file.map(Some),
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = match rustix::fs::open(path, flags, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(None),
+            file => File::from(file?),
+        };
+        if file.metadata()?.is_file() {
+            return Ok(Some(file));
         }
+        let problem = format!("{} is no plain file", path.display());
+        Err(io::Error::new(ErrorKind::InvalidInput, problem))
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {

@@ -138,6 +138,29 @@ pub struct ModelHealth {
     pub identity: Option<ModelIdentity>,
     /// Frames it looked at.
     pub frames: u64,
+    /// Which bundle it is and how far a new one has come, for a model over the air.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<DeploymentHealth>,
+}
+
+/// A model over the air.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeploymentHealth {
+    /// Digest of the bundle that decides; `factory` for the one that came with the device.
+    pub bundle: String,
+    /// The floor has risen above it.
+    #[serde(default)]
+    pub below_floor: bool,
+    /// The roll-out that goes on or was the last; empty where there was none.
+    pub rollout_id: String,
+    /// How far it is: `staged`, `tested`, `shadow`, `armed`, `trial`, `good`, `deferred`, `rejected`, `withdrawn`, `reverted`.
+    pub phase: String,
+    /// The cause's code, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// In words: what is waited for, what was wrong.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
 }
 
 /// The last command.

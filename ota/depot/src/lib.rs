@@ -12,6 +12,7 @@
 //! - [`deployment`]: how far it has come; verdicts, approvals, outcomes.
 //! - [`eligible`]: when a vehicle asks, fetches and tries again.
 //! - [`outcome`]: what a device says of a deployment, signed.
+//! - [`judging`]: whether a bundle may be loaded, judged by one who believes nobody.
 //! - [`slots`]: where all of it lies, and who writes it.
 //! - [`versioned`]: files with a schema version; what is newer waits.
 //!
@@ -25,6 +26,7 @@ pub mod digest;
 pub mod disk;
 pub mod eligible;
 pub mod health;
+pub mod judging;
 pub mod manifest;
 pub mod outbox;
 pub mod outcome;

@@ -192,7 +192,7 @@ pub fn bucket(salt: &str, id: &str) -> u16 {
     let digest: [u8; 32] = hash.finalize().into();
     let mut first = [0; 8];
     first.copy_from_slice(&digest[..8]);
-    let scaled = u128::from(u64::from_be_bytes(first)) * u128::from(ALL_BP) >> 64;
+    let scaled = (u128::from(u64::from_be_bytes(first)) * u128::from(ALL_BP)) >> 64;
     u16::try_from(scaled).expect("a number below 2⁶⁴ times 10 000, over 2⁶⁴, is below 10 000")
 }
 

@@ -15,11 +15,14 @@
 //!   verdicts/DIGEST.json     [`crate::deployment::Verdict`]
 //!   approvals/DIGEST.json    [`crate::deployment::Approval`]
 //!   progress/MODEL.json      [`Progress`]: what the runtime did with the offer
+//!   session.json             [`Session`]: the boot, and whether the process ended in order
+//!   root.json                the newest root that the runtime has followed its own one to
 //!   plans/                   what the engine made of a model; 0700
 //! trust/                     read only for both
 //!   root.json                the runtime's own root
 //!   floor.json, deny.json    [`Floor`], [`Deny`]
 //! factory/MODEL/bundle.tar   read only for both; never deleted
+//! factory/MODEL/slot.json    if it is there, the factory's bundle is judged like any other
 //! ```
 //!
 //! [`Depot`] is the agent's side, [`RuntimeState`] the runtime's, [`Trust`] what both only read.
@@ -180,6 +183,37 @@ impl StatePaths {
     pub fn plans(&self) -> PathBuf {
         self.0.join("plans")
     }
+
+    /// Whether the last process ended in order.
+    pub fn session(&self) -> PathBuf {
+        self.0.join("session.json")
+    }
+
+    /// The newest root that was followed.
+    pub fn root(&self) -> PathBuf {
+        self.0.join("root.json")
+    }
+}
+
+/// The bundles that came with the device.
+#[derive(Debug, Clone)]
+pub struct FactoryPaths(PathBuf);
+
+impl FactoryPaths {
+    /// Below `folder`.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self(folder.into())
+    }
+
+    /// A model's bundle. The name was checked when it was read ([`check_name`]).
+    pub fn bundle(&self, model: &str) -> PathBuf {
+        self.0.join(model).join("bundle.tar")
+    }
+
+    /// What is signed of it, where the image brings that along.
+    pub fn slot_record(&self, model: &str) -> PathBuf {
+        self.0.join(model).join("slot.json")
+    }
 }
 
 /// The record of a Staged slot; none if it is not Staged.
@@ -338,6 +372,31 @@ impl Versioned for Pointers {
     fn check(&self) -> Result<(), String> {
         self.models.keys().try_for_each(|name| check_name("models", name))
     }
+}
+
+/// What a process of the runtime was: its boot, and whether it ended in order. One that did not, in a boot that still goes
+/// on, crashed; in another boot the power was cut.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Session {
+    /// Schema, [`Versioned::SCHEMA`].
+    pub schema: u32,
+    /// The kernel's id of the boot.
+    pub boot_id: String,
+    /// It ended because it was told to.
+    pub ended: bool,
+    /// It ended by a fault of its own and could still say so: the crash marker.
+    #[serde(default)]
+    pub crashed: bool,
+    /// Processes in a row that crashed before they had run long enough to count as sound.
+    #[serde(default)]
+    pub crashes: u32,
+}
+
+impl Versioned for Session {
+    const SCHEMA: u32 = 1;
+    const NAME: &'static str = "session";
+    const LIMIT: usize = 4 << 10;
 }
 
 /// What the runtime did with an offer; the agent reads it, reports it and offers again where it may.

@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use stopline_decide::decider::Function;
+use stopline_depot::bundle::Bundle;
+use stopline_depot::digest::Digest;
 use stopline_depot::manifest::Manifest;
+use stopline_depot::slots::{StatePaths, StateReader};
 use stopline_sensors::clock::SystemClock;
 use stopline_sensors::open::{OpenOptions, open};
 
@@ -12,7 +15,8 @@ use super::measured;
 use super::reach::Latency;
 use super::report::Finding;
 use crate::calibrate::file::{CalibrationFile, Origin, Shown};
-use crate::config::{Camera, Config, Engine, Light, Model};
+use crate::config::{Camera, Config, Depot, Engine, Light, Model};
+use crate::models::vault::Vault;
 use crate::prepare::geometry::Geometry;
 
 /// A camera as far as it is known without opening it.
@@ -158,23 +162,10 @@ fn seer(
 ) -> Option<Seer> {
     let about = format!("model {}", model.name);
     let refuse = |text: String, advice: &str| Finding::refused(&about, text, advice);
-    let sha256 = match measured::digest(&model.onnx) {
-        Ok(digest) => digest,
-        Err(cause) => {
-            findings.push(refuse(
-                format!("{}: cannot read it: {cause}", model.onnx.display()),
-                "name the ONNX file",
-            ));
-            return None;
-        }
-    };
-    let path = model.manifest.clone().unwrap_or_else(|| model.onnx.with_extension("toml"));
-    let manifest = match manifest(&path) {
-        Ok(manifest) => manifest,
-        Err(problem) => {
-            let advice =
-                format!("write one with `stopline model manifest {}` and check it", model.onnx.display());
-            findings.push(refuse(format!("{}: {problem}", path.display()), &advice));
+    let (manifest, sha256) = match of_model(config, model) {
+        Ok(found) => found,
+        Err((problem, advice)) => {
+            findings.push(refuse(problem, &advice));
             return None;
         }
     };
@@ -182,6 +173,36 @@ fn seer(
     findings.push(Finding::passed(&about, format!("{} {}, {input}", manifest.name, manifest.version)));
     let time = time(config, model, &sha256, picture, findings);
     Some(Seer { name: model.name.clone(), light: model.when.light, manifest, sha256, time })
+}
+
+/// A model's manifest and the SHA-256 of its ONNX file; else what is wrong, and what to do.
+fn of_model(config: &Config, model: &Model) -> Result<(Manifest, String), (String, String)> {
+    if let (Some(bundle), Some(depot)) = (&model.bundle, &config.depot) {
+        let advice = "`stopline doctor` tells why a bundle is not loaded".to_owned();
+        return in_force(depot, bundle).map_err(|problem| (problem, advice));
+    }
+    let sha256 = measured::digest(&model.onnx).map_err(|cause| {
+        (format!("{}: cannot read it: {cause}", model.onnx.display()), "name the ONNX file".to_owned())
+    })?;
+    let path = model.manifest.clone().unwrap_or_else(|| model.onnx.with_extension("toml"));
+    let manifest = manifest(&path).map_err(|problem| {
+        let advice =
+            format!("write one with `stopline model manifest {}` and check it", model.onnx.display());
+        (format!("{}: {problem}", path.display()), advice)
+    })?;
+    Ok((manifest, sha256))
+}
+
+/// Of the bundle that the daemon would load.
+fn in_force(depot: &Depot, bundle: &str) -> Result<(Manifest, String), String> {
+    let reader = StateReader::new(StatePaths::new(&depot.state));
+    let pointers = reader.pointers().map_err(|error| error.to_string())?.of(bundle);
+    let (found, passed) = Vault::new(depot, None).choose(bundle, &pointers, |_| Ok(()));
+    let first = || passed.first().map_or_else(String::new, |passed| passed.error.to_string());
+    let (held, ()) = found.ok_or_else(first)?;
+    let read = Bundle::read(&held.bytes).map_err(|error| error.to_string())?;
+    let sha256 = Digest::of(read.model).to_string();
+    Ok((read.manifest, sha256))
 }
 
 fn manifest(path: &Path) -> Result<Manifest, String> {

@@ -14,6 +14,7 @@ mod replay;
 mod run;
 #[cfg(feature = "view")]
 mod serve_api;
+mod shadow;
 mod source;
 mod span;
 mod thresholds;
@@ -36,7 +37,7 @@ use thresholds::ThresholdArgs;
                         dataset, 4 unusable model or manifest, 5 camera or stream lost, 6 result not written, \
                         7 unusable configuration, 8 actuator or vehicle bus not to be had, 9 ended at once by a \
                         second signal, 10 refused by the running daemon, 11 records differ from their reference, \
-                        12 `doctor` or `check` found what does not work."
+                        12 `doctor` or `check` found what does not work, 13 a model did not pass its self-test."
 )]
 pub struct Cli {
     /// Say more (-v) or everything (-vv) on stderr; STOPLINE_LOG overrides.
@@ -66,7 +67,7 @@ enum Command {
     Check(check::Args),
     /// Find a camera's lens and its place on the vehicle.
     Calibrate(calibrate::Args),
-    /// Look into a model file, or write a first manifest for it.
+    /// Look into a model file, write a first manifest for it, or test a bundle.
     Model(model::Args),
     /// Look at cameras, models, buses, lines and the machine, and say what does not work.
     Doctor(doctor::Args),
@@ -76,6 +77,9 @@ enum Command {
     /// Answer pictures with detections over HTTP, on a local address.
     #[cfg(feature = "view")]
     ServeApi(serve_api::Args),
+    /// The child in which a new model sees what the active one sees. The daemon starts it.
+    #[command(hide = true)]
+    Shadow(shadow::Args),
 }
 
 impl Cli {
@@ -121,6 +125,7 @@ impl Cli {
             Command::View(args) => view::run(&args),
             #[cfg(feature = "view")]
             Command::ServeApi(args) => serve_api::run(&args),
+            Command::Shadow(args) => shadow::run(&args),
         }
     }
 }

@@ -1,4 +1,6 @@
-//! `stopline model`: look into a model file, or write a first manifest for it.
+//! `stopline model`: look into a model file, write a first manifest for it, or test a bundle.
+
+mod selftest;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -21,6 +23,8 @@ enum Command {
     Inspect(Inspect),
     /// Write a first manifest for an ONNX file: what the file says, the family's usual for the rest, each guess marked.
     Manifest(ManifestArgs),
+    /// Test a bundle on this machine: golden vectors, latency, memory.
+    Selftest(selftest::Args),
 }
 
 #[derive(clap::Args, Debug)]
@@ -47,6 +51,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     match &args.command {
         Command::Inspect(args) => inspect(args),
         Command::Manifest(args) => manifest(args),
+        Command::Selftest(args) => selftest::run(args),
     }
 }
 

@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::detector::DetectorOptions;
 use crate::infer::BackendKind;
+use crate::models::{self, Engine};
 
 /// Which model, fed and read how, by which engine.
 #[derive(Args, Debug, Clone)]
@@ -59,5 +60,30 @@ impl ModelArgs {
             draft: true,
             providers,
         }
+    }
+}
+
+/// The engine for a bundle, which brings its own manifest.
+#[derive(Args, Debug, Clone)]
+pub struct BundleEngineArgs {
+    /// The engine.
+    #[arg(long, value_enum, default_value_t = BackendKind::Tract)]
+    pub backend: BackendKind,
+    /// libonnxruntime.so for `--backend ort`.
+    #[arg(long, value_name = "SO", env = "STOPLINE_ORT_LIBRARY")]
+    pub ort_library: Option<PathBuf>,
+    /// Threads one inference may use.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: u16,
+    /// Execution provider of ONNX Runtime to try before the CPU; may be given again.
+    #[arg(long = "provider", value_name = "NAME")]
+    pub providers: Vec<String>,
+}
+
+impl BundleEngineArgs {
+    /// The same for a detector; `name` is the bundle's in messages.
+    pub fn options(&self, name: &str) -> DetectorOptions {
+        let Self { backend, ort_library, threads, providers } = self.clone();
+        models::engine(name, &Engine { backend, library: ort_library, threads, providers })
     }
 }

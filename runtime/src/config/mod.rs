@@ -7,6 +7,7 @@
 
 mod arm;
 mod camera;
+mod depot;
 mod error;
 mod model;
 mod place;
@@ -33,6 +34,7 @@ use stopline_decide::watch::MAX_WATCHES;
 
 pub use arm::{Arm, ArmInput};
 pub use camera::{Camera, Rtsp};
+pub use depot::{Depot, ShadowLimits, TestLimits, TrialLimits};
 pub use error::{ConfigError, Misfit};
 pub use model::{Engine, Light, Model, When};
 pub use run::{LogLevel, Run};
@@ -76,6 +78,9 @@ pub struct Config {
     /// `[[model]]`: what looks at them.
     #[serde(rename = "model", default)]
     pub models: Vec<Model>,
+    /// `[depot]`: where models over the air lie.
+    #[serde(default)]
+    pub depot: Option<Depot>,
     /// `[vehicle]`: what the vehicle says of itself and of its driver.
     #[serde(default)]
     pub vehicle: Option<VehicleConfig>,
@@ -187,6 +192,7 @@ impl Config {
         for (at, model) in self.models.iter().enumerate() {
             model.check(&cameras).map_err(|misfit| misfit.within(&format!("model[{at}]")))?;
         }
+        self.deposited()?;
         self.served()?;
         counted("watch", self.watch.len(), 0, MAX_WATCHES)?;
         named("watch", self.watch.iter().map(|watch| watch.name.as_str()))?;
@@ -211,6 +217,23 @@ impl Config {
         if self.arm.armed { may_arm(&self.actuators) } else { Ok(()) }
     }
 
+    /// A model over the air needs a depot, and is one model: two sections could want two bundles of it at once.
+    fn deposited(&self) -> Result<(), Misfit> {
+        self.depot.as_ref().map_or(Ok(()), Depot::check)?;
+        let mut seen = BTreeSet::new();
+        for (at, model) in self.models.iter().enumerate() {
+            let Some(bundle) = &model.bundle else { continue };
+            let key = format!("model[{at}].bundle");
+            if self.depot.is_none() {
+                return Err(Misfit::new(&key, format!("{bundle:?} without [depot]"), "a [depot] section"));
+            }
+            if !seen.insert(bundle) {
+                return Err(Misfit::new(&key, format!("{bundle:?} a second time"), "one [[model]] for each"));
+            }
+        }
+        Ok(())
+    }
+
     /// A camera that is to decide something needs a model that looks at it.
     fn served(&self) -> Result<(), Misfit> {
         for (at, camera) in self.cameras.iter().enumerate() {
@@ -231,6 +254,9 @@ impl Config {
         self.cameras.iter_mut().for_each(|camera| camera.resolve(folder));
         self.models.iter_mut().for_each(|model| model.resolve(folder));
         self.check.resolve(folder);
+        if let Some(depot) = &mut self.depot {
+            depot.resolve(folder);
+        }
         self.actuators.iter_mut().for_each(|actuator| actuator.resolve(folder));
         if let Some(vehicle) = &mut self.vehicle {
             vehicle.resolve(folder);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use stopline_depot::versioned::check_name;
 
 use super::{Misfit, seen_from};
 use crate::detector::DetectorOptions;
@@ -15,8 +16,13 @@ use crate::infer::BackendKind;
 pub struct Model {
     /// Its name in messages; the manifest has the model's own name and version.
     pub name: String,
-    /// The ONNX file.
+    /// The ONNX file; loaded as it lies, without a signature.
+    #[serde(default, skip_serializing_if = "is_nothing")]
     pub onnx: PathBuf,
+    /// In place of `onnx`: a model over the air, by the name that its manifest and its releases have. `[depot]` says where
+    /// it lies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<String>,
     /// Its manifest; by default the ONNX file's name with `.toml`.
     #[serde(default)]
     pub manifest: Option<PathBuf>,
@@ -74,6 +80,10 @@ pub enum Light {
     Night,
 }
 
+fn is_nothing(path: &Path) -> bool {
+    path.as_os_str().is_empty()
+}
+
 fn one() -> u16 {
     1
 }
@@ -115,7 +125,7 @@ impl Model {
     /// that a person has checked.
     pub fn options(&self) -> DetectorOptions {
         DetectorOptions {
-            model: self.onnx.clone(),
+            model: self.bundle.as_ref().map_or_else(|| self.onnx.clone(), PathBuf::from),
             manifest: self.manifest.clone(),
             backend: match self.backend {
                 Engine::Tract => BackendKind::Tract,
@@ -129,7 +139,9 @@ impl Model {
     }
 
     pub(super) fn resolve(&mut self, folder: &Path) {
-        seen_from(folder, &mut self.onnx);
+        if self.bundle.is_none() {
+            seen_from(folder, &mut self.onnx);
+        }
         if let Some(manifest) = &mut self.manifest {
             seen_from(folder, manifest);
         }
@@ -140,6 +152,7 @@ impl Model {
 
     /// Keys without the section's own.
     pub(super) fn check(&self, cameras: &BTreeSet<&str>) -> Result<(), Misfit> {
+        self.check_source()?;
         if let Some(unknown) = self.cameras.iter().find(|name| !cameras.contains(name.as_str())) {
             return Err(Misfit::new(
                 "cameras",
@@ -156,5 +169,19 @@ impl Model {
             return Err(Misfit::new(key, "a value, with backend tract", "none, or backend = \"ort\""));
         }
         self.when.check()
+    }
+
+    fn check_source(&self) -> Result<(), Misfit> {
+        let expected = "one of onnx = \"FILE\" and bundle = \"MODEL\"";
+        match &self.bundle {
+            None if is_nothing(&self.onnx) => Err(Misfit::new("onnx", "neither onnx nor bundle", expected)),
+            Some(_) if !is_nothing(&self.onnx) => Err(Misfit::new("bundle", "onnx and bundle", expected)),
+            Some(_) if self.manifest.is_some() => {
+                Err(Misfit::new("manifest", "a value, with bundle", "none: a bundle has its own"))
+            }
+            Some(name) => check_name("bundle", name)
+                .map_err(|problem| Misfit::new("bundle", format!("{name:?}"), problem)),
+            None => Ok(()),
+        }
     }
 }

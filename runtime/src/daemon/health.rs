@@ -170,8 +170,9 @@ fn camera(name: &str, gauges: &Gauges) -> CameraHealth {
 fn model(seat: &ModelSeat) -> ModelHealth {
     ModelHealth {
         name: seat.name.clone(),
-        identity: seat.facts.get().map(|facts| facts.identity.clone()),
+        identity: seat.facts.newest().map(|facts| facts.identity.clone()),
         frames: seat.frames.load(Ordering::Relaxed),
+        deployment: seat.rollout.newest(),
     }
 }
 

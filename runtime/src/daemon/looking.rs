@@ -17,6 +17,7 @@ use stopline_sensors::frame::Frame;
 use tracing::Level;
 
 use super::drive::Drive;
+use super::exchange::{Exchange, Onlooker};
 use super::light::LightMeter;
 use super::notes::Notes;
 use super::report::{Decided, Found, FrameReport, ModelFacts, ModelSeat};
@@ -24,7 +25,7 @@ use super::slot::Slot;
 use super::timing::{Stage, Timings};
 use crate::config::{GuardConfig, When};
 use crate::detection::Detection;
-use crate::detector::{Detector, StageTimes};
+use crate::detector::{DetectError, Detector, StageTimes};
 use crate::guard::{ModelGuard, Watch};
 use crate::intake::gauges::Gauges;
 use crate::intake::mailbox::Mailbox;
@@ -51,6 +52,8 @@ pub struct Looker {
     pub when: When,
     /// The cameras of this thread that it serves.
     pub cameras: Vec<usize>,
+    /// Where another one comes in its place, for a model over the air.
+    pub exchange: Option<Arc<Exchange>>,
 }
 
 /// One camera of this thread.
@@ -93,10 +96,47 @@ pub struct Looking {
     pub notes: Notes,
     /// Set while the machine is throttled or its supply too low: cameras that are not the first then get half their frames.
     pub shed: Arc<AtomicBool>,
+    /// Where a new model that looks on gets frames, by the number of the model that it may replace.
+    pub onlookers: Vec<(usize, Arc<Onlooker>)>,
     /// Priorities of all cameras, by their numbers.
     pub priorities: Vec<Arc<AtomicU8>>,
     /// Set when the process ends.
     pub stop: Arc<AtomicBool>,
+}
+
+impl Looker {
+    /// Detects; where another model waits to take this one's place, that one is asked first. It has the place from the
+    /// moment it answers; where it cannot, this one answers for the same frame and keeps it.
+    fn exchange_and_detect(
+        &mut self,
+        frame: &Frame,
+        found: &mut Vec<Detection>,
+    ) -> Result<StageTimes, DetectError> {
+        let Some(mut next) = self.exchange.as_ref().and_then(|exchange| exchange.waiting()) else {
+            return self.detector.detect(frame, found);
+        };
+        let answer = next.detector.detect(frame, found);
+        let answered = match answer {
+            Ok(times) => {
+                std::mem::swap(&mut self.detector, &mut next.detector);
+                std::mem::swap(&mut self.roles, &mut next.roles);
+                std::mem::swap(&mut self.facts, &mut next.facts);
+                self.seat.facts.put(Arc::clone(&self.facts));
+                self.seat.pace.anew();
+                Ok(times)
+            }
+            Err(error) => {
+                found.clear();
+                Err(error)
+            }
+        };
+        let problem = answered.as_ref().err().map(ToString::to_string);
+        // What is not needed any more is let go by another thread: that can take longer than a frame.
+        if let Some(exchange) = &self.exchange {
+            exchange.answer(next, problem);
+        }
+        answered.or_else(|_| self.detector.detect(frame, found))
+    }
 }
 
 impl Looking {
@@ -158,11 +198,14 @@ impl Looking {
         let (eye, looker) = (&mut self.eyes[at], &mut self.models[model]);
         let guard = &mut eye.guards[guard].1;
         let mut detections: Vec<Detection> = Vec::new();
-        guard.begin(nanos(self.clock.monotonic()));
-        let result = looker.detector.detect(frame, &mut detections);
+        let begun = self.clock.monotonic();
+        guard.begin(nanos(begun));
+        looker.seat.pace.begin(begun);
+        let result = looker.exchange_and_detect(frame, &mut detections);
         let captured = nanos(frame.meta().captured);
         guard.done(captured, nanos(self.clock.monotonic()), result.is_ok());
         looker.seat.frames.fetch_add(1, Ordering::Relaxed);
+        looker.seat.pace.done(self.clock.monotonic(), result.is_ok());
         look.models |= 1 << looker.number;
         let invalid = match result {
             Ok(times) => {
@@ -246,20 +289,40 @@ impl Looking {
         self.timings.took(Stage::Decode, times.decode);
         let captured = frame.meta().captured;
         self.timings.took(Stage::Total, self.clock.monotonic().since(captured));
-        if !self.notes.has_room_for_a_frame() {
+        let eye = &self.eyes[at];
+        let (meta, size) = (frame.meta().clone(), [frame.width(), frame.height()]);
+        let room = self.notes.has_room_for_a_frame();
+        let picture = if room && eye.picture_wanted.swap(false, Ordering::Relaxed) {
+            Some(frame)
+        } else {
+            self.show(&found, frame);
+            None
+        };
+        if !room {
             return;
         }
-        let eye = &self.eyes[at];
         let latency = StageLatencies {
             capture: micros(begun.since(captured)),
             prepare: micros(times.prepare),
             infer: micros(times.infer),
             decode: micros(times.decode),
         };
-        let (meta, size) = (frame.meta().clone(), [frame.width(), frame.height()]);
-        let picture = eye.picture_wanted.swap(false, Ordering::Relaxed).then_some(frame);
         let report = FrameReport { camera: eye.camera, meta, size, found, decision, latency, picture };
         self.notes.frame(Box::new(report));
+    }
+}
+
+impl Looking {
+    /// Hands the frame to a model that looks on, if there is one that has time for it.
+    fn show(&self, found: &[Found], frame: Frame) {
+        for (number, onlooker) in self.onlookers.iter().filter(|(_, onlooker)| onlooker.has_time()) {
+            let of = found
+                .iter()
+                .find(|found| self.models[found.place].number == *number && found.invalid.is_none());
+            if let Some(of) = of {
+                return onlooker.show(frame, of.detections.clone());
+            }
+        }
     }
 }
 

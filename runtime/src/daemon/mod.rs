@@ -2,8 +2,8 @@
 //!
 //! In walk order: [`start`] (everything opened, every thread started), then the threads: [`crate::intake::capture`],
 //! [`looking`] (inference and decision), [`act`] with [`tick`] (commands), [`polling`] (heat, supply, outbox),
-//! [`switch`] and [`control`] (arming, [`acknowledge`]), [`publish`] (log, health file, stream, systemd). What they share: [`slot`],
-//! [`notes`], [`timing`], [`report`], [`arming`]. [`ending`] holds the signals; here is what goes on until the end, and the
+//! [`switch`] and [`control`] (arming, [`acknowledge`]), [`deploying`] with [`exchange`] (models over the air), [`publish`] (log, health file, stream, systemd). What they share: [`slot`],
+//! [`notes`], [`timing`], [`pace`], [`report`], [`arming`]. [`ending`] holds the signals; here is what goes on until the end, and the
 //! end itself.
 //!
 //! **The end, in this order**: capture and inference stop; the actuator thread goes on until nothing is asked of the brake
@@ -14,14 +14,17 @@ pub mod acknowledge;
 pub mod act;
 pub mod arming;
 pub mod control;
+pub mod deploying;
 pub mod drive;
 pub mod ending;
+pub mod exchange;
 pub mod health;
 pub mod light;
 pub mod looking;
 pub mod models;
 pub mod notes;
 pub mod notify;
+pub mod pace;
 pub mod polling;
 pub mod priority;
 pub mod publish;
@@ -62,7 +65,9 @@ pub fn run(path: &Path) -> Result<(), Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut running = Running::start(&in_force.config, Arc::clone(&clock))?;
     let verdict = watch(path, &mut in_force, &mut running, &signals, clock.as_ref());
-    running.end(clock.as_ref());
+    // A model that hangs has been taken back already; nothing is left to find out at the next start.
+    let crashed = verdict.is_err() && !running.restarts();
+    running.end(clock.as_ref(), crashed);
     verdict
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use stopline_decide::cause::FaultSet;
+use stopline_decide::cause::{Cause, FaultSet};
 use stopline_decide::time::Nanos;
 use stopline_depot::outbox;
 use stopline_sensors::clock::Clock;
@@ -14,6 +14,7 @@ use tracing::Level;
 
 use super::acknowledge::Acknowledge;
 use super::notes::Notes;
+use super::report::ModelSeat;
 use crate::config::GuardConfig;
 use crate::guard::{MachineGuard, OutboxGuard, SlowTeller};
 
@@ -33,6 +34,8 @@ pub struct Polling {
     pub teller: SlowTeller,
     /// Silences falls that somebody has answered.
     pub acknowledge: Acknowledge,
+    /// Models, of which one may be below its security floor.
+    pub models: Vec<Arc<ModelSeat>>,
     /// Where is told what happens.
     pub notes: Notes,
     /// The time.
@@ -59,10 +62,15 @@ impl Polling {
                     .iter_mut()
                     .map(|outbox| outbox.poll(now))
                     .fold(FaultSet::default(), FaultSet::union);
-                self.teller.tell(faults.union(unread));
+                self.teller.tell(faults.union(unread).union(self.below_floor()));
             }
             self.clock.sleep(NAP);
         }
+    }
+
+    fn below_floor(&self) -> FaultSet {
+        let below = self.models.iter().any(|seat| seat.below_floor.load(Ordering::Acquire));
+        if below { FaultSet::default().with(Cause::ModelBelowFloor) } else { FaultSet::default() }
     }
 
     /// Answers that the agent has put into an outbox.

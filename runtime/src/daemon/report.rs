@@ -1,14 +1,17 @@
 //! A processed frame as the inference thread hands it to the publisher, and the decision record made of it there.
 
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use stopline_decide::decision::Decision;
 use stopline_decide::ego::Ego;
+use stopline_depot::health::DeploymentHealth;
 use stopline_depot::manifest::Manifest;
 use stopline_depot::record::{ModelIdentity, StageLatencies};
 use stopline_sensors::frame::{Frame, FrameMeta};
 
+use super::pace::Pace;
+use super::slot::Slot;
 use crate::detection::Detection;
 
 /// A model of the configuration: known by name at once, as a model once it is loaded.
@@ -17,9 +20,15 @@ pub struct ModelSeat {
     /// Its name in the configuration.
     pub name: String,
     /// Which model it is.
-    pub facts: OnceLock<Arc<ModelFacts>>,
+    pub facts: Slot<Arc<ModelFacts>>,
     /// Frames it looked at.
     pub frames: AtomicU64,
+    /// What its newest frames took.
+    pub pace: Pace,
+    /// The security floor has risen above it.
+    pub below_floor: AtomicBool,
+    /// How far a new one has come that is to take its place.
+    pub rollout: Slot<DeploymentHealth>,
 }
 
 /// What one model is, for whoever writes about it.

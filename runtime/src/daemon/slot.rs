@@ -3,8 +3,14 @@
 use std::sync::{Mutex, PoisonError, TryLockError};
 
 /// The newest value. Putting waits at most for a copy that the other side is just making; looking never waits.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Slot<T>(Mutex<Option<T>>);
+
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
+        Self(Mutex::new(None))
+    }
+}
 
 impl<T: Clone> Slot<T> {
     /// Nothing yet.

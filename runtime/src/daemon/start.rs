@@ -26,10 +26,11 @@ use tracing::Level;
 use super::notes::Notes;
 use super::priority::{Rank, pin, schedule};
 use super::publish::Hot;
-use super::{notify, priority};
+use super::{deploying, notify, priority};
 use crate::config::{Config, Run};
 use crate::exit::{Exit, Failure, OrExit};
 use crate::intake::mailbox::Mailbox;
+use crate::models::store::Store;
 use parts::{Parts, Stops};
 
 /// How long threads that see, and those aside, have to end.
@@ -60,6 +61,7 @@ pub struct Running {
     acting: JoinHandle<()>,
     aside: Vec<JoinHandle<()>>,
     publisher: JoinHandle<()>,
+    store: Option<Arc<Store>>,
     ready: Receiver<()>,
     /// Parts of the start that are not done yet.
     starting: usize,
@@ -90,7 +92,9 @@ impl Running {
         let guard = parts.guard(config);
         aside.push(telling::polling(config, &parts, &guard)?);
         let acting = acting::start(config, &parts, guard, channels.watches, channels.actuators)?;
-        let (seeing, mailboxes) = seeing::start(config, &parts)?;
+        let seeing::Eyes { threads: seeing, mailboxes, places } = seeing::start(config, &parts)?;
+        let depot = parts.depot.clone();
+        aside.extend(telling::deploying(config, &parts, places)?);
         Ok(Self {
             hot,
             priorities: parts.priorities.clone(),
@@ -104,6 +108,7 @@ impl Running {
             acting,
             aside,
             publisher,
+            store: depot.and_then(|depot| depot.store),
             ready: channels.ready,
             _lock: lock,
         })
@@ -123,6 +128,11 @@ impl Running {
             let problem = anyhow::anyhow!("the actuator thread ended; nothing is sent any more");
             return Err(Failure::new(Exit::Internal, problem));
         }
+        if let Some(why) = self.stops.restart.newest() {
+            let problem =
+                anyhow::anyhow!("{why}; the process ends, so that another begins with the model before");
+            return Err(Failure::new(Exit::Internal, problem));
+        }
         while self.starting > 0 && self.ready.try_recv().is_ok() {
             self.starting -= 1;
             if self.starting == 0 {
@@ -132,6 +142,11 @@ impl Running {
             }
         }
         Ok(())
+    }
+
+    /// Whether it ends only to begin anew with another model.
+    pub fn restarts(&self) -> bool {
+        self.stops.restart.newest().is_some()
     }
 
     fn lost(&self, thread: Seeing) -> Result<(), Failure> {
@@ -154,8 +169,8 @@ impl Running {
         Ok(())
     }
 
-    /// Ends everything, in order.
-    pub fn end(self, clock: &dyn Clock) {
+    /// Ends everything, in order. `crashed`: by a fault of its own, which the next start must know.
+    pub fn end(self, clock: &dyn Clock, crashed: bool) {
         notify::stopping();
         self.stops.ending.store(true, Ordering::Release);
         self.notes.log(Level::INFO, "ending: capture and inference stop, then the last command is sent");
@@ -167,6 +182,9 @@ impl Running {
         let seeing = &self.seeing;
         wait_for(clock, || seeing.iter().all(|thread| thread.handle.is_finished()));
         wait_for(clock, || self.aside.iter().all(JoinHandle::is_finished));
+        if let Some(store) = &self.store {
+            deploying::ended(store, crashed);
+        }
         drop((self.vehicle, self.notes));
         // The publisher ends when nobody can tell it anything any more. A thread that hangs in a model or a driver still
         // could; then the last health file is missing, and the process ends all the same.

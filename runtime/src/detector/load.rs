@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
+use stopline_depot::bundle::Bundle;
 use stopline_depot::manifest::Manifest;
 
 use super::rig::Rig;
@@ -55,6 +56,36 @@ pub(super) fn load(options: &DetectorOptions) -> Result<Loaded, LoadError> {
             drafted
         }
         other => other?,
+    };
+    fit(manifest, info, (bytes, warnings), shown, options)
+}
+
+/// A model whose manifest and bytes are at hand: one piece, so weights in other files are refused.
+pub(super) fn of_bundle(bundle: &Bundle<'_>, options: &DetectorOptions) -> Result<Loaded, LoadError> {
+    let shown = "manifest.json".to_owned();
+    let model = options.model.display().to_string();
+    let info = model::read(&options.model, bundle.model).map_err(|cause| match cause {
+        ModelError::Infer(cause) => LoadError::Infer(cause),
+        cause => LoadError::Model { model: model.clone(), manifest: shown.clone(), cause },
+    })?;
+    if let Some(file) = info.external.first() {
+        return Err(LoadError::External { model, file: file.clone() });
+    }
+    fit(bundle.manifest.clone(), info, (bundle.model.to_vec(), Vec::new()), shown, options)
+}
+
+/// Holds manifest and file against each other, and makes ready to compile.
+fn fit(
+    manifest: Manifest,
+    info: ModelInfo,
+    (bytes, warnings): (Vec<u8>, Vec<String>),
+    shown: String,
+    options: &DetectorOptions,
+) -> Result<Loaded, LoadError> {
+    let model = options.model.display().to_string();
+    let contradiction = |cause| match cause {
+        ModelError::Infer(cause) => LoadError::Infer(cause),
+        cause => LoadError::Model { model: model.clone(), manifest: shown.clone(), cause },
     };
     model::check(&manifest, &info).map_err(contradiction)?;
     let picture = model::picture(&manifest, &info).map_err(contradiction)?.name.clone();

@@ -68,6 +68,13 @@ impl Rig {
         Ok(Self { size, preparer, session, decoder, tensors, picture: place, unbatched, extras })
     }
 
+    /// The first stage alone: what the model is fed.
+    pub(super) fn prepare(&mut self, frame: &Frame, geometry: &Geometry) -> Result<&Tensor, DetectError> {
+        let tensor = &mut self.tensors[self.picture];
+        self.preparer.prepare(frame, geometry, tensor)?;
+        Ok(tensor)
+    }
+
     /// Runs the three stages on `frame`, lying on the input as `geometry` says.
     pub(super) fn run(
         &mut self,
@@ -76,8 +83,7 @@ impl Rig {
         found: &mut Vec<Detection>,
     ) -> Result<StageTimes, DetectError> {
         let start = SystemClock.monotonic();
-        let tensor = &mut self.tensors[self.picture];
-        self.preparer.prepare(frame, geometry, tensor)?;
+        self.prepare(frame, geometry)?;
         for extra in &self.extras {
             extra.fill(geometry, &mut self.tensors[extra.at]);
         }

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use stopline_depot::bundle::Bundle;
+use stopline_depot::slots::{StatePaths, StateReader};
 use stopline_sensors::clock::Clock;
 
 use super::Findings;
 use super::cameras::Watched;
 use crate::config::{Config, Model};
-use crate::detector::Detector;
+use crate::detector::{Detector, LoadError};
+use crate::models::vault::{Held, Place, Vault};
 use crate::percentiles::{Samples, micros, millis_text};
 
 /// Runs before measuring.
@@ -31,9 +34,16 @@ pub fn look(
     for model in &config.models {
         one(config, model, seen, watch, clock, to);
     }
-    if !config.models.is_empty() {
+    let plain: Vec<&str> = config
+        .models
+        .iter()
+        .filter(|model| model.bundle.is_none())
+        .map(|model| model.name.as_str())
+        .collect();
+    if !plain.is_empty() {
         let advice = "whoever can write these files decides what brakes: keep them writable by root only";
-        to.warning("keys", "models are read from plain files; no signature is checked", advice);
+        let told = format!("read from plain files, no signature is checked: {}", plain.join(", "));
+        to.warning("keys", told, advice);
     }
 }
 
@@ -46,10 +56,14 @@ fn one(
     to: &mut Findings,
 ) {
     let about = format!("model {}", model.name);
-    let mut detector = match Detector::load(&model.options()) {
+    let loaded = match &model.bundle {
+        Some(bundle) => over_the_air(config, model, bundle, to),
+        None => Detector::load(&model.options()).map_err(|error| error.to_string()),
+    };
+    let mut detector = match loaded {
         Ok(detector) => detector,
-        Err(error) => {
-            return to.fault(&about, error.to_string(), "see the message; `stopline model inspect` helps");
+        Err(problem) => {
+            return to.fault(&about, problem, "see the message; `stopline model inspect` helps");
         }
     };
     let manifest = detector.manifest();
@@ -61,6 +75,39 @@ fn one(
         let Some(watched) = watched.as_ref().filter(|_| model.serves(&camera.name)) else { continue };
         headroom(&mut detector, watched, watch, clock, &format!("{about} on {}", camera.name), to);
     }
+}
+
+/// The bundle that would decide, judged as the daemon judges it; those that were passed over are told.
+fn over_the_air(config: &Config, model: &Model, bundle: &str, to: &mut Findings) -> Result<Detector, String> {
+    let depot = config.depot.as_ref().ok_or("no [depot]")?;
+    let keys = format!("keys of {}", model.name);
+    let vault = Vault::new(depot, None);
+    if let Err(refusal) = vault.trust() {
+        to.fault(&keys, refusal.to_string(), "install root.json, floor.json and deny.json in depot.trust");
+    }
+    let reader = StateReader::new(StatePaths::new(&depot.state));
+    let pointers = reader.pointers().map_err(|error| error.to_string())?.of(bundle);
+    let load = |held: &Held| {
+        let read = Bundle::read(&held.bytes).map_err(|error| LoadError::Read {
+            path: bundle.to_owned(),
+            cause: std::io::Error::other(error),
+        })?;
+        Detector::of_bundle(&read, &model.options())
+    };
+    let (found, passed) = vault.choose(bundle, &pointers, load);
+    for passed in passed {
+        let told = format!("bundle {} is not loaded: {}", passed.place, passed.error);
+        to.fault(&keys, told, "the daemon passes it over too");
+    }
+    let (held, detector) = found.ok_or("no bundle of it may be loaded")?;
+    match held.place {
+        Place::Factory => to.ok(&keys, "bundle factory: it came with the device".to_owned()),
+        Place::Slot(_) if held.below_floor => {
+            to.warning(&keys, format!("bundle {} is below the security floor", held.place), "update it");
+        }
+        Place::Slot(_) => to.ok(&keys, format!("bundle {}: signed by the role `models`", held.place)),
+    }
+    Ok(detector)
 }
 
 /// Runs the model on the camera's newest frame and compares with the time between two.

@@ -299,7 +299,10 @@ impl Disk for SimulatedDisk {
         match self.find(folder).map(|number| &self.nodes[number]) {
             Some(Node::Folder { seen, .. }) if !seen.is_empty() => Err(ErrorKind::DirectoryNotEmpty.into()),
             Some(Node::File { .. }) => Err(ErrorKind::NotADirectory.into()),
-            Some(Node::Folder { .. }) => Ok(self.take(folder)).map(drop),
+            Some(Node::Folder { .. }) => {
+                self.take(folder);
+                Ok(())
+            }
             None => Ok(()),
         }
     }

@@ -130,3 +130,16 @@ fn the_real_disk_does_what_the_simulated_one_does() {
     disk.sync(&mut file).unwrap();
     disk.forget(&mut file).unwrap();
 }
+
+/// Whoever owns the folder that is read must not be able to stop who reads it.
+#[test]
+fn a_pipe_or_a_folder_in_place_of_a_file_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("slot.json");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)
+        .unwrap();
+    for path in [pipe.as_path(), folder.path()] {
+        assert_eq!(RealDisk.open(path).unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert_eq!(RealDisk.read(path, 10).unwrap_err().kind(), ErrorKind::InvalidInput);
+    }
+}

@@ -48,6 +48,11 @@ impl<'d, D: Disk> Filling<'d, D> {
         self.written
     }
 
+    /// Why the last write through [`Write`] failed; an [`io::Error`] says less.
+    pub fn take_error(&mut self) -> Option<DepotError> {
+        self.failed.take()
+    }
+
     /// Adds the next piece of `bundle.tar`.
     ///
     /// # Errors
@@ -158,7 +163,7 @@ mod packed {
         pub fn unpack(&mut self, packed: impl Read, packed_length: u64) -> Result<(), DepotError> {
             let length = self.record.length;
             let done = unpack_exactly(packed, packed_length, length, &mut *self);
-            done.map(drop).map_err(|error| self.failed.take().unwrap_or(DepotError::Packed(error)))
+            done.map(drop).map_err(|error| self.take_error().unwrap_or(DepotError::Packed(error)))
         }
 
         /// Fills the slot with what a delta makes of the bundle in the slot `from`.
@@ -172,7 +177,7 @@ mod packed {
             let old = old.ok_or(DepotError::NotStaged(*from))?;
             let to = Content { sha256: self.record.digest, length: self.record.length };
             let done = delta::apply(old, delta, from, &to, &mut *self);
-            done.map_err(|error| self.failed.take().unwrap_or(DepotError::Delta(error)))
+            done.map_err(|error| self.take_error().unwrap_or(DepotError::Delta(error)))
         }
     }
 }

@@ -12,7 +12,7 @@ const LONGEST: u64 = 80;
 /// Held until it is dropped (flock(2)); the file stays.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -33,7 +33,15 @@ impl Lock {
         let me = format!("process {}\n", std::process::id());
         let said = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(me.as_bytes()));
         said.map_err(io("write", path))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for Lock {
+    /// Closing alone is not enough: a child that is being started holds a copy of the file until it runs its program.
+    fn drop(&mut self) {
+        // What fails here ends with the process.
+        let _ = self.file.unlock();
     }
 }
 

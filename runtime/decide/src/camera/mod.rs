@@ -130,8 +130,12 @@ impl Sight {
     #[must_use]
     pub fn after(self, dt: f32) -> Self {
         let dt = larger(dt, 1e-3);
-        let factor = larger(1.0, VARYING * (1.0 + 2.0 * CORRELATION / dt));
-        Self { heights_sigma: self.heights_sigma * crate::arith::root(factor), ..self }
+        let factor = crate::arith::root(larger(1.0, VARYING * (1.0 + 2.0 * CORRELATION / dt)));
+        Self {
+            heights_sigma: self.heights_sigma * factor,
+            bearing_sigma: self.bearing_sigma * factor,
+            ..self
+        }
     }
 }
 

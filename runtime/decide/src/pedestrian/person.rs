@@ -158,7 +158,8 @@ impl Person {
         if let Some(sight) = &sight {
             // Whoever is seen before us is not behind our front.
             self.distance = larger(AHEAD, self.ranger.distance() - self.front);
-            let (offset, sigma) = beside(&self.ranger, self.distance + self.front, sight, scene);
+            let further = sight.after(scene.motion.dt);
+            let (offset, sigma) = beside(&self.ranger, self.distance + self.front, &further, scene);
             self.across.update(offset, sigma);
         }
         self.curve = scene.path.left(self.distance + self.front);

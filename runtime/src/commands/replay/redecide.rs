@@ -202,7 +202,9 @@ fn usual(names: &Names) -> impl Iterator<Item = stopline_decide::observe::Role> 
 /// The parts that labels play: as the manifests of the configuration's models say, else by their plain meaning.
 fn roles(names: &Names, config: &Config) -> Result<Roles, Failure> {
     let mut said = BTreeMap::<String, Vec<String>>::new();
-    for model in config.models.iter().filter(|model| model.onnx != Path::new("replay")) {
+    for model in
+        config.models.iter().filter(|model| model.bundle.is_none() && model.onnx != Path::new("replay"))
+    {
         let path = model.manifest.clone().unwrap_or_else(|| model.onnx.with_extension("toml"));
         let text = std::fs::read_to_string(&path);
         let text =

@@ -16,7 +16,9 @@ use crate::config::{Camera, Config, Function};
 use crate::daemon::acknowledge::Acknowledge;
 use crate::daemon::act::ActuatorGauge;
 use crate::daemon::arming::Arming;
+use crate::daemon::deploying;
 use crate::daemon::drive::Drive;
+use crate::daemon::models::Depot;
 use crate::daemon::notes::{self, Notes, Told};
 use crate::daemon::priority::{Rank, schedule};
 use crate::daemon::report::ModelSeat;
@@ -47,6 +49,8 @@ pub struct Stops {
     pub ending: Arc<AtomicBool>,
     /// Cameras and models are open, or have failed to be.
     pub opened: Arc<AtomicBool>,
+    /// Why this process must end and another begin: a thread hangs in a model.
+    pub restart: Arc<Slot<String>>,
 }
 
 /// One camera's shared values.
@@ -77,6 +81,7 @@ pub struct Parts {
     pub now: Arc<Slot<Now>>,
     pub scheduling: Arc<Slot<String>>,
     pub shed: Arc<AtomicBool>,
+    pub depot: Option<Depot>,
 }
 
 /// What one thread alone gets, or the process keeps.
@@ -133,7 +138,10 @@ impl Parts {
             now: Arc::new(Slot::new()),
             scheduling: Arc::new(Slot::new()),
             shed: Arc::default(),
+            depot: None,
         };
+        let depot = config.depot.as_ref().map(|depot| deploying::open(depot, &parts.notes));
+        let parts = Self { depot, ..parts };
         Ok((parts, Channels { told, watches: watched, ready: done, vehicle, actuators }))
     }
 

@@ -13,6 +13,8 @@ use super::parts::Parts;
 use super::{Seeing, spawn};
 use crate::config::{Camera, Config, Model};
 use crate::cpu;
+use crate::daemon::deploying::Placed;
+use crate::daemon::exchange::Exchange;
 use crate::daemon::light::LightMeter;
 use crate::daemon::looking::{Eye, Looker, Looking};
 use crate::daemon::models;
@@ -25,34 +27,44 @@ use crate::intake::capture::Capture;
 use crate::intake::gauges::Gauges;
 use crate::intake::mailbox::Mailbox;
 
-/// The threads, and the mailboxes between them.
-pub(super) fn start(
-    config: &Config,
-    parts: &Parts,
-) -> Result<(Vec<Seeing>, Vec<Arc<Mailbox<Frame>>>), Failure> {
-    let (mut threads, mut mailboxes) = (Vec::new(), Vec::new());
+/// What sees.
+#[derive(Default)]
+pub(super) struct Eyes {
+    pub threads: Vec<Seeing>,
+    /// Between them.
+    pub mailboxes: Vec<Arc<Mailbox<Frame>>>,
+    /// Places of models over the air, one for each model and inference thread.
+    pub places: Vec<Placed>,
+}
+
+/// The threads, the mailboxes between them, and the places in which models can be exchanged.
+pub(super) fn start(config: &Config, parts: &Parts) -> Result<Eyes, Failure> {
+    let Eyes { mut threads, mut mailboxes, mut places } = Eyes::default();
     let numbers: BTreeSet<u8> = config.cameras.iter().map(|camera| camera.thread).collect();
     for number in numbers {
         let cameras: Vec<usize> =
             (0..config.cameras.len()).filter(|at| config.cameras[*at].thread == number).collect();
         let priorities = cameras.iter().map(|camera| (*camera, Arc::clone(&parts.priorities[*camera])));
         let mailbox = Arc::new(Mailbox::new(priorities));
-        threads.push(inference(config, parts, number, &cameras, &mailbox)?);
+        let (thread, of_thread) = inference(config, parts, number, &cameras, &mailbox)?;
+        threads.push(thread);
+        places.extend(of_thread);
         for camera in cameras {
             threads.push(capture(config, parts, camera, &mailbox)?);
         }
         mailboxes.push(mailbox);
     }
-    Ok((threads, mailboxes))
+    Ok(Eyes { threads, mailboxes, places })
 }
 
 /// Loads the models of an inference thread in that thread, then lets it look.
 struct Loading {
     /// Models with their numbers and the cameras of this thread that they serve.
-    models: Vec<(usize, Model, Arc<ModelSeat>, Vec<usize>)>,
+    models: Vec<(usize, Model, Arc<ModelSeat>, Vec<usize>, Option<Arc<Exchange>>)>,
     /// Cameras of this thread.
     cameras: Vec<(usize, Camera, Arc<Gauges>)>,
     watched: Vec<String>,
+    depot: Option<models::Depot>,
     notes: Notes,
 }
 
@@ -62,13 +74,21 @@ fn inference(
     number: u8,
     cameras: &[usize],
     mailbox: &Arc<Mailbox<Frame>>,
-) -> Result<Seeing, Failure> {
+) -> Result<(Seeing, Vec<Placed>), Failure> {
     let served = |model: &Model| -> Vec<usize> {
         cameras.iter().copied().filter(|camera| model.serves(&config.cameras[*camera].name)).collect()
     };
+    let mut places: Vec<Placed> = Vec::new();
     let of_thread = |(at, model): (usize, &Model)| {
         let cameras = served(model);
-        (!cameras.is_empty()).then(|| (at, model.clone(), Arc::clone(&parts.models[at]), cameras))
+        let over_the_air = model.bundle.is_some() && !cameras.is_empty();
+        let exchange = over_the_air.then(|| {
+            let placed = Placed::new(at, cameras.clone());
+            let exchange = Arc::clone(&placed.exchange);
+            places.push(placed);
+            exchange
+        });
+        (!cameras.is_empty()).then(|| (at, model.clone(), Arc::clone(&parts.models[at]), cameras, exchange))
     };
     let seen = |camera: &usize| {
         (*camera, config.cameras[*camera].clone(), Arc::clone(&parts.cameras[*camera].gauges))
@@ -77,8 +97,10 @@ fn inference(
         models: config.models.iter().enumerate().filter_map(of_thread).collect(),
         cameras: cameras.iter().map(seen).collect(),
         watched: config.watch.iter().map(|watch| watch.name.clone()).collect(),
+        depot: parts.depot.clone(),
         notes: parts.notes.clone(),
     };
+    let onlookers = places.iter().map(|placed| (placed.number, Arc::clone(&placed.onlooker))).collect();
     let eye = |camera: &usize| {
         let shared = &parts.cameras[*camera];
         Eye {
@@ -102,6 +124,7 @@ fn inference(
         timings: Arc::clone(&parts.timings),
         notes: parts.notes.clone(),
         shed: Arc::clone(&parts.shed),
+        onlookers,
         priorities: parts.priorities.clone(),
         stop: Arc::clone(&parts.stops.seeing),
     };
@@ -116,30 +139,24 @@ fn inference(
         Looking { models, ..looking }.run();
         Ok(())
     })?;
-    Ok(Seeing { name, camera: None, handle })
+    Ok((Seeing { name, camera: None, handle }, places))
 }
 
 impl Loading {
     fn load(self) -> Vec<Looker> {
         let watched: Vec<&str> = self.watched.iter().map(String::as_str).collect();
         let mut lookers = Vec::new();
-        for (number, model, seat, cameras) in self.models {
-            match models::load((number, &model), cameras, &watched, &seat) {
-                Ok(looker) => {
-                    for warning in looker.detector.warnings() {
-                        self.notes.log(Level::WARN, format!("model {}: {warning}", model.name));
-                    }
-                    let identity = &looker.facts.identity;
-                    let text =
-                        format!("model {}: {} {} is loaded", model.name, identity.name, identity.version);
-                    self.notes.log(Level::INFO, text);
-                    lookers.push(looker);
-                }
-                Err(error) => {
-                    let text = format!("model {} cannot be used, its cameras are blind: {error}", model.name);
-                    self.notes.log(Level::ERROR, text);
-                }
+        for (number, model, seat, cameras, exchange) in self.models {
+            let wanted =
+                models::Wanted { number, model: &model, cameras, watched: &watched, seat: &seat, exchange };
+            let Some(looker) = models::load(wanted, self.depot.as_ref(), &self.notes) else { continue };
+            for warning in looker.detector.warnings() {
+                self.notes.log(Level::WARN, format!("model {}: {warning}", model.name));
             }
+            let identity = &looker.facts.identity;
+            let text = format!("model {}: {} {} is loaded", model.name, identity.name, identity.version);
+            self.notes.log(Level::INFO, text);
+            lookers.push(looker);
         }
         for (number, camera, gauges) in &self.cameras {
             let unserved = models::unserved(*number, camera, &lookers);

@@ -13,6 +13,7 @@ use super::spawn;
 use crate::act::config::ActuatorConfig;
 use crate::config::Config;
 use crate::daemon::control::{self, Control};
+use crate::daemon::deploying::{self, Deploying, Placed};
 use crate::daemon::health::Overview;
 use crate::daemon::notes::Told;
 use crate::daemon::polling::Polling;
@@ -69,11 +70,44 @@ pub(super) fn polling(config: &Config, parts: &Parts, guard: &Guard) -> Result<J
         outboxes: config.actuators.iter().filter_map(outbox).collect(),
         teller: guard.slow_teller(),
         acknowledge: parts.acknowledge(),
+        models: parts.models.clone(),
         notes: parts.notes.clone(),
         clock: Arc::clone(&parts.clock),
         stop: Arc::clone(&parts.stops.seeing),
     };
     spawn("poll", (&config.run, Rank::Plain, None), &parts.notes, move |_| polling.run())
+}
+
+/// The thread that brings new models to their places, where there is a depot.
+pub(super) fn deploying(
+    config: &Config,
+    parts: &Parts,
+    places: Vec<Placed>,
+) -> Result<Option<JoinHandle<()>>, Failure> {
+    let (Some(depot), Some(shared)) = (&config.depot, &parts.depot) else { return Ok(None) };
+    let camera = |(at, shared): (usize, &super::parts::Shared)| deploying::Camera {
+        number: at,
+        decision: Arc::clone(&shared.decision),
+        gauges: Arc::clone(&shared.gauges),
+    };
+    let world = deploying::World {
+        cameras: parts.cameras.iter().enumerate().map(camera).collect(),
+        vehicle: config.vehicle.is_some().then(|| parts.drive.clone()),
+        now: Arc::clone(&parts.now),
+        clock: Arc::clone(&parts.clock),
+        notes: parts.notes.clone(),
+        opened: Arc::clone(&parts.stops.opened),
+        restart: Arc::clone(&parts.stops.restart),
+        stop: Arc::clone(&parts.stops.seeing),
+        watched: config.watch.iter().map(|watch| watch.name.clone()).collect(),
+        stalled_after_ms: config.guard.stalled_after_ms.into(),
+        budget_ms: config.guard.latency_budget_ms.into(),
+    };
+    let models = config.models.iter().zip(&parts.models).enumerate();
+    let models = models.map(|(at, (model, seat))| (at, model.clone(), Arc::clone(seat))).collect();
+    let deploying = Deploying::new(depot, shared, world, models, places);
+    let Some(deploying) = deploying else { return Ok(None) };
+    spawn("deploy", (&config.run, Rank::Plain, None), &parts.notes, move |_| deploying.run()).map(Some)
 }
 
 /// The publisher. A stream that cannot be had is told.
