@@ -7,6 +7,7 @@
 //! - [`health`]: what the runtime is in, once a second.
 //! - [`stream`]: what it tells those who look on.
 //! - [`outbox`]: what it wants said outside, and the answers.
+//! - [`gates`]: when a roll-out is paused.
 //! - [`release`], [`rollout`]: what signed metadata says of a bundle, and who gets it.
 //! - [`deployment`]: how far it has come; verdicts, approvals, outcomes.
 //! - [`slots`]: where all of it lies, and who writes it.
@@ -18,6 +19,7 @@ pub mod bundle;
 pub mod deployment;
 pub mod digest;
 pub mod disk;
+pub mod gates;
 pub mod health;
 pub mod manifest;
 pub mod outbox;
