@@ -4,13 +4,13 @@
 //! folder synced. After a cut at any call the old or the new content is there, whole. A name that ends in [`BESIDE`] is
 //! what a cut left over; it is never read.
 
-#[cfg(test)]
-mod simulated;
+#[cfg(any(test, feature = "simulated"))]
+pub mod simulated;
 #[cfg(test)]
 mod tests;
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 /// Ends the name of a file that is being written. No name in the depot ends so by itself.
@@ -20,6 +20,8 @@ pub const BESIDE: &str = ".new";
 pub trait Disk {
     /// A file that is being written.
     type File;
+    /// A file that is being read, piece by piece.
+    type Reader: Read + Seek;
 
     /// Reads a whole file of at most `limit` bytes; `None` if it is not there.
     ///
@@ -27,13 +29,25 @@ pub trait Disk {
     /// [`ErrorKind::FileTooLarge`] for a longer one, else the system's.
     fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>>;
 
+    /// Opens a file to be read piece by piece; `None` if it is not there.
+    ///
+    /// # Errors
+    /// The system's.
+    fn open(&self, path: &Path) -> io::Result<Option<Self::Reader>>;
+
     /// Names in a folder, sorted; none if it is not there.
     ///
     /// # Errors
     /// The system's.
     fn list(&self, folder: &Path) -> io::Result<Vec<String>>;
 
-    /// Makes a folder and those above it.
+    /// Bytes that may still be written below a folder that is there.
+    ///
+    /// # Errors
+    /// The system's.
+    fn available(&self, folder: &Path) -> io::Result<u64>;
+
+    /// Makes a folder and those above it. Nothing is certain before the folder above it is synced.
     ///
     /// # Errors
     /// The system's.
@@ -57,6 +71,13 @@ pub trait Disk {
     /// The system's; then nothing is known of the content.
     fn sync(&mut self, file: &mut Self::File) -> io::Result<()>;
 
+    /// Asks the system to let go of what it holds of a synced file in memory: who opens it next reads the medium. A request;
+    /// what a file system in memory holds stays.
+    ///
+    /// # Errors
+    /// The system's.
+    fn forget(&mut self, file: &mut Self::File) -> io::Result<()>;
+
     /// Puts a file in another's place, at once or not at all.
     ///
     /// # Errors
@@ -68,6 +89,12 @@ pub trait Disk {
     /// # Errors
     /// The system's.
     fn remove(&mut self, path: &Path) -> io::Result<()>;
+
+    /// Removes an empty folder; it need not be there.
+    ///
+    /// # Errors
+    /// The system's; [`ErrorKind::DirectoryNotEmpty`] if it is not empty.
+    fn remove_folder(&mut self, folder: &Path) -> io::Result<()>;
 
     /// Returns when the folder's names lie on the medium.
     ///
@@ -108,12 +135,10 @@ pub struct RealDisk;
 
 impl Disk for RealDisk {
     type File = File;
+    type Reader = File;
 
     fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
-        let file = match File::open(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            file => file?,
-        };
+        let Some(file) = self.open(path)? else { return Ok(None) };
         let mut bytes = Vec::new();
         file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
         if u64::try_from(bytes.len()).is_ok_and(|length| length <= limit) {
@@ -121,6 +146,13 @@ impl Disk for RealDisk {
         }
         let problem = format!("{} is longer than the {limit} bytes allowed", path.display());
         Err(io::Error::new(ErrorKind::FileTooLarge, problem))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Option<File>> {
+        match File::open(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            file => file.map(Some),
+        }
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
@@ -135,6 +167,11 @@ impl Disk for RealDisk {
         let mut names = entries.filter_map(name).collect::<io::Result<Vec<_>>>()?;
         names.sort();
         Ok(names)
+    }
+
+    fn available(&self, folder: &Path) -> io::Result<u64> {
+        let found = rustix::fs::statvfs(folder)?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
     }
 
     fn create_folder(&mut self, folder: &Path) -> io::Result<()> {
@@ -153,12 +190,23 @@ impl Disk for RealDisk {
         file.sync_all()
     }
 
+    fn forget(&mut self, file: &mut File) -> io::Result<()> {
+        Ok(rustix::fs::fadvise(&*file, 0, None, rustix::fs::Advice::DontNeed)?)
+    }
+
     fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
     }
 
     fn remove(&mut self, path: &Path) -> io::Result<()> {
         match fs::remove_file(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
+    }
+
+    fn remove_folder(&mut self, folder: &Path) -> io::Result<()> {
+        match fs::remove_dir(folder) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             removed => removed,
         }

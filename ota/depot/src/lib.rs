@@ -2,6 +2,7 @@
 //!
 //! - [`manifest`]: what a model is and how it wants to be fed and read.
 //! - [`bundle`]: a model with all that belongs to it, in one file.
+//! - `delta` (feature `packed`): from one bundle to another with fewer bytes.
 //! - [`disk`]: the file system behind one trait, and how everything that must survive is written.
 //! - [`record`]: what one frame showed, by which model, and what it cost.
 //! - [`health`]: what the runtime is in, once a second.
@@ -10,19 +11,25 @@
 //! - [`gates`]: when a roll-out is paused.
 //! - [`release`], [`rollout`]: what signed metadata says of a bundle, and who gets it.
 //! - [`deployment`]: how far it has come; verdicts, approvals, outcomes.
+//! - [`eligible`]: when a vehicle asks, fetches and tries again.
+//! - [`outcome`]: what a device says of a deployment, signed.
 //! - [`slots`]: where all of it lies, and who writes it.
 //! - [`versioned`]: files with a schema version; what is newer waits.
 //!
 //! Belongs here and has no code yet: spool.
 
 pub mod bundle;
+#[cfg(feature = "packed")]
+pub mod delta;
 pub mod deployment;
 pub mod digest;
 pub mod disk;
+pub mod eligible;
 pub mod gates;
 pub mod health;
 pub mod manifest;
 pub mod outbox;
+pub mod outcome;
 pub mod record;
 pub mod release;
 pub mod rollout;

@@ -10,6 +10,7 @@
 //!   slots/DIGEST/slot.json   [`SlotRecord`]: Staged
 //!   offers/MODEL.json        [`Offer`]
 //! state/                     the runtime's
+//!   lock                     held by the one runtime (flock)
 //!   pointers.json            [`Pointers`]
 //!   verdicts/DIGEST.json     [`crate::deployment::Verdict`]
 //!   approvals/DIGEST.json    [`crate::deployment::Approval`]
@@ -20,6 +21,32 @@
 //!   floor.json, deny.json    [`Floor`], [`Deny`]
 //! factory/MODEL/bundle.tar   read only for both; never deleted
 //! ```
+//!
+//! [`Depot`] is the agent's side, [`RuntimeState`] the runtime's, [`Trust`] what both only read.
+
+mod depot;
+mod error;
+mod files;
+mod filling;
+mod journal;
+mod lock;
+mod pointers;
+mod state;
+#[cfg(test)]
+mod tests;
+mod trust;
+
+pub use depot::{Depot, RESERVE, SlotState};
+pub use error::DepotError;
+pub use files::{read, read_bundle, write};
+pub use filling::Filling;
+pub use journal::{
+    Deployment, FIRST_BACK_OFF_S, Journal, LONGEST_BACK_OFF_S, MAX_MODELS, MAX_TRANSITIONS, back_off_s,
+};
+pub use lock::Lock;
+pub use pointers::{FORGIVEN_POWER_CUTS, PointerError, Restart};
+pub use state::{RuntimeState, StateReader};
+pub use trust::{MAX_ROOT, Trust, TrustPaths};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -28,9 +55,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::deployment::{DeployCause, Exposure, Phase};
 use crate::digest::Digest;
+use crate::disk::Disk;
 use crate::release::Release;
 use crate::rollout::State;
-use crate::versioned::{Versioned, check_name};
+use crate::versioned::{Versioned, VersionedError, check_name};
 
 /// The agent's depot.
 #[derive(Debug, Clone)]
@@ -82,9 +110,14 @@ impl DepotPaths {
         self.slot(digest).join("slot.json")
     }
 
+    /// All offers.
+    pub fn offers(&self) -> PathBuf {
+        self.0.join("offers")
+    }
+
     /// What is offered for a model. The name was checked when it was read ([`check_name`]).
     pub fn offer(&self, model: &str) -> PathBuf {
-        self.0.join("offers").join(format!("{model}.json"))
+        self.offers().join(format!("{model}.json"))
     }
 }
 
@@ -98,29 +131,76 @@ impl StatePaths {
         Self(folder.into())
     }
 
+    /// The state itself.
+    pub fn folder(&self) -> &Path {
+        &self.0
+    }
+
+    /// Held by the one runtime.
+    pub fn lock(&self) -> PathBuf {
+        self.0.join("lock")
+    }
+
     /// Which bundle is current.
     pub fn pointers(&self) -> PathBuf {
         self.0.join("pointers.json")
     }
 
+    /// All verdicts.
+    pub fn verdicts(&self) -> PathBuf {
+        self.0.join("verdicts")
+    }
+
+    /// All approvals.
+    pub fn approvals(&self) -> PathBuf {
+        self.0.join("approvals")
+    }
+
+    /// What became of all offers.
+    pub fn progresses(&self) -> PathBuf {
+        self.0.join("progress")
+    }
+
     /// What is known of a bundle.
     pub fn verdict(&self, digest: &Digest) -> PathBuf {
-        self.0.join("verdicts").join(format!("{digest}.json"))
+        self.verdicts().join(format!("{digest}.json"))
     }
 
     /// That a bundle was judged.
     pub fn approval(&self, digest: &Digest) -> PathBuf {
-        self.0.join("approvals").join(format!("{digest}.json"))
+        self.approvals().join(format!("{digest}.json"))
     }
 
     /// What became of the offer for a model.
     pub fn progress(&self, model: &str) -> PathBuf {
-        self.0.join("progress").join(format!("{model}.json"))
+        self.progresses().join(format!("{model}.json"))
     }
 
     /// What the engine made of models.
     pub fn plans(&self) -> PathBuf {
         self.0.join("plans")
+    }
+}
+
+/// The record of a Staged slot; none if it is not Staged.
+///
+/// # Errors
+/// [`DepotError::File`] for a record that is newer than this program, broken, or speaks of another digest;
+/// [`DepotError::Io`].
+pub fn slot_record(
+    disk: &impl Disk,
+    paths: &DepotPaths,
+    digest: &Digest,
+) -> Result<Option<SlotRecord>, DepotError> {
+    let path = paths.slot_record(digest);
+    let record: Option<SlotRecord> = read(disk, &path)?;
+    match record {
+        Some(record) if record.digest != *digest => {
+            let problem = format!("it speaks of {}", record.digest);
+            let source = VersionedError::Refused { name: SlotRecord::NAME, problem };
+            Err(DepotError::File { path, source })
+        }
+        record => Ok(record),
     }
 }
 

@@ -89,7 +89,7 @@ fn unpack(slb: &[u8], release: &Release) -> Result<Vec<u8>> {
 fn smallest(old: &[u8], new: &[u8]) -> Result<(Algorithm, Vec<u8>)> {
     let mut best: Option<(Algorithm, Vec<u8>)> = None;
     for algorithm in [Algorithm::Tensor, Algorithm::PatchFrom] {
-        let bytes = make(algorithm, old, new).map_err(Failure::failed)?;
+        let bytes = make(old, new, algorithm).map_err(Failure::failed)?;
         if best.as_ref().is_none_or(|(_, known)| bytes.len() < known.len()) {
             best = Some((algorithm, bytes));
         }

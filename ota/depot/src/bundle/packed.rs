@@ -4,6 +4,7 @@
 //! wrote it is not yet trusted.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::ops::RangeInclusive;
 
 use sha2::{Digest, Sha256};
 
@@ -15,6 +16,8 @@ pub const MAX_WINDOW_LOG: u32 = 23;
 pub const MAX_RATIO: u64 = 64;
 
 const LEVEL: i32 = 19;
+/// Bytes read and written at once.
+const PIECE: usize = 64 << 10;
 const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// Length and digest of a file.
@@ -59,20 +62,46 @@ pub fn pack(bundle: &Bundle<'_>, out: impl Write) -> Result<Packed, BundleError>
 /// # Errors
 /// [`BundleError::Content`] for a frame that is not as [`pack`] writes it, or too large, before anything is decoded;
 /// [`BundleError::Io`] for one that is damaged.
-pub fn unpack(packed: impl Read, packed_length: u64, mut out: impl Write) -> Result<Measure, BundleError> {
-    let mut packed = BufReader::new(packed.take(packed_length));
+pub fn unpack(packed: impl Read, packed_length: u64, out: impl Write) -> Result<Measure, BundleError> {
+    unpack_within(packed, packed_length, 1..=MAX_UNPACKED, out)
+}
+
+/// [`unpack`] of a frame that promises exactly `length` bytes, the signed length; any other is refused before anything is
+/// decoded.
+///
+/// # Errors
+/// As [`unpack`].
+pub fn unpack_exactly(
+    packed: impl Read,
+    packed_length: u64,
+    length: u64,
+    out: impl Write,
+) -> Result<Measure, BundleError> {
+    unpack_within(packed, packed_length, length..=length.min(MAX_UNPACKED), out)
+}
+
+fn unpack_within(
+    packed: impl Read,
+    packed_length: u64,
+    promise: RangeInclusive<u64>,
+    out: impl Write,
+) -> Result<Measure, BundleError> {
+    let mut packed = BufReader::with_capacity(PIECE, packed.take(packed_length));
     let expected = content_size(packed.fill_buf()?).map_err(BundleError::Content)?;
-    let allowed = MAX_UNPACKED.min(packed_length.saturating_mul(MAX_RATIO));
-    if expected > allowed {
-        let problem =
-            format!("{packed_length} bytes would unpack to {expected}, at most {allowed} are allowed");
+    let allowed = *promise.start()..=(*promise.end()).min(packed_length.saturating_mul(MAX_RATIO));
+    if !allowed.contains(&expected) {
+        let problem = format!(
+            "{packed_length} bytes would unpack to {expected}, {} to {} are allowed",
+            allowed.start(),
+            allowed.end()
+        );
         return Err(BundleError::Content(problem));
     }
     let mut decoder = zstd::Decoder::with_buffer(packed)?.single_frame();
     decoder.window_log_max(MAX_WINDOW_LOG)?;
-    let mut unpacked = Measured::new(&mut out);
+    let mut unpacked = Measured::new(out);
     // One byte more than promised would show.
-    let copied = io::copy(&mut (&mut decoder).take(expected.saturating_add(1)), &mut unpacked)?;
+    let copied = copy((&mut decoder).take(expected.saturating_add(1)), &mut unpacked)?;
     if copied != expected {
         return Err(BundleError::Content(format!("{copied} bytes came of a frame that promised {expected}")));
     }
@@ -80,6 +109,22 @@ pub fn unpack(packed: impl Read, packed_length: u64, mut out: impl Write) -> Res
         return Err(BundleError::Content("something follows the zstd frame".into()));
     }
     Ok(unpacked.finish().1)
+}
+
+/// [`io::copy`] in pieces that are worth a write.
+fn copy(mut from: impl Read, mut to: impl Write) -> io::Result<u64> {
+    let (mut piece, mut copied) = (vec![0; PIECE], 0_u64);
+    loop {
+        let read = match from.read(&mut piece) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        if read == 0 {
+            return Ok(copied);
+        }
+        to.write_all(&piece[..read])?;
+        copied = copied.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+    }
 }
 
 /// The content size that the header of a zstd frame promises (RFC 8878 §3.1.1.1), if the frame may be decoded here.

@@ -5,6 +5,8 @@ const PLACE: &str = "depot/pointers.json";
 
 fn with_old() -> SimulatedDisk {
     let mut disk = SimulatedDisk::default();
+    disk.create_folder(Path::new("depot")).unwrap();
+    disk.sync_folder(Path::new(".")).unwrap();
     replace(&mut disk, Path::new(PLACE), b"the old content").unwrap();
     disk
 }
@@ -42,16 +44,48 @@ fn a_replacement_cut_at_any_call_leaves_the_old_or_the_new() {
 
 #[test]
 fn a_full_disk_at_any_call_leaves_the_old_and_one_may_try_again() {
-    for call in 0..5 {
-        let mut disk = with_old().failing_at(call, Failure::Full);
+    for (call, failure) in (0..5).flat_map(|call| [(call, Failure::Full), (call, Failure::StaysFull)]) {
+        let mut disk = with_old().failing_at(call, failure);
+        if failure == Failure::StaysFull && (call == 2 || call == 4) {
+            // What needs no room goes on.
+            continue;
+        }
         let error = replace(&mut disk, Path::new(PLACE), b"new").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::StorageFull);
         // Only the last call, the folder's sync, comes after the rename.
         let expected: &[u8] = if call == 4 { b"new" } else { b"the old content" };
         assert_eq!(content(&disk).unwrap(), expected, "{call}");
+        let mut disk = disk.failing_at(usize::MAX, Failure::Full);
         replace(&mut disk, Path::new(PLACE), b"new").unwrap();
         assert_eq!(content(&disk.after(Cut::Nothing)).unwrap(), b"new");
     }
+}
+
+#[test]
+fn a_folder_lasts_when_the_one_above_it_is_synced_and_a_worn_medium_shows() {
+    let (folder, file) = (Path::new("a/b"), Path::new("a/b/c"));
+    let mut disk = SimulatedDisk::default();
+    disk.create_folder(folder).unwrap();
+    disk.worn = true;
+    let mut open = disk.create(file).unwrap();
+    disk.write(&mut open, b"0123").unwrap();
+    disk.sync(&mut open).unwrap();
+    disk.sync_folder(folder).unwrap();
+    assert_eq!(disk.read(file, 9).unwrap().unwrap(), b"0123");
+    assert_eq!(disk.after(Cut::Nothing).list(Path::new(".")).unwrap(), Vec::<String>::new());
+    disk.forget(&mut open).unwrap();
+    assert_eq!(disk.read(file, 9).unwrap().unwrap(), b"0163");
+    disk.sync_folder(Path::new("a")).unwrap();
+    disk.sync_folder(Path::new(".")).unwrap();
+    let mut after = disk.after(Cut::Nothing);
+    assert_eq!(after.list(folder).unwrap(), ["c"]);
+    assert_eq!(after.remove_folder(folder).unwrap_err().kind(), ErrorKind::DirectoryNotEmpty);
+    after.remove(file).unwrap();
+    after.remove_folder(folder).unwrap();
+    after.remove_folder(folder).unwrap();
+    // The removal was not synced: the folder is back, and what it held too.
+    assert_eq!(after.after(Cut::Nothing).list(folder).unwrap(), ["c"]);
+    assert!(after.read(file, 9).unwrap().is_none());
 }
 
 /// The control: a test of cuts that passes without syncs proves nothing.
@@ -81,7 +115,18 @@ fn the_real_disk_does_what_the_simulated_one_does() {
     replace(&mut disk, &place, b"0123456789").unwrap();
     assert_eq!(disk.read(&place, 9).unwrap_err().kind(), ErrorKind::FileTooLarge);
     assert_eq!(disk.list(folder_of(&place)).unwrap(), ["b.json"]);
+    let mut text = String::new();
+    disk.open(&place).unwrap().unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(text, "0123456789");
+    assert!(disk.available(folder_of(&place)).unwrap() > 0);
+    assert_eq!(disk.remove_folder(folder_of(&place)).unwrap_err().kind(), ErrorKind::DirectoryNotEmpty);
     disk.remove(&place).unwrap();
     disk.remove(&place).unwrap();
     assert_eq!(disk.read(&place, 10).unwrap(), None);
+    disk.remove_folder(folder_of(&place)).unwrap();
+    disk.remove_folder(folder_of(&place)).unwrap();
+    let mut file = disk.create(&folder.path().join("c")).unwrap();
+    disk.write(&mut file, b"c").unwrap();
+    disk.sync(&mut file).unwrap();
+    disk.forget(&mut file).unwrap();
 }
