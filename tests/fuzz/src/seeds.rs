@@ -1,10 +1,16 @@
 //! A small corpus to begin from, made by code. Each target writes its own when libFuzzer starts it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use image::{Rgb, RgbImage};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+use stopline_depot::bundle::packed::pack;
+use stopline_depot::bundle::{Bundle, write_tar};
+use stopline_depot::delta::Algorithm;
+use stopline_depot::digest::Digest;
+use stopline_depot::release::{Content, Release};
 
 /// Where seeds go: the variable `STOPLINE_SEEDS`, which tests/fuzz/run sets. Unset, there are none.
 fn folder() -> Option<PathBuf> {
@@ -83,6 +89,65 @@ pub fn tracks() {
     for (at, text) in TRACKS.iter().enumerate() {
         save(&folder.join(format!("seed-{at}")), text.as_bytes());
     }
+}
+
+/// Writes the seeds of `bundle`: one plain, one packed.
+pub fn bundles() {
+    let Some(folder) = folder() else { return };
+    let tar = tar(1);
+    let mut packed = Vec::new();
+    let bundle = Bundle::read(&tar).expect("a good bundle");
+    pack(&bundle, &mut packed).expect("a bundle is packed");
+    save(&folder.join("seed-tar"), &tar);
+    save(&folder.join("seed-slb"), &packed);
+}
+
+/// Writes the seeds of `delta`: one of each kind, and a model.
+pub fn deltas() {
+    let Some(folder) = folder() else { return };
+    for algorithm in [Algorithm::Tensor, Algorithm::PatchFrom] {
+        let delta = stopline_depot::delta::make(&tar(1), &tar(2), algorithm).expect("there is memory");
+        save(&folder.join(format!("seed-{algorithm}")), &delta);
+    }
+    save(&folder.join("seed-onnx"), &onnx(3));
+}
+
+/// A bundle with a model whose weights differ a little from those of another number.
+pub fn tar(number: u8) -> Vec<u8> {
+    tar_of(&onnx(number)).expect("a model is not empty")
+}
+
+/// A bundle with this model, if it can be one.
+pub fn tar_of(model: &[u8]) -> Option<Vec<u8>> {
+    let bundle = Bundle::new(MANIFESTS[2].as_bytes(), model, None, BTreeMap::new()).ok()?;
+    let mut tar = Vec::new();
+    write_tar(&bundle, &mut tar).ok()?;
+    Some(tar)
+}
+
+/// What would be signed of a bundle.
+pub fn release_of(tar: &[u8]) -> Release {
+    Release {
+        schema: 1,
+        model: "m".into(),
+        version: semver::Version::new(1, 0, 0),
+        release_seq: 1,
+        security_floor: 0,
+        hardware: vec!["board".into()],
+        min_runtime: semver::Version::new(0, 1, 0),
+        unpacked: Content { sha256: Digest::of(tar), length: tar.len() as u64 },
+        deltas: Vec::new(),
+    }
+}
+
+/// An ONNX file with one tensor of 64 floats (onnx.proto: graph 7, initializer 5; dims 1, data_type 2, name 8, raw_data 9).
+fn onnx(number: u8) -> Vec<u8> {
+    let weights = (0..64_u32).flat_map(|at| ((at * 77) as f32 + f32::from(number) * 1e-3).to_le_bytes());
+    let mut tensor = vec![1 << 3, 64, 2 << 3, 1, 8 << 3 | 2, 1, b'w', 9 << 3 | 2, 0x80, 2];
+    tensor.extend(weights);
+    let length = |bytes: &[u8]| [(bytes.len() & 0x7f) as u8 | 0x80, (bytes.len() >> 7) as u8];
+    let graph = [&[5 << 3 | 2][..], &length(&tensor), &tensor].concat();
+    [&[7 << 3 | 2][..], &length(&graph), &graph].concat()
 }
 
 fn save(path: &Path, bytes: &[u8]) {

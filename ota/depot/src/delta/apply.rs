@@ -78,7 +78,7 @@ impl<R: Read> Reader<R> {
         old.read_exact(&mut prefix)?;
         let mut packed = vec![0; head.packed];
         self.fill(&mut packed)?;
-        let mut decoder = DCtx::try_create().ok_or(io::ErrorKind::OutOfMemory)?;
+        let mut decoder = DCtx::try_create().ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
         let mut unpacked = Vec::with_capacity(head.unpacked());
         let done = decoder.ref_prefix(&prefix).and_then(|_| decoder.decompress(&mut unpacked, &packed));
         done.map_err(|code| self.wrong(format!("zstd: {}", get_error_name(code))))?;

@@ -79,7 +79,7 @@ fn cut(pairs: &[Pair], mut at: usize, end: usize) -> Vec<Segment> {
     let first = pairs.partition_point(|pair| pair.new + pair.length <= at);
     let mut pairs = pairs[first..].iter().peekable();
     while at < end && room > 0 && segments.len() < MAX_SEGMENTS {
-        let segment = match pairs.peek() {
+        let segment = match pairs.peek().copied() {
             Some(pair) if pair.new <= at => {
                 let rest = pair.new + pair.length - at;
                 // Where not one element fits into what is left, the block ends.
@@ -162,7 +162,7 @@ fn frame(
 
 fn pack(bytes: &[u8], prefix: &[u8]) -> Result<Vec<u8>, DeltaError> {
     let failed = |code| DeltaError::Io(io::Error::other(format!("zstd: {}", get_error_name(code))));
-    let mut encoder = CCtx::try_create().ok_or(io::ErrorKind::OutOfMemory)?;
+    let mut encoder = CCtx::try_create().ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
     encoder.set_parameter(CParameter::CompressionLevel(LEVEL)).map_err(failed)?;
     encoder.set_parameter(CParameter::WindowLog(MAX_WINDOW_LOG)).map_err(failed)?;
     if !prefix.is_empty() {
