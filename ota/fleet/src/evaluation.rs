@@ -5,8 +5,6 @@
 //! A changed figure, changed detections, another model's record, another test set and an old record are each refused.
 
 mod rerun;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -35,6 +35,7 @@ pub struct Expiry {
     /// Its version.
     pub version: u64,
     /// When.
+    #[serde(serialize_with = "as_text")]
     pub expires: Timestamp,
     /// Seconds left; below 0 it has expired.
     pub left_s: i64,
@@ -44,6 +45,10 @@ pub struct Expiry {
     pub level: Level,
     /// Whether `refresh` should sign it anew: half of its life has passed.
     pub due: bool,
+}
+
+fn as_text<S: serde::Serializer>(time: &Timestamp, writer: S) -> Result<S::Ok, S::Error> {
+    writer.collect_str(time)
 }
 
 /// All expiries, soonest first.

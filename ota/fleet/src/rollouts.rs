@@ -20,7 +20,7 @@ use crate::published::Published;
 use crate::roles::{self, expires, stamp};
 use crate::store::Store;
 
-pub use gate::{gate, stage_since};
+pub use gate::{gate, in_a_sentence, stage_since};
 
 /// 1 %, 50 %, all; a day each for the first two.
 pub const USUAL_STAGES: [Stage; 3] = [
