@@ -183,7 +183,8 @@ pub fn judge(
 ) -> Evaluation {
     let enough = counts.trials >= gates.min_reports;
     let mut findings = Vec::new();
-    let shares = [(counts.reverted + counts.rejected, gates.max_failed_bp), (counts.silent, gates.max_silent_bp)];
+    let shares =
+        [(counts.reverted + counts.rejected, gates.max_failed_bp), (counts.silent, gates.max_silent_bp)];
     let of = [counts.trials + counts.rejected, counts.trials];
     for (index, ((part, allowed_bp), whole)) in shares.into_iter().zip(of).enumerate() {
         if above(part, whole, allowed_bp, enough) {
@@ -353,10 +354,10 @@ fn compare(canary: &Group, control: &Group) -> Vec<Comparison> {
 fn compare_rates(what: &str, canary: &Group, control: &Group, of: fn(&Exposure) -> u64) -> Comparison {
     let sum = |group: &Group| number(group.devices.iter().map(of).sum());
     let (x, y, s, t) = (sum(canary), sum(control), canary.hours(), control.hours());
-    // Half an event more on both sides (Haldane, Anscombe): none among few hours is no proof of none.
-    let (x_half, y_half) = (x + 0.5, y + 0.5);
-    let error = (dispersion(canary, of) / x_half + dispersion(control, of) / y_half).sqrt();
-    let ratio = interval((x_half / s / (y_half / t)).ln(), error);
+    // One event more, shared out by hours: none among few hours is no proof of none, and says nothing of who is worse.
+    let (x_more, y_more) = (x + s / (s + t), y + t / (s + t));
+    let error = (dispersion(canary, of) / x_more + dispersion(control, of) / y_more).sqrt();
+    let ratio = interval((x_more / s / (y_more / t)).ln(), error);
     Comparison { what: what.into(), canary: x / s, control: y / t, ratio }
 }
 

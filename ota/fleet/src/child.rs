@@ -26,7 +26,9 @@ impl Stopline {
         let version = text.split_whitespace().nth(1).unwrap_or_default();
         match semver::Version::parse(version) {
             Ok(version) => Ok(version.to_string()),
-            Err(_) => Err(Failure::failed(format!("{} --version: {text:?} names no version", self.0.display()))),
+            Err(_) => {
+                Err(Failure::failed(format!("{} --version: {text:?} names no version", self.0.display())))
+            }
         }
     }
 

@@ -92,7 +92,10 @@ pub fn commit(
             Written::Taken => pass_over += 1,
         }
     }
-    Err(Failure::conflict(format!("{}: others published {ATTEMPTS} times in between; try again", store.name())))
+    Err(Failure::conflict(format!(
+        "{}: others published {ATTEMPTS} times in between; try again",
+        store.name()
+    )))
 }
 
 enum Written {
@@ -138,7 +141,8 @@ impl Prepared {
         }
         let mut metadata = publication.timestamp(&timestamp);
         metadata.pop();
-        let roles = change.targets.iter().map(|draft| (draft.role().clone(), draft.signed().version)).collect();
+        let roles =
+            change.targets.iter().map(|draft| (draft.role().clone(), draft.signed().version)).collect();
         let committed = Committed {
             root: root.version,
             snapshot: listed.version,
@@ -159,7 +163,8 @@ impl Prepared {
         let first = MetadataFile::versioned(&RoleName::root(), 1);
         let first = repository.files.get(&first).cloned();
         let first = first.ok_or_else(|| Failure::refused("there is no root of version 1"))?;
-        let refused = |error| Failure::from(error).of("a device would refuse what was to be published; nothing was");
+        let refused =
+            |error| Failure::from(error).of("a device would refuse what was to be published; nothing was");
         prove(&repository, &first, None, now, &self.look_for).map_err(refused)?;
         let stored = base.map(|base| base.device.clone());
         prove(&repository, &first, stored, now, &self.look_for).map_err(refused)?;
@@ -207,7 +212,9 @@ fn check_root(base: Option<&Published>, new: Option<&Draft<Root>>) -> Result<Roo
     let old = base.map(|base| &base.root);
     let Some(draft) = new else {
         return old.cloned().ok_or_else(|| {
-            Failure::refused("nothing is published yet and there is no root: begin with `init`, and have it signed")
+            Failure::refused(
+                "nothing is published yet and there is no root: begin with `init`, and have it signed",
+            )
         });
     };
     let expected = old.map_or(1, |old| old.version + 1);
@@ -273,7 +280,9 @@ fn make_snapshot(
     pass_over: u64,
 ) -> Result<(Option<Draft<Snapshot>>, MetaFile)> {
     let listed = base.and_then(|base| base.timestamp.snapshot());
-    if let Some(listed) = listed.filter(|_| change.targets.is_empty() && change.root.is_none() && !change.snapshot) {
+    if let Some(listed) =
+        listed.filter(|_| change.targets.is_empty() && change.root.is_none() && !change.snapshot)
+    {
         return Ok((None, listed.clone()));
     }
     let role = RoleName::snapshot();

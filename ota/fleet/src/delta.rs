@@ -12,7 +12,7 @@ use stopline_tuf::metadata::{TargetFile, Targets};
 use stopline_tuf::write::Draft;
 
 use crate::exit::{Failure, Result, Said};
-use crate::models::{custom_of, draft_of, release_of};
+use crate::models::{custom_of, delist, draft_of, release_of};
 use crate::published::Published;
 use crate::staging::Staging;
 use crate::store::Store;
@@ -20,8 +20,16 @@ use crate::{files, roles, rollouts};
 
 /// Makes a delta from a published release to one in the draft, and lists it where it is at most `worth` in a hundred of the
 /// whole bundle.
-pub fn run(staging: &Staging, store: &dyn Store, from: &str, to: &str, worth: u8, now: Timestamp) -> Result<Said> {
-    let trusted = staging.trusted_root_bytes()?.ok_or_else(|| Failure::usage("there is no trusted root yet"))?;
+pub fn run(
+    staging: &Staging,
+    store: &dyn Store,
+    from: &str,
+    to: &str,
+    worth: u8,
+    now: Timestamp,
+) -> Result<Said> {
+    let trusted =
+        staging.trusted_root_bytes()?.ok_or_else(|| Failure::usage("there is no trusted root yet"))?;
     let base = Published::read(store, &trusted)?.ok_or_else(|| Failure::usage("nothing is published yet"))?;
     let published = base.role(&roles::models()).ok_or_else(|| Failure::usage("no model is published yet"))?;
     let mut targets = draft_of(staging, Some(&base), now)?;
@@ -46,7 +54,8 @@ pub fn run(staging: &Staging, store: &dyn Store, from: &str, to: &str, worth: u8
         return Ok(Said::new([words, vec![told]].concat(), json));
     }
     let (a, b) = (&old_release.version, &new_release.version);
-    let path = TargetPath::new(format!("models/{0}/{0}-{a}-to-{b}.delta", new_release.model).replace('+', "_"));
+    let path =
+        TargetPath::new(format!("models/{0}/{0}-{a}-to-{b}.delta", new_release.model).replace('+', "_"));
     let path = path.map_err(Failure::refused)?;
     new_release.deltas.push(Delta {
         from: old_release.unpacked.sha256,
@@ -56,6 +65,7 @@ pub fn run(staging: &Staging, store: &dyn Store, from: &str, to: &str, worth: u8
     });
     targets.add(&path, TargetFile::of(&bytes));
     targets.add(&new_path, TargetFile { custom: Some(custom_of(&new_release)?), ..new });
+    delist(&mut targets, store, Some(&base))?;
     files::write(&staging.file_path(&path), &bytes)?;
     staging.write(&Draft::new(roles::models(), targets)?)?;
     let told = format!("listed as {path}; the draft of models has no signatures now");
@@ -83,7 +93,10 @@ fn unpack(slb: &[u8], release: &Release) -> Result<Vec<u8>> {
     if Digest::from_bytes(measure.sha256) == release.unpacked.sha256 {
         return Ok(tar);
     }
-    Err(Failure::refused(format!("{} {}: its bundle.tar is not the one that is signed", release.model, release.version)))
+    Err(Failure::refused(format!(
+        "{} {}: its bundle.tar is not the one that is signed",
+        release.model, release.version
+    )))
 }
 
 fn smallest(old: &[u8], new: &[u8]) -> Result<(Algorithm, Vec<u8>)> {

@@ -84,7 +84,8 @@ impl TestSet {
         let images = annotations["images"].as_array().cloned().unwrap_or_default();
         let names = images.iter().map(|image| {
             let name = image["file_name"].as_str().unwrap_or_default();
-            let plain = !name.is_empty() && !name.starts_with('/') && !name.split('/').any(|part| part == "..");
+            let plain =
+                !name.is_empty() && !name.starts_with('/') && !name.split('/').any(|part| part == "..");
             plain.then(|| name.to_owned()).ok_or_else(|| {
                 Failure::refused(format!("{}: file_name {name:?}", self.annotations.display()))
             })
@@ -129,11 +130,8 @@ impl Unpacked {
         let length = u64::try_from(slb.len()).unwrap_or(u64::MAX);
         let measure = packed::unpack(slb, length, &mut tar).map_err(Failure::refused)?;
         let bundle = Bundle::read(&tar).map_err(Failure::refused)?;
-        let unpacked = Self {
-            digest: Digest::from_bytes(measure.sha256),
-            model: bundle.manifest.name.clone(),
-            folder,
-        };
+        let unpacked =
+            Self { digest: Digest::from_bytes(measure.sha256), model: bundle.manifest.name.clone(), folder };
         let manifest = toml::to_string(&bundle.manifest).map_err(Failure::failed)?;
         files::write(&unpacked.onnx(), bundle.model)?;
         files::write(&unpacked.manifest(), manifest.as_bytes())?;
@@ -157,7 +155,13 @@ impl Drop for Unpacked {
 }
 
 /// Measures a bundle and writes its record and detections into `folder`.
-pub fn run(bundle: &Path, test_set: &TestSet, folder: &Path, stopline: &Stopline, now: Timestamp) -> Result<Said> {
+pub fn run(
+    bundle: &Path,
+    test_set: &TestSet,
+    folder: &Path,
+    stopline: &Stopline,
+    now: Timestamp,
+) -> Result<Said> {
     let slb = files::read(bundle, stopline_depot::bundle::MAX_UNPACKED)?;
     let unpacked = Unpacked::new(&slb, folder.join(format!(".evaluating-{}", std::process::id())))?;
     let detections = folder.join(format!("{}.detections.json", unpacked.digest));
@@ -184,7 +188,8 @@ pub fn run(bundle: &Path, test_set: &TestSet, folder: &Path, stopline: &Stopline
 /// Runs the model on the test set; the detections go into a file, the report comes back.
 fn measure(unpacked: &Unpacked, test_set: &TestSet, detections: &Path, stopline: &Stopline) -> Result<Value> {
     if let Some(folder) = detections.parent() {
-        std::fs::create_dir_all(folder).map_err(|error| Failure::failed(format!("{}: {error}", folder.display())))?;
+        std::fs::create_dir_all(folder)
+            .map_err(|error| Failure::failed(format!("{}: {error}", folder.display())))?;
     }
     let (onnx, manifest) = (unpacked.onnx(), unpacked.manifest());
     let arguments: [&std::ffi::OsStr; 11] = [
@@ -226,7 +231,8 @@ fn figures(report: &Value) -> Result<BTreeMap<String, f64>> {
     let figure = |(name, _): &(&str, f64)| {
         let pointer = format!("/{}", name.replace('.', "/"));
         let value = report.pointer(&pointer).and_then(Value::as_f64);
-        let value = value.ok_or_else(|| Failure::failed(format!("stopline eval --json: {name} is missing")))?;
+        let value =
+            value.ok_or_else(|| Failure::failed(format!("stopline eval --json: {name} is missing")))?;
         Ok(((*name).to_owned(), value))
     };
     MARGINS.iter().map(figure).collect()
@@ -250,7 +256,11 @@ pub struct Trial<'a> {
 ///
 /// # Errors
 /// The first thing that does not hold.
-pub fn compare(trial: &Trial<'_>, challenger: &Unpacked, champion: &Unpacked) -> Result<(Evaluation, Vec<String>)> {
+pub fn compare(
+    trial: &Trial<'_>,
+    challenger: &Unpacked,
+    champion: &Unpacked,
+) -> Result<(Evaluation, Vec<String>)> {
     let test_set = trial.test_set.digest()?;
     let runtime = trial.stopline.version()?;
     let mut records = Vec::new();
@@ -259,7 +269,10 @@ pub fn compare(trial: &Trial<'_>, challenger: &Unpacked, champion: &Unpacked) ->
         let of = |failure: Failure| failure.of(format!("evaluation of the {who} ({})", unpacked.digest));
         let record = read_record(trial, unpacked, &test_set, &runtime).map_err(of)?;
         let again = rerun::check(trial, unpacked, &record).map_err(of)?;
-        words.push(format!("{who}: record holds; {again} of {} pictures run again, the same", record.pictures));
+        words.push(format!(
+            "{who}: record holds; {again} of {} pictures run again, the same",
+            record.pictures
+        ));
         records.push(record);
     }
     let (Some(challenger), Some(champion)) = (records.pop(), records.pop()) else {
@@ -277,7 +290,12 @@ pub fn compare(trial: &Trial<'_>, challenger: &Unpacked, champion: &Unpacked) ->
     Ok((challenger, words))
 }
 
-fn read_record(trial: &Trial<'_>, unpacked: &Unpacked, test_set: &Digest, runtime: &str) -> Result<Evaluation> {
+fn read_record(
+    trial: &Trial<'_>,
+    unpacked: &Unpacked,
+    test_set: &Digest,
+    runtime: &str,
+) -> Result<Evaluation> {
     let path = trial.folder.join(format!("{}.json", unpacked.digest));
     let bytes = files::read(&path, MAX_JSON)
         .map_err(|failure| failure.of("make it with `evaluate`, with the same test set and runtime"))?;
@@ -295,9 +313,13 @@ fn read_record(trial: &Trial<'_>, unpacked: &Unpacked, test_set: &Digest, runtim
         return Err(foreign("test set", &record.test_set, test_set));
     }
     let made = Timestamp::from_second(record.made_at).map_err(Failure::refused)?;
-    let oldest = trial.now.checked_sub(SignedDuration::from_hours(24 * MAX_AGE_DAYS)).map_err(Failure::failed)?;
+    let oldest =
+        trial.now.checked_sub(SignedDuration::from_hours(24 * MAX_AGE_DAYS)).map_err(Failure::failed)?;
     if made < oldest || made > trial.now {
-        return Err(Failure::refused(format!("{}: stale: made at {made}; evaluate it again", path.display())));
+        return Err(Failure::refused(format!(
+            "{}: stale: made at {made}; evaluate it again",
+            path.display()
+        )));
     }
     if record.runtime != runtime {
         return Err(Failure::refused(format!(

@@ -83,7 +83,8 @@ fn one(role: &RoleName, file: &impl Metadata, signed: Option<Timestamp>, now: Ti
 /// Lists every expiry; ends with a warning or an alarm where one is.
 pub fn status(store: &dyn Store, trusted_root: &[u8], now: Timestamp) -> Result<Said> {
     let published = Published::read(store, trusted_root)?;
-    let published = published.ok_or_else(|| Failure::usage(format!("{}: nothing is published", store.name())))?;
+    let published =
+        published.ok_or_else(|| Failure::usage(format!("{}: nothing is published", store.name())))?;
     let all = expiries(&published, now);
     let words = all.iter().map(in_words).collect();
     let worst = all.iter().map(|expiry| expiry.level).max().unwrap_or(Level::Good);
@@ -137,7 +138,10 @@ pub fn refresh(
     let words = match &committed {
         None => vec!["nothing is due: less than half of each life has passed".to_owned()],
         Some(committed) => {
-            vec![format!("signed anew: timestamp version {}, snapshot {}", committed.timestamp, committed.snapshot)]
+            vec![format!(
+                "signed anew: timestamp version {}, snapshot {}",
+                committed.timestamp, committed.snapshot
+            )]
         }
     };
     Ok(Said::new(words, json!({"published": committed})))

@@ -36,7 +36,8 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
 /// Writes a file, replacing what was there: the old or the new is there, whole.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     make_folder_of(path)?;
-    replace(&mut RealDisk, path, bytes).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))
+    replace(&mut RealDisk, path, bytes)
+        .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))
 }
 
 /// Writes a file that must not be there yet, with these permissions from the first moment on.

@@ -46,7 +46,8 @@ impl Holders {
                 )));
             }
         }
-        let online = [("rollout", &self.rollout), ("snapshot", &self.snapshot), ("timestamp", &self.timestamp)];
+        let online =
+            [("rollout", &self.rollout), ("snapshot", &self.snapshot), ("timestamp", &self.timestamp)];
         for (role, keys) in online {
             if keys.is_empty() {
                 return Err(Failure::usage(format!("{role}: no key; give its .pub file")));
@@ -79,11 +80,14 @@ pub fn run(staging: &Staging, holders: &Holders, now: Timestamp) -> Result<Said>
     staging.write(&root)?;
     staging.write(&targets)?;
     staging.write(&models)?;
-    let mut words = vec![format!("made drafts in {}, to be signed by their holders:", staging.folder().display())];
+    let mut words =
+        vec![format!("made drafts in {}, to be signed by their holders:", staging.folder().display())];
     for draft in [AnyDraft::Root(root), AnyDraft::Targets(targets), AnyDraft::Targets(models)] {
         words.extend(draft.summary());
     }
-    words.push(format!("next: each holder runs `sign` with their own key; {THRESHOLD} signatures each are needed"));
+    words.push(format!(
+        "next: each holder runs `sign` with their own key; {THRESHOLD} signatures each are needed"
+    ));
     Ok(Said::new(words, json!({"staging": staging.folder(), "drafts": ["root", "targets", "models"]})))
 }
 

@@ -56,7 +56,9 @@ impl FromStr for KeySpec {
     fn from_str(text: &str) -> Result<Self, String> {
         if let Some(name) = text.strip_prefix("credential:") {
             let plain = !name.is_empty() && !name.contains('/') && name != "..";
-            return plain.then(|| Self::Credential(name.into())).ok_or_else(|| format!("credential {name:?}"));
+            return plain
+                .then(|| Self::Credential(name.into()))
+                .ok_or_else(|| format!("credential {name:?}"));
         }
         if let Some(rest) = text.strip_prefix("command:") {
             let (program, public) =
@@ -87,7 +89,9 @@ impl KeySpec {
             Self::File(path) => open_file(path, passphrase),
             Self::Credential(name) => {
                 let folder = std::env::var_os("CREDENTIALS_DIRECTORY").ok_or_else(|| {
-                    Failure::usage("CREDENTIALS_DIRECTORY is not set: credentials are given by systemd's LoadCredential")
+                    Failure::usage(
+                        "CREDENTIALS_DIRECTORY is not set: credentials are given by systemd's LoadCredential",
+                    )
                 })?;
                 open_file(&Path::new(&folder).join(name), passphrase)
             }
@@ -111,7 +115,8 @@ impl KeySpec {
 
 fn open_file(path: &Path, passphrase: &Passphrase) -> Result<Box<dyn Signer>> {
     let bytes = files::read(path, files::MAX_SMALL)?;
-    let pem = String::from_utf8(bytes).map_err(|_| Failure::refused(format!("{}: no PEM", path.display())))?;
+    let pem =
+        String::from_utf8(bytes).map_err(|_| Failure::refused(format!("{}: no PEM", path.display())))?;
     let pem = zeroize::Zeroizing::new(pem);
     let opened = match KeyFileSigner::from_pem(&pem, None) {
         Err(KeyFileError::PassphraseMissing) => {
@@ -143,13 +148,7 @@ fn open_token(
 }
 
 #[cfg(not(feature = "pkcs11"))]
-fn open_token(
-    _: &Path,
-    _: &str,
-    _: &str,
-    _: Option<&Path>,
-    _: &Passphrase,
-) -> Result<Box<dyn Signer>> {
+fn open_token(_: &Path, _: &str, _: &str, _: Option<&Path>, _: &Passphrase) -> Result<Box<dyn Signer>> {
     Err(Failure::usage("this program was built without tokens: build it with the feature `pkcs11`"))
 }
 
@@ -177,7 +176,8 @@ pub fn write_public(path: &Path, key: &Key) -> Result<()> {
 pub fn new(name: &Path, passphrase: Option<&Passphrase>, with_others: bool) -> Result<Said> {
     let (private, public) = (with_ending(name, PRIVATE), with_ending(name, PUBLIC));
     let folder = stopline_depot::disk::folder_of(&private);
-    let there: Vec<String> = files::names(folder)?.into_iter().filter(|name| name.ends_with(".pem")).collect();
+    let there: Vec<String> =
+        files::names(folder)?.into_iter().filter(|name| name.ends_with(".pem")).collect();
     if !with_others && !there.is_empty() {
         return Err(Failure::refused(format!(
             "{}: it holds a private key already ({}). Each holder's key lies alone, on the holder's own machine; online \
@@ -268,7 +268,9 @@ mod tests {
             pin_file: Some("pin".into()),
         };
         assert_eq!(parse("pkcs11:/usr/lib/x.so?token=t&label=k&pin-file=pin").unwrap(), token);
-        for wrong in ["credential:", "credential:a/b", "command:x", "pkcs11:x", "pkcs11:x?token=t", "pkcs11:x?a=b"] {
+        for wrong in
+            ["credential:", "credential:a/b", "command:x", "pkcs11:x", "pkcs11:x?token=t", "pkcs11:x?a=b"]
+        {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

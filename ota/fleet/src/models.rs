@@ -60,9 +60,9 @@ pub fn add(
     let length = u64::try_from(packed.len()).unwrap_or(u64::MAX);
     let measure = packed::unpack(packed.as_slice(), length, &mut tar)
         .map_err(|error| Failure::refused(format!("{}: {error}", bundle.display())))?;
-    let read = Bundle::read(&tar).map_err(|error| Failure::refused(format!("{}: {error}", bundle.display())))?;
+    let read =
+        Bundle::read(&tar).map_err(|error| Failure::refused(format!("{}: {error}", bundle.display())))?;
     let manifest = &read.manifest;
-    let rollout = base.as_ref().map(|base| rollouts::read(store, base, &manifest.name)).transpose()?.flatten();
 
     let mut targets = draft_of(staging, base.as_ref(), now)?;
     let mut ledger = Ledger::read(&targets)?;
@@ -90,8 +90,8 @@ pub fn add(
         ledger.factory.insert(path.as_str().to_owned());
     }
     targets.add(&path, entry.with_custom(custom_of(&release)?));
-    let gone = delist(&mut targets, &manifest.name, &path, rollout.as_ref(), &ledger);
     ledger.write(&mut targets);
+    let gone = delist(&mut targets, store, base.as_ref())?;
     let draft = Draft::new(roles::models(), targets)?;
     files::write(&staging.file_path(&path), &packed)?;
     staging.write(&draft)?;
@@ -100,8 +100,16 @@ pub fn add(
 
 fn said(release: &Release, path: &TargetPath, gone: &[String], version: u64) -> Said {
     let mut words = vec![
-        format!("added {path}: release {} of {}, for {}", release.release_seq, release.model, release.hardware.join(", ")),
-        format!("  bundle {} of {} bytes; floor {}", release.unpacked.sha256, release.unpacked.length, release.security_floor),
+        format!(
+            "added {path}: release {} of {}, for {}",
+            release.release_seq,
+            release.model,
+            release.hardware.join(", ")
+        ),
+        format!(
+            "  bundle {} of {} bytes; floor {}",
+            release.unpacked.sha256, release.unpacked.length, release.security_floor
+        ),
         format!("  the draft of models is version {version} and has no signatures now"),
     ];
     words.extend(gone.iter().map(|path| format!("  taken off the list: {path} (no roll-out needs it)")));
@@ -179,28 +187,31 @@ fn floor(targets: &Targets, model: &str, new: &NewRelease) -> Result<u64> {
         }
     }
     match new.security_floor {
-        Some(floor) if floor < before => {
-            Err(Failure::refused(format!("security_floor: {floor}, and {before} is signed already; it never falls")))
-        }
+        Some(floor) if floor < before => Err(Failure::refused(format!(
+            "security_floor: {floor}, and {before} is signed already; it never falls"
+        ))),
         Some(floor) => Ok(floor),
         None => Ok(before),
     }
 }
 
-/// Takes out what neither the new release, the roll-out nor a factory image needs: a thief of the online keys can push
-/// whatever is listed.
-fn delist(
-    targets: &mut Targets,
-    model: &str,
-    new: &TargetPath,
-    rollout: Option<&Rollout>,
-    ledger: &Ledger,
-) -> Vec<String> {
-    let superfluous = superfluous(targets, model, Some(new.as_str()), rollout, ledger);
-    for path in &superfluous {
-        targets.targets.remove(path);
+/// Takes out what neither a newest release, a roll-out nor a factory image needs, of every model: a thief of the online keys
+/// can push whatever is listed.
+pub fn delist(targets: &mut Targets, store: &dyn Store, base: Option<&Published>) -> Result<Vec<String>> {
+    let ledger = Ledger::read(targets)?;
+    let mut gone = Vec::new();
+    for model in names(targets) {
+        let rollout = base.map(|base| rollouts::read(store, base, &model)).transpose()?.flatten();
+        gone.extend(superfluous(targets, &model, rollout.as_ref(), &ledger));
     }
-    superfluous
+    gone.iter().for_each(|path| drop(targets.targets.remove(path)));
+    Ok(gone)
+}
+
+/// Models of which something is listed.
+pub fn names(targets: &Targets) -> BTreeSet<String> {
+    let folder = |path: &String| Some(path.strip_prefix("models/")?.split_once('/')?.0.to_owned());
+    targets.targets.keys().filter_map(folder).collect()
 }
 
 /// Targets of a model that nobody needs: not the newest release, nor what a roll-out names, nor a factory image's, nor a
@@ -208,22 +219,25 @@ fn delist(
 pub fn superfluous(
     targets: &Targets,
     model: &str,
-    new: Option<&str>,
     rollout: Option<&Rollout>,
     ledger: &Ledger,
 ) -> Vec<String> {
     let folder = format!("models/{model}/");
     let of_model = || targets.targets.iter().filter(|(path, _)| path.starts_with(&folder));
     let releases = of_model().filter_map(|(path, file)| Some((path, release_of(file).ok()??)));
-    let newest = releases.clone().max_by_key(|(_, release)| release.release_seq).map(|(path, _)| path.clone());
+    let newest =
+        releases.clone().max_by_key(|(_, release)| release.release_seq).map(|(path, _)| path.clone());
     let is_kept = |path: &str| {
-        new == Some(path)
-            || newest.as_deref() == Some(path)
+        newest.as_deref() == Some(path)
             || rollout.is_some_and(|rollout| is_needed_by(rollout, path))
             || ledger.factory.contains(path)
     };
     let kept_releases = releases.filter(|(path, _)| is_kept(path));
     let deltas: BTreeSet<String> =
         kept_releases.flat_map(|(_, release)| release.deltas.into_iter().map(|delta| delta.path)).collect();
-    of_model().map(|(path, _)| path).filter(|path| !is_kept(path) && !deltas.contains(*path)).cloned().collect()
+    of_model()
+        .map(|(path, _)| path)
+        .filter(|path| !is_kept(path) && !deltas.contains(*path))
+        .cloned()
+        .collect()
 }

@@ -33,7 +33,8 @@ impl Devices {
     /// Reads the file.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = files::read(path, 1 << 30)?;
-        serde_json::from_slice(&bytes).map_err(|error| Failure::refused(format!("{}: {error}", path.display())))
+        serde_json::from_slice(&bytes)
+            .map_err(|error| Failure::refused(format!("{}: {error}", path.display())))
     }
 
     /// The key of a device.
@@ -61,13 +62,15 @@ fn read_one(path: &Path, devices: &Devices) -> Result<Received> {
     let limit = u64::try_from(SignedOutcome::LIMIT).unwrap_or(u64::MAX);
     let signed: SignedOutcome = versioned::read(&files::read(path, limit)?)?;
     let device = &signed.outcome.device;
-    let key = devices.key(device).ok_or_else(|| Failure::refused(format!("no key of device {device} is known")))?;
+    let key =
+        devices.key(device).ok_or_else(|| Failure::refused(format!("no key of device {device} is known")))?;
     if !signed.is_signed_by(&key) {
         return Err(Failure::refused(format!("it is not signed by device {device}")));
     }
     let written = std::fs::metadata(path).and_then(|metadata| metadata.modified());
     let written = written.map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
-    let since = written.duration_since(UNIX_EPOCH).map_err(|_| Failure::refused("its file is from before 1970"))?;
+    let since =
+        written.duration_since(UNIX_EPOCH).map_err(|_| Failure::refused("its file is from before 1970"))?;
     let at_s = i64::try_from(since.as_secs()).map_err(Failure::refused)?;
     Ok(Received { at_s, outcome: signed.outcome })
 }

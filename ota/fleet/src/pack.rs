@@ -40,9 +40,10 @@ pub fn run(parts: &Parts, stopline: Option<&Stopline>) -> Result<(Said, PathBuf)
     let golden = golden.iter().map(|(name, bytes)| (name.clone(), bytes.as_slice())).collect();
     let refused = |error| Failure::refused(format!("{}: {error}", parts.manifest.display()));
     let bundle = Bundle::new(&manifest_json, &model, card.as_deref(), golden).map_err(refused)?;
-    let output = parts.output.clone().unwrap_or_else(|| {
-        PathBuf::from(format!("{}-{}.slb", manifest.name, manifest.version))
-    });
+    let output = parts
+        .output
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(format!("{}-{}.slb", manifest.name, manifest.version)));
     let tested = match stopline {
         Some(stopline) => {
             if bundle.manifest.golden.is_empty() {
@@ -58,11 +59,15 @@ pub fn run(parts: &Parts, stopline: Option<&Stopline>) -> Result<(Said, PathBuf)
     let mut slb = Vec::new();
     let packed = packed::pack(&bundle, &mut slb).map_err(refused)?;
     files::write(&output, &slb)?;
-    let (unpacked, whole) = (Digest::from_bytes(packed.unpacked.sha256), Digest::from_bytes(packed.packed.sha256));
+    let (unpacked, whole) =
+        (Digest::from_bytes(packed.unpacked.sha256), Digest::from_bytes(packed.packed.sha256));
     let proof = if stopline.is_some() { "it answers its golden vectors here" } else { "NOT TESTED" };
     let words = vec![
         format!("packed {} {} into {}: {proof}", manifest.name, manifest.version, output.display()),
-        format!("  bundle {unpacked}, {} bytes; packed {whole}, {} bytes", packed.unpacked.length, packed.packed.length),
+        format!(
+            "  bundle {unpacked}, {} bytes; packed {whole}, {} bytes",
+            packed.unpacked.length, packed.packed.length
+        ),
     ];
     let json = json!({
         "bundle": output, "model": manifest.name, "version": manifest.version, "selftest": tested,
@@ -75,7 +80,8 @@ pub fn run(parts: &Parts, stopline: Option<&Stopline>) -> Result<(Said, PathBuf)
 /// The manifest, with the digest of the model it speaks of.
 fn manifest(parts: &Parts, model: &[u8]) -> Result<Manifest> {
     let text = String::from_utf8(files::read(&parts.manifest, 1 << 20)?);
-    let refused = |error: &dyn std::fmt::Display| Failure::refused(format!("{}: {error}", parts.manifest.display()));
+    let refused =
+        |error: &dyn std::fmt::Display| Failure::refused(format!("{}: {error}", parts.manifest.display()));
     let text = text.map_err(|error| refused(&error))?;
     let mut manifest = Manifest::from_toml(&text).map_err(|error| refused(&error))?;
     let provenance = manifest.provenance.get_or_insert_with(Provenance::default);

@@ -16,7 +16,7 @@ use crate::commit::{Change, Committed, NewFile, Online, commit};
 use crate::evaluation::{self, TestSet, Trial, Unpacked};
 use crate::exit::{Failure, Result, Said};
 use crate::files;
-use crate::models::{Ledger, Record, record_of, release_of, superfluous};
+use crate::models::{Ledger, Record, names, record_of, release_of, superfluous};
 use crate::published::Published;
 use crate::roles;
 use crate::rollouts;
@@ -37,14 +37,23 @@ pub struct Rules {
 }
 
 /// Publishes every draft in the folder.
-pub fn run(staging: &Staging, store: &dyn Store, online: &Online<'_>, rules: &Rules, now: Timestamp) -> Result<Said> {
+pub fn run(
+    staging: &Staging,
+    store: &dyn Store,
+    online: &Online<'_>,
+    rules: &Rules,
+    now: Timestamp,
+) -> Result<Said> {
     let drafts = staging.drafts()?;
     if drafts.is_empty() {
         return Err(Failure::usage(format!("{}: there is no draft to publish", staging.folder().display())));
     }
     let first = staging.root()?.map(|draft| draft.to_bytes());
     let trusted = staging.trusted_root_bytes()?.or(first).ok_or_else(|| {
-        Failure::refused(format!("{}: there is no trusted root; bring trusted/ along", staging.folder().display()))
+        Failure::refused(format!(
+            "{}: there is no trusted root; bring trusted/ along",
+            staging.folder().display()
+        ))
     })?;
     let told: RefCell<Vec<String>> = RefCell::default();
     let plan = |base: Option<&Published>, _: u64| {
@@ -118,7 +127,9 @@ fn models(
         let path = TargetPath::new(path.as_str()).map_err(Failure::refused)?;
         if let Some(known) = published.and_then(|published| published.targets.get(path.as_str())) {
             if known.hashes != file.hashes {
-                return Err(Failure::refused(format!("{path}: its content would change; a version never does")));
+                return Err(Failure::refused(format!(
+                    "{path}: its content would change; a version never does"
+                )));
             }
             continue;
         }
@@ -147,14 +158,12 @@ fn check_list(
     change: &mut Change,
 ) -> Result<()> {
     let ledger = Ledger::read(targets)?;
-    let folder = |path: &String| Some(path.strip_prefix("models/")?.split_once('/')?.0.to_owned());
-    let models: std::collections::BTreeSet<String> = targets.targets.keys().filter_map(folder).collect();
-    for model in models {
+    for model in names(targets) {
         let rollout = match base {
             Some(base) => rollouts::read(store, base, &model)?,
             None => None,
         };
-        let extra = superfluous(targets, &model, None, rollout.as_ref(), &ledger);
+        let extra = superfluous(targets, &model, rollout.as_ref(), &ledger);
         if !extra.is_empty() && !rules.keep_superseded {
             return Err(Failure::refused(format!(
                 "{} are listed, and no roll-out needs them: whoever steals the online keys could push them. Make the \
@@ -224,7 +233,8 @@ fn champion(
     let Some(base) = base else { return Ok(None) };
     let Some(targets) = base.role(&roles::models()) else { return Ok(None) };
     let rollout = rollouts::read(store, base, model)?;
-    let variant = rollout.as_ref().and_then(|rollout| rollout.targets.values().next().map(|one| (rollout.state, one)));
+    let variant =
+        rollout.as_ref().and_then(|rollout| rollout.targets.values().next().map(|one| (rollout.state, one)));
     let by_rollout = variant.and_then(|(state, variant)| match state {
         State::Active => Some(variant.target.clone()),
         State::Paused | State::Aborted => variant.abort_to.clone(),
@@ -233,7 +243,9 @@ fn champion(
     let releases = targets.targets.iter().filter(|(path, _)| path.starts_with(&folder));
     let releases = releases.filter_map(|(path, file)| Some((path, release_of(file).ok()??.release_seq)));
     let newest = releases.max_by_key(|(_, seq)| *seq).map(|(path, _)| path.clone());
-    let Some(path) = by_rollout.filter(|path| targets.targets.contains_key(path)).or(newest) else { return Ok(None) };
+    let Some(path) = by_rollout.filter(|path| targets.targets.contains_key(path)).or(newest) else {
+        return Ok(None);
+    };
     let file = targets.targets[&path].clone();
     Ok(Some((TargetPath::new(path).map_err(Failure::refused)?, file)))
 }
@@ -243,7 +255,8 @@ fn finish(staging: &Staging, store: &dyn Store, trusted: &[u8], drafts: &[AnyDra
     let published = Published::read(store, trusted)?;
     let published = published.ok_or_else(|| Failure::failed("what was published is not there"))?;
     let targets = published.targets.get(&RoleName::targets()).map(Draft::to_bytes);
-    let (root, targets) = published.root_bytes().zip(targets).ok_or_else(|| Failure::failed("no root or targets"))?;
+    let (root, targets) =
+        published.root_bytes().zip(targets).ok_or_else(|| Failure::failed("no root or targets"))?;
     staging.set_trusted(root, &targets)?;
     for draft in drafts {
         staging.remove(draft.role())?;

@@ -55,15 +55,8 @@ impl Published {
             (parts.0.clone(), parts.1.clone(), parts.2.clone(), parts.3.clone())
         };
         let (StoreFetch { seen, .. }, device, _) = client.into_parts();
-        let mut read = Self {
-            root: root_now,
-            timestamp,
-            snapshot,
-            targets: BTreeMap::new(),
-            files: seen,
-            device,
-            tag,
-        };
+        let mut read =
+            Self { root: root_now, timestamp, snapshot, targets: BTreeMap::new(), files: seen, device, tag };
         read.read_roots(store, root.version)?;
         read.read_targets(store, &top)?;
         Ok(Some(read))

@@ -100,13 +100,17 @@ pub fn read(store: &dyn Store, published: &Published, model: &str) -> Result<Opt
 
 /// Where a target lies in a repository with consistent snapshots.
 pub fn file_path(path: &TargetPath, file: &TargetFile) -> Result<String> {
-    let digest = file.hashes.digests().next().ok_or_else(|| Failure::refused(format!("{path}: no digest")))?;
+    let digest =
+        file.hashes.digests().next().ok_or_else(|| Failure::refused(format!("{path}: no digest")))?;
     Ok(format!("targets/{}", path.url_path(Some(digest))))
 }
 
 /// Whether a roll-out needs a target to be listed.
 pub fn is_needed_by(rollout: &Rollout, path: &str) -> bool {
-    rollout.targets.values().any(|variant| variant.target == path || variant.abort_to.as_deref() == Some(path))
+    rollout
+        .targets
+        .values()
+        .any(|variant| variant.target == path || variant.abort_to.as_deref() == Some(path))
 }
 
 /// The state's name.
@@ -119,7 +123,13 @@ pub fn state_name(state: State) -> &'static str {
 }
 
 /// Starts a roll-out at its first stage.
-pub fn start(store: &dyn Store, trusted_root: &[u8], signers: &Signers<'_>, new: &Start, now: Timestamp) -> Result<Said> {
+pub fn start(
+    store: &dyn Store,
+    trusted_root: &[u8],
+    signers: &Signers<'_>,
+    new: &Start,
+    now: Timestamp,
+) -> Result<Said> {
     let salt = random_salt()?;
     publish(store, trusted_root, signers, &new.model, now, &|published| {
         let before = read(store, published, &new.model)?;
@@ -128,20 +138,18 @@ pub fn start(store: &dyn Store, trusted_root: &[u8], signers: &Signers<'_>, new:
         let variants = targets.into_iter().map(|(hardware, target)| {
             let abort_to = going_back(before.as_ref(), &hardware, &target, &releases);
             let first = new.stages.first().map_or(ALL_BP, |stage| stage.bp);
-            let variant = Variant {
-                target,
-                abort_to,
-                percent_bp: first,
-                stages: new.stages.clone(),
-                gates: new.gates,
-            };
+            let variant =
+                Variant { target, abort_to, percent_bp: first, stages: new.stages.clone(), gates: new.gates };
             (hardware, variant)
         });
         let variants: BTreeMap<String, Variant> = variants.collect();
         let hashed = |ids: &[String]| ids.iter().map(|id| member(&salt, id)).collect::<BTreeSet<_>>();
         let rollout = Rollout {
             schema: Rollout::SCHEMA,
-            rollout_id: new.rollout_id.clone().unwrap_or_else(|| usual_id(&new.model, &variants, &releases, now)),
+            rollout_id: new
+                .rollout_id
+                .clone()
+                .unwrap_or_else(|| usual_id(&new.model, &variants, &releases, now)),
             model: new.model.clone(),
             targets: variants,
             salt: salt.clone(),
@@ -174,7 +182,8 @@ pub fn step(
 ) -> Result<Said> {
     publish(store, trusted_root, signers, model, now, &|published| {
         let before = read(store, published, model)?;
-        let before = before.ok_or_else(|| Failure::usage(format!("{model}: there is no roll-out; start one")))?;
+        let before =
+            before.ok_or_else(|| Failure::usage(format!("{model}: there is no roll-out; start one")))?;
         stepped(&before, step)
     })
 }
@@ -203,7 +212,11 @@ pub fn stepped(before: &Rollout, step: Step) -> Result<Rollout> {
     }
     before.may_become(&next).map_err(Failure::refused)?;
     if next == *before {
-        return Err(Failure::usage(format!("{}: it is {} already", before.rollout_id, state_name(before.state))));
+        return Err(Failure::usage(format!(
+            "{}: it is {} already",
+            before.rollout_id,
+            state_name(before.state)
+        )));
     }
     Ok(next)
 }
@@ -246,7 +259,8 @@ fn publish(
     let path = path_of(model)?;
     let made = std::cell::RefCell::new(None);
     let plan = |base: Option<&Published>, pass_over: u64| {
-        let base = base.ok_or_else(|| Failure::usage(format!("{}: nothing is published yet", store.name())))?;
+        let base =
+            base.ok_or_else(|| Failure::usage(format!("{}: nothing is published yet", store.name())))?;
         let rollout = make(base)?;
         let change = change(base, &rollout, &path, signers.rollout, now, pass_over)?;
         *made.borrow_mut() = Some(rollout);
@@ -294,7 +308,11 @@ pub fn change(
 }
 
 /// The rollout role's next version, listing what it lists.
-pub fn next_rollout_role(base: &Published, now: Timestamp, pass_over: u64) -> stopline_tuf::metadata::Targets {
+pub fn next_rollout_role(
+    base: &Published,
+    now: Timestamp,
+    pass_over: u64,
+) -> stopline_tuf::metadata::Targets {
     let role = roles::rollout();
     let expiry = expires(&role, now);
     let mut targets = base.role(&role).map_or_else(|| empty(&role, now), |targets| targets.next(expiry));
@@ -338,7 +356,8 @@ fn chosen_targets(new: &Start, releases: &[Listed]) -> Result<BTreeMap<String, S
     };
     for (hardware, target) in &chosen {
         let release = releases.iter().find(|one| one.target == *target);
-        let release = release.ok_or_else(|| Failure::refused(format!("{target}: it is not a published release")))?;
+        let release =
+            release.ok_or_else(|| Failure::refused(format!("{target}: it is not a published release")))?;
         if !release.release.hardware.contains(hardware) {
             return Err(Failure::refused(format!(
                 "{target}: it is for {}, not for {hardware}",
@@ -354,12 +373,18 @@ fn going_back(before: Option<&Rollout>, hardware: &str, target: &str, releases: 
     let usable = |path: &String| path != target && releases.iter().any(|one| one.target == *path);
     let variant = before.and_then(|before| before.targets.get(hardware));
     let aborted = before.is_some_and(|before| before.state == State::Aborted);
-    let brought = variant.and_then(|variant| if aborted { variant.abort_to.clone() } else { Some(variant.target.clone()) });
+    let brought = variant
+        .and_then(|variant| if aborted { variant.abort_to.clone() } else { Some(variant.target.clone()) });
     let older = releases.iter().rev().filter(|one| one.release.hardware.iter().any(|name| name == hardware));
     brought.filter(usable).or_else(|| older.map(|one| one.target.clone()).find(usable))
 }
 
-fn usual_id(model: &str, variants: &BTreeMap<String, Variant>, releases: &[Listed], now: Timestamp) -> String {
+fn usual_id(
+    model: &str,
+    variants: &BTreeMap<String, Variant>,
+    releases: &[Listed],
+    now: Timestamp,
+) -> String {
     let target = variants.values().next().map(|variant| &variant.target);
     let release = releases.iter().find(|one| Some(&one.target) == target);
     let seq = release.map_or(0, |one| one.release.release_seq);

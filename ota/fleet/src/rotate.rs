@@ -8,8 +8,10 @@ use stopline_tuf::write::Draft;
 use stopline_tuf::{KeyId, RoleName};
 
 use crate::exit::{Failure, Result, Said};
+use crate::published::Published;
 use crate::roles::{expires, stamp};
 use crate::staging::{AnyDraft, Staging};
+use crate::store::Store;
 
 /// Puts `new` in the place of `old` for a role; without `new` the old key is taken away, without `old` the new one joins.
 pub fn run(
@@ -124,10 +126,11 @@ fn check_left(role: &RoleName, left: usize, threshold: u64) -> Result<()> {
     )))
 }
 
-/// A next version of the models metadata that says the same: to renew its expiry or its signatures.
+/// A next version of a role that says the same, to renew its expiry or its signatures; of models less what nobody needs.
 pub fn renew(
     staging: &Staging,
-    published: Option<&crate::published::Published>,
+    store: &dyn Store,
+    published: &Published,
     role: &RoleName,
     now: Timestamp,
 ) -> Result<Said> {
@@ -138,14 +141,19 @@ pub fn renew(
         stamp(&mut root.extra, now);
         AnyDraft::Root(Draft::new(role.clone(), root)?)
     } else {
-        let targets = published.and_then(|published| published.role(role));
+        let targets = published.role(role);
         let targets = targets.ok_or_else(|| Failure::usage(format!("{role}: nothing of it is published")))?;
         let mut targets = targets.next(expiry);
         stamp(&mut targets.extra, now);
+        if *role == crate::roles::models() {
+            crate::models::delist(&mut targets, store, Some(published))?;
+        }
         AnyDraft::Targets(Draft::new(role.clone(), targets)?)
     };
     if staging.drafts()?.iter().any(|known| known.role() == role) {
-        return Err(Failure::refused(format!("{role}: there is a draft already; it renews the expiry as well")));
+        return Err(Failure::refused(format!(
+            "{role}: there is a draft already; it renews the expiry as well"
+        )));
     }
     crate::files::write(&staging.draft_path(role), &draft.to_bytes())?;
     let mut words = draft.summary();

@@ -65,8 +65,14 @@ pub fn lacking(staging: &Staging, draft: &AnyDraft) -> Result<Option<String>> {
     let standings = staging.standings(draft)?;
     let incomplete = standings.iter().find(|standing| !standing.complete());
     Ok(incomplete.map(|standing| {
-        let waiting: Vec<&str> = standing.waiting.iter().map(|id| crate::staging::short(id.as_str())).collect();
-        format!("  {} of {} signatures; may still sign: {}", standing.valid, standing.threshold, waiting.join(", "))
+        let waiting: Vec<&str> =
+            standing.waiting.iter().map(|id| crate::staging::short(id.as_str())).collect();
+        format!(
+            "  {} of {} signatures; may still sign: {}",
+            standing.valid,
+            standing.threshold,
+            waiting.join(", ")
+        )
     }))
 }
 
@@ -102,7 +108,8 @@ fn joined(ours: &[u8], theirs: &[u8]) -> Result<Vec<u8>> {
     let parse = |bytes: &[u8]| stopline_tuf::json::parse(bytes).map_err(Failure::refused);
     let (mut ours, theirs) = (parse(ours)?, parse(theirs)?);
     let known: Vec<Value> = signatures(&ours).to_vec();
-    let new = signatures(&theirs).iter().filter(|one| !known.iter().any(|known| known["keyid"] == one["keyid"]));
+    let new =
+        signatures(&theirs).iter().filter(|one| !known.iter().any(|known| known["keyid"] == one["keyid"]));
     let all: Vec<Value> = known.iter().chain(new).cloned().collect();
     ours["signatures"] = Value::Array(all);
     serde_json::to_vec(&ours).map_err(Failure::failed)

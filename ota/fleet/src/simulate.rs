@@ -143,7 +143,8 @@ pub fn run(plan: &Plan) -> Result<Said> {
     let polls: Vec<u32> = plan.ids.iter().map(|id| poll_second(id, plan.window.local)).collect();
     let spread = spread(plan, &polls);
     let natures = [Nature::Good, Nature::Crashing, Nature::SilentlyWorse];
-    let courses: Vec<Course> = natures.into_iter().map(|nature| Nights::new(plan, &polls, nature).run()).collect();
+    let courses: Vec<Course> =
+        natures.into_iter().map(|nature| Nights::new(plan, &polls, nature).run()).collect();
     let mut words = vec![
         format!("{} devices", plan.ids.len()),
         format!(

@@ -74,7 +74,9 @@ impl Staging {
     /// All drafts that there are.
     pub fn drafts(&self) -> Result<Vec<AnyDraft>> {
         let mut drafts: Vec<AnyDraft> = self.root()?.map(AnyDraft::Root).into_iter().collect();
-        for role in [RoleName::targets(), crate::roles::models(), crate::roles::rollout(), crate::roles::campaigns()] {
+        for role in
+            [RoleName::targets(), crate::roles::models(), crate::roles::rollout(), crate::roles::campaigns()]
+        {
             drafts.extend(self.targets(&role)?.map(AnyDraft::Targets));
         }
         Ok(drafts)
@@ -258,7 +260,11 @@ fn summary_of_targets(role: &RoleName, targets: &Targets) -> Vec<String> {
         let paths = delegation.paths.as_deref().unwrap_or_default().join(" ");
         let ends = if delegation.terminating { ", terminating" } else { "" };
         let (threshold, count) = (delegation.threshold, ids.len());
-        lines.push(format!("  {} signs {paths}{ends}: {threshold} of {count} ({})", delegation.name, ids.join(", ")));
+        lines.push(format!(
+            "  {} signs {paths}{ends}: {threshold} of {count} ({})",
+            delegation.name,
+            ids.join(", ")
+        ));
     }
     for (path, file) in &targets.targets {
         let digest = file.hashes.by("sha256").unwrap_or("no sha256");

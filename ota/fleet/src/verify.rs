@@ -85,7 +85,9 @@ fn walk(source: &mut impl Source, place: &str, root: &[u8], now: Timestamp) -> S
     let mut words: Vec<String> = steps
         .0
         .iter()
-        .map(|step| format!("{} {}: {}", if step.accepted { "ok     " } else { "REFUSED" }, step.step, step.detail))
+        .map(|step| {
+            format!("{} {}: {}", if step.accepted { "ok     " } else { "REFUSED" }, step.step, step.detail)
+        })
         .collect();
     words.extend(complaints.iter().map(|complaint| format!("WARNING {complaint}")));
     let exit = match (whole, complaints.is_empty()) {
@@ -145,7 +147,11 @@ fn told_top_level<F: Fetch, S: stopline_tuf::store::Store>(session: &Session<'_,
 }
 
 /// Has a delegated role loaded. A device learns of a role by looking for something; what is not there does for that.
-fn load<F: Fetch, S: stopline_tuf::store::Store>(session: &mut Session<'_, F, S>, role: &RoleName, steps: &mut Steps) {
+fn load<F: Fetch, S: stopline_tuf::store::Store>(
+    session: &mut Session<'_, F, S>,
+    role: &RoleName,
+    steps: &mut Steps,
+) {
     if !session.snapshot().meta.contains_key(&format!("{role}.json")) {
         return;
     }
@@ -198,7 +204,13 @@ fn read_target(source: &mut impl Source, found: &Found, urls: &[String], all: &[
 }
 
 fn in_words(release: &Release) -> String {
-    format!("{} {}, release {}, for {}", release.model, release.version, release.release_seq, release.hardware.join(", "))
+    format!(
+        "{} {}, release {}, for {}",
+        release.model,
+        release.version,
+        release.release_seq,
+        release.hardware.join(", ")
+    )
 }
 
 fn check_rollout(bytes: &[u8], found: &Found, all: &[Found], steps: &mut Steps) {

@@ -108,7 +108,8 @@ fn test_set(folder: &Path, name: &str, pictures: u32) -> TestSet {
             json!({"id": id, "file_name": format!("{id}.png"), "width": 64, "height": 64})
         })
         .collect();
-    let coco = json!({"images": listed, "annotations": annotations, "categories": [{"id": 1, "name": "stop sign"}]});
+    let coco =
+        json!({"images": listed, "annotations": annotations, "categories": [{"id": 1, "name": "stop sign"}]});
     let path = folder.join(format!("{name}.json"));
     std::fs::write(&path, serde_json::to_vec(&coco).unwrap()).unwrap();
     TestSet { annotations: path, images }
@@ -120,7 +121,8 @@ fn a_better_challenger_is_published_with_its_record() {
     let said = bench.publish().unwrap();
     println!("{}", words(&said));
     assert!(words(&said).contains("20 of 200 pictures run again"), "{}", words(&said));
-    let shown = models::show(&bench.desk.store, &bench.desk.published(), &Default::default(), "stop-sign").unwrap();
+    let shown =
+        models::show(&bench.desk.store, &bench.desk.published(), &Default::default(), "stop-sign").unwrap();
     assert!(shown.json["record"]["evaluation"].is_string() && shown.json["record"]["champion"].is_string());
 }
 

@@ -107,9 +107,12 @@ fn the_same_input_packs_to_the_same_bytes_and_a_broken_model_is_refused() {
     let (code, _, error) = desk.run("stopline-fleet pack stop-sign.onnx stop-sign.toml -o c.slb");
     assert!(code == 3 && error.contains("expected one stop sign"), "{code} {error}");
     assert!(!desk.folder.path().join("c.slb").exists());
-    let left: Vec<_> = std::fs::read_dir(desk.folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    let left: Vec<_> =
+        std::fs::read_dir(desk.folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert!(!left.iter().any(|name| name.to_string_lossy().ends_with(".tar")), "{left:?}");
-    desk.well("stopline-fleet pack stop-sign.onnx stop-sign.toml -o d.slb --pack-a-model-that-may-not-work-at-all");
+    desk.well(
+        "stopline-fleet pack stop-sign.onnx stop-sign.toml -o d.slb --pack-a-model-that-may-not-work-at-all",
+    );
 }
 
 #[test]

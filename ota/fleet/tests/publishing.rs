@@ -66,12 +66,14 @@ fn a_draft_made_before_somebody_else_published_is_a_conflict() {
     desk.add("stop-sign", "1.0.0", day(0)).unwrap();
     desk.sign_by(&["anna", "ben"]).unwrap();
     let copy = tempfile::tempdir().unwrap();
-    let kept = std::process::Command::new("cp").arg("-r").arg(desk.staging.folder()).arg(copy.path()).status();
+    let kept =
+        std::process::Command::new("cp").arg("-r").arg(desk.staging.folder()).arg(copy.path()).status();
     assert!(kept.unwrap().success());
     desk.publish(day(0)).unwrap();
     let late = stopline_fleet::staging::Staging::new(copy.path().join("staging"));
     let rules = Rules { not_compared: true, ..Rules::default() };
-    let failure = stopline_fleet::publish::run(&late, &desk.store, &desk.online(), &rules, day(0)).unwrap_err();
+    let failure =
+        stopline_fleet::publish::run(&late, &desk.store, &desk.online(), &rules, day(0)).unwrap_err();
     assert_eq!(failure.exit, Exit::Conflict, "{failure}");
 }
 
@@ -94,7 +96,15 @@ fn signatures_made_on_two_copies_come_together() {
     let desk = Desk::new();
     desk.add("stop-sign", "1.0.0", day(0)).unwrap();
     let copy = tempfile::tempdir().unwrap();
-    assert!(std::process::Command::new("cp").arg("-r").arg(desk.staging.folder()).arg(copy.path()).status().unwrap().success());
+    assert!(
+        std::process::Command::new("cp")
+            .arg("-r")
+            .arg(desk.staging.folder())
+            .arg(copy.path())
+            .status()
+            .unwrap()
+            .success()
+    );
     desk.sign_by(&["anna"]).unwrap();
     let bens = stopline_fleet::staging::Staging::new(copy.path().join("staging"));
     let spec = stopline_fleet::keys::KeySpec::Credential("ben".into());
@@ -195,7 +205,11 @@ fn verify_says_what_a_device_accepts_and_what_not() {
     std::fs::write(&file, bytes).unwrap();
     let tampered = verify::run(&place, &desk.root(), day(0)).unwrap();
     assert_eq!(tampered.exit, Exit::Refused);
-    assert!(words(&tampered).contains("REFUSED models/stop-sign/stop-sign-1.0.0.slb (content)"), "{}", words(&tampered));
+    assert!(
+        words(&tampered).contains("REFUSED models/stop-sign/stop-sign-1.0.0.slb (content)"),
+        "{}",
+        words(&tampered)
+    );
 }
 
 #[test]
@@ -213,7 +227,7 @@ fn keys_rotate_and_the_fleet_follows() {
     }
     let published = desk.published();
     let role = stopline_fleet::roles::models();
-    stopline_fleet::rotate::renew(&desk.staging, Some(&published), &role, day(1)).unwrap();
+    stopline_fleet::rotate::renew(&desk.staging, &desk.store, &published, &role, day(1)).unwrap();
     desk.sign_by(&["ben", "cleo", "dora"]).unwrap();
     desk.publish(day(1)).unwrap();
     vehicle.find(&desk.store, path, day(1)).unwrap();
@@ -249,7 +263,14 @@ fn a_delta_is_listed_where_it_saves_enough() {
     desk.sign_by(&["anna", "ben"]).unwrap();
     desk.publish(day(0)).unwrap();
     add("1.1.0", 5);
-    let said = stopline_fleet::delta::run(&desk.staging, &desk.store, "stop-sign@1.0.0", "stop-sign@1.1.0", 60, day(0));
+    let said = stopline_fleet::delta::run(
+        &desk.staging,
+        &desk.store,
+        "stop-sign@1.0.0",
+        "stop-sign@1.1.0",
+        60,
+        day(0),
+    );
     println!("{}", words(&said.unwrap()));
     desk.sign_by(&["anna", "ben"]).unwrap();
     desk.publish(day(0)).unwrap();
@@ -269,7 +290,11 @@ fn nothing_is_ever_replaced_but_the_timestamp() {
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
-                if path.is_dir() { folders.push(path) } else { files.push((path.clone(), std::fs::read(&path).unwrap())) }
+                if path.is_dir() {
+                    folders.push(path)
+                } else {
+                    files.push((path.clone(), std::fs::read(&path).unwrap()))
+                }
             }
         }
         files

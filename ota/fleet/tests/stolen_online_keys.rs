@@ -23,7 +23,8 @@ const NEW: &str = "models/stop-sign/stop-sign-1.2.0.slb";
 
 /// What agent and runtime make of the repository: which bundle this board would load next, or why not.
 fn would_load(vehicle: &mut Vehicle, store: &dyn Store, floor: u64, now: Time) -> Result<String, String> {
-    let document = vehicle.find(store, "rollout/stop-sign.json", now).map_err(|error| error.code().to_owned())?;
+    let document =
+        vehicle.find(store, "rollout/stop-sign.json", now).map_err(|error| error.code().to_owned())?;
     document.provided_by(&roles::rollout(), "rollout/*").map_err(|error| error.code().to_owned())?;
     let path = TargetPath::new("rollout/stop-sign.json").unwrap();
     let place = rollouts::file_path(&path, &document.file).unwrap();
@@ -80,7 +81,9 @@ struct Thief<'a> {
 impl Thief<'_> {
     fn push(&self, targets: Vec<(RoleName, u64, Vec<u8>)>, files: &[(String, Vec<u8>)], now: Time) {
         let store = &self.desk.store;
-        files.iter().for_each(|(path, bytes)| drop(store.add(path, Content::Bytes(bytes)).unwrap()));
+        for (path, bytes) in files {
+            store.add(path, Content::Bytes(bytes)).unwrap();
+        }
         let mut snapshot = self.base.snapshot.next(roles::expires(&RoleName::snapshot(), now));
         for (role, version, bytes) in &targets {
             snapshot.list(role, MetaFile::of(*version, bytes));
@@ -98,7 +101,10 @@ impl Thief<'_> {
         assert!(store.swap(TIMESTAMP, Some(&self.base.tag), &timestamp.to_bytes()).unwrap());
     }
 
-    fn rollout(&self, change: impl Fn(&mut Rollout)) -> (Vec<(RoleName, u64, Vec<u8>)>, Vec<(String, Vec<u8>)>) {
+    fn rollout(
+        &self,
+        change: impl Fn(&mut Rollout),
+    ) -> (Vec<(RoleName, u64, Vec<u8>)>, Vec<(String, Vec<u8>)>) {
         let mut rollout = rollouts::read(&self.desk.store, &self.base, "stop-sign").unwrap().unwrap();
         change(&mut rollout);
         let bytes = serde_json::to_vec(&rollout).unwrap();
@@ -169,7 +175,11 @@ fn each_thing_a_thief_of_the_online_keys_could_try() {
     attempt("sign the list of models with the rollout key", Err("signatures"), 0, |thief| {
         let models = thief.base.role(&roles::models()).unwrap().next(day(90));
         let bytes = self_signed(&roles::models(), models, "rollout");
-        thief.push(vec![(roles::models(), thief.base.role(&roles::models()).unwrap().version + 1, bytes)], &[], hours(1));
+        thief.push(
+            vec![(roles::models(), thief.base.role(&roles::models()).unwrap().version + 1, bytes)],
+            &[],
+            hours(1),
+        );
     });
     attempt("bring back an older list of models", Err("rollback"), 0, |thief| {
         let version = thief.base.role(&roles::models()).unwrap().version - 1;
@@ -188,7 +198,8 @@ fn self_signed(role: &RoleName, targets: Targets, signer: &str) -> Vec<u8> {
     use stopline_tuf::write::Signer as _;
     let signer = key(signer);
     let draft = Draft::new(role.clone(), targets).unwrap();
-    let sig: String = signer.sign(draft.message()).unwrap().iter().map(|byte| format!("{byte:02x}")).collect();
+    let sig: String =
+        signer.sign(draft.message()).unwrap().iter().map(|byte| format!("{byte:02x}")).collect();
     let mut file: serde_json::Value = serde_json::from_slice(&draft.to_bytes()).unwrap();
     file["signatures"] = json!([{"keyid": signer.key().id(), "sig": sig}]);
     serde_json::to_vec(&file).unwrap()

@@ -25,7 +25,13 @@ fn received(at_s: i64, outcome: Outcome) -> Received {
 }
 
 fn drove(hours: u64, alerts: u64) -> Exposure {
-    Exposure { active_s: hours * HOUR, frames: hours * HOUR * 30, alerts, latency_p99_us: 40_000, ..Exposure::default() }
+    Exposure {
+        active_s: hours * HOUR,
+        frames: hours * HOUR * 30,
+        alerts,
+        latency_p99_us: 40_000,
+        ..Exposure::default()
+    }
 }
 
 /// Devices alike, each with these hours and alerts.
@@ -81,8 +87,18 @@ fn one_bad_road_is_no_bad_model() {
 }
 
 #[test]
+fn nothing_in_few_hours_against_nothing_in_many_says_nothing() {
+    let evaluation = judge(&Gates::default(), &counts(100), (&group(100, 1, 0), &group(5000, 10, 0)), (0, 0));
+    for one in evaluation.compared.iter().filter(|one| one.what != "latency_p99") {
+        assert!((one.ratio.ratio - 1.0).abs() < 1e-9 && one.ratio.low < 1.0, "{one:?}");
+    }
+    assert_eq!(evaluation.decision, Decision::Advance);
+}
+
+#[test]
 fn crashes_where_there_were_none_are_found() {
-    let canary: Group = (0..100).map(|i| Exposure { crashes: u64::from(i % 10 == 0), ..drove(10, 1) }).collect();
+    let canary: Group =
+        (0..100).map(|i| Exposure { crashes: u64::from(i % 10 == 0), ..drove(10, 1) }).collect();
     let decision = decision(&Gates::default(), &counts(100), &canary, &group(1000, 10, 1));
     assert!(matches!(decision, Decision::Pause { findings } if findings.len() == 1));
 }
@@ -157,8 +173,12 @@ fn a_message_counts_once_and_another_roll_out_or_variant_not_at_all() {
 
 #[test]
 fn a_rejected_bundle_counts_as_failed_only_where_the_model_is_the_cause() {
-    let rejected = |device: &str, cause| Outcome { cause: Some(cause), ..outcome(device, "r", 1, Phase::Rejected, None) };
-    let all = [received(1, rejected("a", DeployCause::Golden)), received(1, rejected("b", DeployCause::Expired))];
+    let rejected = |device: &str, cause| Outcome {
+        cause: Some(cause),
+        ..outcome(device, "r", 1, Phase::Rejected, None)
+    };
+    let all =
+        [received(1, rejected("a", DeployCause::Golden)), received(1, rejected("b", DeployCause::Expired))];
     let counts = tally(&all, "r", "jetson", 2, WITHIN).0;
     assert_eq!((counts.rejected, counts.trials), (1, 0));
 }

@@ -433,7 +433,12 @@ pub struct RolloutStart {
     #[arg(long, value_name = "NAME")]
     pub id: Option<String>,
     /// Shares in hundredths of a percent and least seconds of each, by commas.
-    #[arg(long, value_name = "BP[:SECONDS]", value_delimiter = ',', default_value = "100:86400,5000:86400,10000")]
+    #[arg(
+        long,
+        value_name = "BP[:SECONDS]",
+        value_delimiter = ',',
+        default_value = "100:86400,5000:86400,10000"
+    )]
     pub stages: Vec<String>,
     /// Devices that take part from the beginning: a file of ids, one a line.
     #[arg(long, value_name = "NAME=FILE", value_parser = pair)]
@@ -510,7 +515,12 @@ pub struct Simulate {
     #[arg(long, default_value_t = 4 << 20)]
     pub bundle_bytes: u64,
     /// Shares in hundredths of a percent and least seconds of each, by commas.
-    #[arg(long, value_name = "BP[:SECONDS]", value_delimiter = ',', default_value = "100:86400,5000:86400,10000")]
+    #[arg(
+        long,
+        value_name = "BP[:SECONDS]",
+        value_delimiter = ',',
+        default_value = "100:86400,5000:86400,10000"
+    )]
     pub stages: Vec<String>,
     /// Local time in which vehicles may fetch.
     #[arg(long, value_name = "HH:MM-HH:MM", default_value = "01:00-05:00")]

@@ -10,8 +10,8 @@ use stopline_tuf::key::Key;
 use stopline_tuf::write::{CommandSigner, Signer};
 
 use super::arguments::{
-    Cli, Command, Evaluate, HeardArgs, Init, KeyCommand, ModelsCommand, OnlineArgs, Pack, Place, Publish, Refresh,
-    ReleaseArgs, RolloutCommand, RolloutStart, RolloutStep, Sign, Simulate, TestSetArgs, Verify,
+    Cli, Command, Evaluate, HeardArgs, Init, KeyCommand, ModelsCommand, OnlineArgs, Pack, Place, Publish,
+    Refresh, ReleaseArgs, RolloutCommand, RolloutStart, RolloutStep, Sign, Simulate, TestSetArgs, Verify,
 };
 use crate::child::Stopline;
 use crate::commit::Online;
@@ -47,7 +47,9 @@ pub(super) fn run(cli: &Cli, now: Timestamp) -> Result<Said> {
         Command::Evaluate(args) => evaluate(args, now),
         Command::Publish(args) => publish(args, &phrase, now),
         Command::Refresh(args) => refresh(args, &phrase, now),
-        Command::Status(place) => expiry::status(&*store::open(&place.repository)?, &trusted_root(place)?, now),
+        Command::Status(place) => {
+            expiry::status(&*store::open(&place.repository)?, &trusted_root(place)?, now)
+        }
         Command::Rollout(command) => rollout(command, &phrase, now),
         Command::Verify(args) => verify(args, now),
         Command::Simulate(args) => simulate(args),
@@ -85,7 +87,8 @@ fn key(command: &KeyCommand, phrase: &Passphrase, now: Timestamp) -> Result<Said
 }
 
 fn init(args: &Init, now: Timestamp) -> Result<Said> {
-    let read = |paths: &[PathBuf]| paths.iter().map(|path| keys::read_public(path)).collect::<Result<Vec<Key>>>();
+    let read =
+        |paths: &[PathBuf]| paths.iter().map(|path| keys::read_public(path)).collect::<Result<Vec<Key>>>();
     let holders = read(&args.holder)?;
     let or_holders = |paths: &[PathBuf]| if paths.is_empty() { Ok(holders.clone()) } else { read(paths) };
     let online = |paths: &[PathBuf], role: &str| match (&args.online, paths.is_empty()) {
@@ -160,10 +163,13 @@ fn models(command: &ModelsCommand, now: Timestamp) -> Result<Said> {
             let (store, published) = open(place)?;
             models::show(&*store, &published, &hear(heard)?, release)
         }
-        ModelsCommand::Diff { one, other, place } => models::diff(&*store::open(&place.repository)?, one, other),
+        ModelsCommand::Diff { one, other, place } => {
+            models::diff(&*store::open(&place.repository)?, one, other)
+        }
         ModelsCommand::Renew { role, place } => {
-            let (_, published) = open(place)?;
-            rotate::renew(&Staging::new(&place.staging.staging), Some(&published), &roles::parse(role)?, now)
+            let (store, published) = open(place)?;
+            let staging = Staging::new(&place.staging.staging);
+            rotate::renew(&staging, &*store, &published, &roles::parse(role)?, now)
         }
     }
 }
@@ -289,7 +295,8 @@ fn simulate(args: &Simulate) -> Result<Said> {
 fn open(place: &Place) -> Result<(Box<dyn Store>, Published)> {
     let store = store::open(&place.repository)?;
     let published = Published::read(&*store, &trusted_root(place)?)?;
-    let published = published.ok_or_else(|| Failure::usage(format!("{}: nothing is published", store.name())))?;
+    let published =
+        published.ok_or_else(|| Failure::usage(format!("{}: nothing is published", store.name())))?;
     Ok((store, published))
 }
 
@@ -376,7 +383,8 @@ fn stages(texts: &[String]) -> Result<Vec<Stage>> {
     let stage = |text: &String| {
         let (bp, seconds) = text.split_once(':').unwrap_or((text, "0"));
         let parsed = bp.parse().ok().zip(seconds.parse().ok());
-        let (bp, min_dwell_s) = parsed.ok_or_else(|| Failure::usage(format!("stage {text:?}; BP[:SECONDS] is expected")))?;
+        let (bp, min_dwell_s) =
+            parsed.ok_or_else(|| Failure::usage(format!("stage {text:?}; BP[:SECONDS] is expected")))?;
         Ok(Stage { bp, min_dwell_s })
     };
     texts.iter().map(stage).collect()

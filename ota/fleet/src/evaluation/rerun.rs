@@ -24,7 +24,10 @@ pub fn check(trial: &Trial<'_>, unpacked: &Unpacked, record: &Evaluation) -> Res
     let path = trial.folder.join(format!("{}.detections.json", unpacked.digest));
     let bytes = files::read(&path, super::MAX_JSON)?;
     if Digest::of(&bytes) != record.detections {
-        return Err(Failure::refused(format!("{}: edited: not the detections of the record", path.display())));
+        return Err(Failure::refused(format!(
+            "{}: edited: not the detections of the record",
+            path.display()
+        )));
     }
     let computed = figures(&measure_again(trial.test_set, &path, trial.stopline)?)?;
     for (name, value) in &computed {
@@ -44,7 +47,10 @@ fn run_again(trial: &Trial<'_>, unpacked: &Unpacked, recorded: &[u8]) -> Result<
     let chosen = choose(&whole)?;
     let folder = unpacked.folder.join("again");
     let part = TestSet { annotations: folder.join("part.json"), images: trial.test_set.images.clone() };
-    files::write(&part.annotations, &serde_json::to_vec(&reduced(&whole, &chosen)).map_err(Failure::failed)?)?;
+    files::write(
+        &part.annotations,
+        &serde_json::to_vec(&reduced(&whole, &chosen)).map_err(Failure::failed)?,
+    )?;
     let again = folder.join("detections.json");
     measure(unpacked, &part, &again, trial.stopline)?;
     let said = by_picture(recorded, &chosen)?;
@@ -101,7 +107,8 @@ struct Detection {
 
 /// A COCO results file, of these pictures.
 fn by_picture(bytes: &[u8], chosen: &BTreeSet<i64>) -> Result<BTreeMap<i64, Vec<Detection>>> {
-    let all: Vec<Value> = serde_json::from_slice(bytes).map_err(|error| Failure::refused(format!("detections: {error}")))?;
+    let all: Vec<Value> =
+        serde_json::from_slice(bytes).map_err(|error| Failure::refused(format!("detections: {error}")))?;
     let mut found: BTreeMap<i64, Vec<Detection>> = BTreeMap::new();
     for one in &all {
         let image = one["image_id"].as_i64();

@@ -65,12 +65,20 @@ impl Record {
 }
 
 /// The record of a release, from its bundle.
-pub fn record_of(release: &Release, target: &str, slb: &[u8], models_version: u64, signers: Vec<KeyId>) -> Result<Record> {
+pub fn record_of(
+    release: &Release,
+    target: &str,
+    slb: &[u8],
+    models_version: u64,
+    signers: Vec<KeyId>,
+) -> Result<Record> {
     let mut tar = Vec::new();
     let length = u64::try_from(slb.len()).unwrap_or(u64::MAX);
     let refused = |error| Failure::refused(format!("{target}: {error}"));
     let measure = packed::unpack(slb, length, &mut tar).map_err(refused)?;
-    if Digest::from_bytes(measure.sha256) != release.unpacked.sha256 || measure.length != release.unpacked.length {
+    if Digest::from_bytes(measure.sha256) != release.unpacked.sha256
+        || measure.length != release.unpacked.length
+    {
         return Err(Failure::refused(format!("{target}: its bundle.tar is not the one that is signed")));
     }
     let bundle = Bundle::read(&tar).map_err(refused)?;
@@ -186,7 +194,8 @@ pub fn list(store: &dyn Store, published: &Published, heard: &Heard) -> Result<S
     if models.is_empty() {
         words.push("no model is released".into());
     }
-    let by_digest: BTreeMap<String, u64> = running.iter().map(|(digest, n)| (digest.to_string(), *n)).collect();
+    let by_digest: BTreeMap<String, u64> =
+        running.iter().map(|(digest, n)| (digest.to_string(), *n)).collect();
     Ok(Said::new(words, json!({"models": models, "devices": by_digest})))
 }
 
@@ -202,20 +211,34 @@ pub fn show(store: &dyn Store, published: &Published, heard: &Heard, which: &str
     let or_unknown = |text: Option<&str>| text.unwrap_or("not said").to_owned();
     let signers: Vec<&str> = record.signers.iter().map(|id| crate::staging::short(id.as_str())).collect();
     let words = vec![
-        format!("{} {} (release {})", record.release.model, record.release.version, record.release.release_seq),
+        format!(
+            "{} {} (release {})",
+            record.release.model, record.release.version, record.release.release_seq
+        ),
         format!("  stage: {stage}"),
         format!("  bundle: {} of {} bytes", record.release.unpacked.sha256, record.release.unpacked.length),
         format!("  packed: {} of {} bytes, {}", record.packed, record.packed_length, record.target),
-        format!("  hardware: {}; runtime from {}", record.release.hardware.join(", "), record.release.min_runtime),
+        format!(
+            "  hardware: {}; runtime from {}",
+            record.release.hardware.join(", "),
+            record.release.min_runtime
+        ),
         format!("  data: {}", or_unknown(provenance.data_sha256.as_deref())),
         format!("  training: {}", or_unknown(provenance.note.as_deref().or(provenance.source.as_deref()))),
         format!("  licence: {}", or_unknown(provenance.licence.as_deref())),
-        format!("  evaluation: {}", or_unknown(record.evaluation.map(|digest| digest.to_string()).as_deref())),
-        format!("  compared with: {}", or_unknown(record.champion.map(|digest| digest.to_string()).as_deref())),
+        format!(
+            "  evaluation: {}",
+            or_unknown(record.evaluation.map(|digest| digest.to_string()).as_deref())
+        ),
+        format!(
+            "  compared with: {}",
+            or_unknown(record.champion.map(|digest| digest.to_string()).as_deref())
+        ),
         format!("  signed by: {} (models version {})", signers.join(", "), record.models_version),
         format!("  devices that said it decides: {devices}"),
     ];
-    let json = json!({"record": record, "stage": now.map(|one| &one.stage), "rollout": rollout, "devices": devices});
+    let json =
+        json!({"record": record, "stage": now.map(|one| &one.stage), "rollout": rollout, "devices": devices});
     Ok(Said::new(words, json))
 }
 
@@ -244,9 +267,11 @@ fn compare(key: &str, a: &Value, b: &Value, changes: &mut Vec<(String, Value, Va
 }
 
 fn find(store: &dyn Store, which: &str) -> Result<Record> {
-    let (model, version) = which.split_once('@').map_or((which, None), |(model, version)| (model, Some(version)));
+    let (model, version) =
+        which.split_once('@').map_or((which, None), |(model, version)| (model, Some(version)));
     let records = read_records(store, model)?;
-    let wanted = |record: &Record| version.is_none_or(|version| record.release.version.to_string() == version);
+    let wanted =
+        |record: &Record| version.is_none_or(|version| record.release.version.to_string() == version);
     let known: Vec<String> = records.iter().map(|record| record.release.version.to_string()).collect();
     records.into_iter().rev().find(wanted).ok_or_else(|| {
         Failure::usage(format!("{which}: no such release; known versions of {model}: {}", known.join(", ")))

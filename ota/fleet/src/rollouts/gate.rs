@@ -56,7 +56,8 @@ pub fn gate(
         done = Some(said.json);
     }
     let wanted = wanted.map(|wanted| format!("{wanted:?}").to_lowercase());
-    let told: Vec<_> = evaluations.iter().map(|(hardware, e)| json!({"hardware": hardware, "evaluation": e})).collect();
+    let told: Vec<_> =
+        evaluations.iter().map(|(hardware, e)| json!({"hardware": hardware, "evaluation": e})).collect();
     let json = json!({"rollout_id": rollout.rollout_id, "variants": told, "step": wanted, "done": done});
     Ok(Said { words, json, exit })
 }

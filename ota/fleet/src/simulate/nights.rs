@@ -307,7 +307,11 @@ fn narrow(hours: f64) -> f32 {
     hours as f32
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "hours of some nights, not negative")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "hours of some nights, not negative"
+)]
 fn seconds(hours: f32) -> u64 {
     (hours * 3600.0) as u64
 }

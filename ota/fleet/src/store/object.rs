@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use object_store::path::Path as ObjectPath;
 use object_store::{
-    Attribute, Attributes, Error as ObjectError, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload,
-    UpdateVersion,
+    Attribute, Attributes, Error as ObjectError, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions,
+    PutPayload, UpdateVersion,
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -38,11 +38,9 @@ impl ObjectStorage {
         let wrong = |error: &dyn std::fmt::Display| Failure::usage(format!("{url}: {error}"));
         let parsed = url.parse().map_err(|error: url::ParseError| wrong(&error))?;
         let environment = std::env::vars().map(|(key, value)| (key.to_ascii_lowercase(), value));
-        let known = environment.filter(|(key, _)| {
-            ["aws_", "google_", "azure_"].iter().any(|vendor| key.starts_with(vendor))
-        });
-        let (store, prefix) =
-            object_store::parse_url_opts(&parsed, known).map_err(|error| wrong(&error))?;
+        let known = environment
+            .filter(|(key, _)| ["aws_", "google_", "azure_"].iter().any(|vendor| key.starts_with(vendor)));
+        let (store, prefix) = object_store::parse_url_opts(&parsed, known).map_err(|error| wrong(&error))?;
         Self::of(url, Arc::from(store), prefix)
     }
 
@@ -90,7 +88,8 @@ impl Store for ObjectStorage {
             Err(error) => return Err(self.failed(path, &error)),
         };
         if result.meta.size > limit {
-            let problem = format!("{}/{path}: {} bytes, at most {limit} are allowed", self.name, result.meta.size);
+            let problem =
+                format!("{}/{path}: {} bytes, at most {limit} are allowed", self.name, result.meta.size);
             return Err(Failure::refused(problem));
         }
         let (etag, version) = (result.meta.e_tag.clone(), result.meta.version.clone());

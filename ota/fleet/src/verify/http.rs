@@ -58,7 +58,9 @@ impl HttpSource {
         };
         if path.ends_with("/timestamp.json") {
             if !fresh {
-                complain(format!("{path}: Cache-Control: {said:?}; no-cache is expected, or caches serve an old one"));
+                complain(format!(
+                    "{path}: Cache-Control: {said:?}; no-cache is expected, or caches serve an old one"
+                ));
             }
             if !response.headers().contains_key(ETAG) {
                 complain(format!("{path}: no ETag; with one an idle poll costs a few hundred bytes"));

@@ -152,7 +152,7 @@ impl Desk {
     /// Renews a role that holders sign.
     pub fn renew(&self, role: &str, now: Timestamp) {
         let role = RoleName::new(role).unwrap();
-        rotate::renew(&self.staging, Some(&self.published()), &role, now).unwrap();
+        rotate::renew(&self.staging, &self.store, &self.published(), &role, now).unwrap();
         self.sign_by(&["anna", "ben"]).unwrap();
         self.publish(now).unwrap();
     }
