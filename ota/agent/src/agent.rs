@@ -1,0 +1,275 @@
+//! The agent's one piece of state and its two steps: [`Agent::poll`] asks the repository and acts on what it says,
+//! [`Agent::look`] takes up what the runtime has done and what was put off. Each goes on after a cut: what matters lies in
+//! the depot's journal, slots and offers.
+
+mod acting;
+mod following;
+mod usb;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use semver::Version;
+use stopline_depot::disk::{RealDisk, replace};
+use stopline_depot::health::Health;
+use stopline_depot::rollout::Rollout;
+use stopline_depot::slots::{Depot, DepotPaths, StatePaths, StateReader, Trust, TrustPaths};
+use stopline_depot::versioned;
+use stopline_tuf::store::{FolderStore, MemoryStore};
+use stopline_tuf::{Client, Settings, install_root};
+use tokio::runtime::Handle;
+
+use crate::clock::{self, Clock, WorkflowClock};
+use crate::config::Config;
+use crate::error::AgentError;
+use crate::http::Http;
+use crate::identity::Identity;
+use crate::report::Reporter;
+use crate::repository::{Directive, WebMetadata, WebTargets, directive};
+use crate::spool::Spool;
+use crate::surroundings::Senses;
+use crate::tls::{self, TimeBound};
+use watch::Watch;
+
+/// The agent.
+#[derive(Debug)]
+pub struct Agent {
+    pub(crate) config: Config,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) identity: Identity,
+    pub(crate) boot_id: String,
+    http: Http,
+    bound: TimeBound,
+    depot: Depot<RealDisk>,
+    state: StateReader<RealDisk>,
+    senses: Senses,
+    reporter: Reporter,
+    watch: Watch,
+    directives: BTreeMap<String, Directive>,
+    /// When the newest metadata was verified: by the wall clock, and since boot in seconds.
+    verified: Option<(Option<i64>, u64)>,
+    /// Milliseconds since boot before which a model is not tried again.
+    retry_at: BTreeMap<String, u64>,
+}
+
+/// Why there is no agent.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The configuration cannot be used.
+    #[error("configuration: {0}")]
+    Config(String),
+    /// Its identity cannot be used.
+    #[error(transparent)]
+    Identity(#[from] crate::identity::IdentityError),
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
+    /// The depot cannot be opened, or what lies in the agent's own folder.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+}
+
+impl Agent {
+    /// Opens depot, identity and spool. `runtime` carries the connections; the caller must not be on it.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(config: Config, clock: Arc<dyn Clock>, runtime: Handle) -> Result<Self, OpenError> {
+        std::fs::create_dir_all(config.home.join("rollouts")).map_err(AgentError::io(&config.home))?;
+        let identity = Identity::open(&config.home)?;
+        let bound = TimeBound::default();
+        let tls = tls::client(&config.tls, clock.clone(), &bound)?;
+        let http = Http::new(&config.download, tls, runtime, clock.clone()).map_err(AgentError::from)?;
+        let depot = Depot::open(DepotPaths::new(&config.depot)).map_err(AgentError::from)?;
+        let state = StateReader::new(StatePaths::new(&config.state));
+        let zone = config.zone().map_err(OpenError::Config)?;
+        let senses = Senses::new(config.device.clone(), zone, &config.home);
+        let boot_id = clock::boot_id();
+        let spool = Spool::open(&config.home, boot_id.clone()).map_err(AgentError::io(&config.home))?;
+        let reporter = Reporter::new(config.hardware.clone(), config.metrics_file.clone(), spool);
+        let watch = Watch::open(&config.home, config.poll.watch_s);
+        Ok(Self {
+            config,
+            clock,
+            identity,
+            boot_id,
+            http,
+            bound,
+            depot,
+            state,
+            senses,
+            reporter,
+            watch,
+            directives: BTreeMap::new(),
+            verified: None,
+            retry_at: BTreeMap::new(),
+        })
+    }
+
+    /// Asks the repository and acts on what it says. What one model meets does not keep the others from going on.
+    ///
+    /// # Errors
+    /// Why the repository's metadata could not be had or was not accepted; nothing new is begun then, and what is installed
+    /// stays.
+    pub fn poll(&mut self) -> Result<(), AgentError> {
+        self.look();
+        let refreshed = self.refresh();
+        let code = refreshed.as_ref().map_or_else(AgentError::code, |()| "ok");
+        let received = self.http.take_received();
+        self.senses.spend(&*self.clock, received);
+        self.reporter.polled(code, received);
+        match &refreshed {
+            Ok(()) => tracing::debug!(id = "ota.poll", received, "asked the repository"),
+            Err(error) => tracing::warn!(id = "ota.poll.failed", code, "{error}"),
+        }
+        refreshed?;
+        self.watch.polled();
+        for model in self.config.models.clone() {
+            self.act_and_tell(&model);
+        }
+        self.send_outcomes();
+        Ok(())
+    }
+
+    /// Takes up what the runtime has done and what was put off.
+    pub fn look(&mut self) {
+        for model in self.config.models.clone() {
+            if let Err(error) = self.follow(&model) {
+                tracing::warn!(id = "ota.progress.unreadable", model, "{error}");
+            }
+            if self.verified.is_some() && self.is_due(&model) {
+                self.act_and_tell(&model);
+            }
+        }
+    }
+
+    /// Sends outcomes that wait.
+    pub fn send_outcomes(&mut self) {
+        let Some(url) = self.config.outcomes_url.clone() else { return };
+        match self.reporter.spool.post(&self.http, &url) {
+            Ok(ends) => self.reporter.ended(&ends),
+            Err(error) => tracing::warn!(id = "ota.outcomes.failed", "outcomes: {error}"),
+        }
+    }
+
+    /// Seconds to the next poll that a model under watch asks for.
+    pub fn watch_s(&self) -> Option<u32> {
+        let journal = self.depot.journal();
+        let phases = self.config.models.iter().filter_map(|model| Some((model, journal.of(model)?.phase)));
+        let watched = phases.into_iter().any(|(model, phase)| self.watch.is_on(model, phase));
+        watched.then_some(self.config.poll.watch_s)
+    }
+
+    /// The local second of the day, where the clock is synchronised.
+    pub fn local_second(&self) -> Option<u32> {
+        let zone = self.config.zone().ok()?;
+        clock::local(&*self.clock, &zone).map(|(_, second)| second)
+    }
+
+    /// What the journal says of a model.
+    pub fn deployment(&self, model: &str) -> Option<&stopline_depot::slots::Deployment> {
+        self.depot.journal().of(model)
+    }
+
+    /// Outcomes that wait.
+    pub fn spool(&self) -> &Spool {
+        &self.reporter.spool
+    }
+
+    /// TLS for a broker.
+    ///
+    /// # Errors
+    /// [`tls::TlsError`].
+    pub fn tls(&self) -> Result<rustls::ClientConfig, tls::TlsError> {
+        tls::client(&self.config.tls, self.clock.clone(), &self.bound)
+    }
+
+    fn refresh(&mut self) -> Result<(), AgentError> {
+        let trust = self.trust()?;
+        let (settings, first_root) = settings(&trust)?;
+        let store = FolderStore::open(self.depot.paths().metadata()).map_err(stopline_tuf::Error::from)?;
+        let web = WebMetadata::new(self.http.clone(), &self.config.repository, self.config.home.join("timestamp.etag"));
+        let mut client = Client::new(&web, store, WorkflowClock(self.clock.clone()), settings);
+        let session = client.refresh();
+        if let Err(error) = &session
+            && error.code() != "fetch"
+        {
+            // Whatever stands in the way, the next answer must come whole.
+            web.forget();
+        }
+        let mut session = session?;
+        self.bound.raise(session.now().at());
+        let mut small = WebTargets { http: &self.http, base: &self.config.repository };
+        let mut said = Vec::new();
+        for model in &self.config.models {
+            let cached = rollout_path(&self.config, model);
+            let one = (model.as_str(), self.config.hardware.as_str());
+            said.push((model.clone(), directive(&mut session, &mut small, one, &cached, first_root)));
+        }
+        drop(session);
+        self.verified = Some((clock::wall_s(&*self.clock), self.clock.since_boot_ms() / 1_000));
+        said.into_iter().try_for_each(|(model, said)| self.take_directive(&model, said))
+    }
+
+    /// Takes what is said of one model; a refusal is told and ends nothing but what is new.
+    fn take_directive(
+        &mut self,
+        model: &str,
+        said: Result<Option<Directive>, AgentError>,
+    ) -> Result<(), AgentError> {
+        let said = match said {
+            Err(error @ (AgentError::Http(_) | AgentError::Io { .. })) => return Err(error),
+            Err(AgentError::Metadata(error)) if matches!(error.code(), "fetch" | "store") => {
+                return Err(error.into());
+            }
+            Err(error) => {
+                tracing::warn!(
+                    id = "ota.refused", model, code = error.code(), cause = crate::report::word_of(&error.cause()), "{error}"
+                );
+                self.reporter.polled(error.code(), 0);
+                self.directives.remove(model);
+                return Ok(());
+            }
+            Ok(said) => said,
+        };
+        let Some(said) = said else {
+            self.directives.remove(model);
+            return Ok(());
+        };
+        let path = rollout_path(&self.config, model);
+        let before = std::fs::read(&path).ok().and_then(|bytes| versioned::read::<Rollout>(&bytes).ok());
+        if let Some(Err(problem)) = before.map(|before| before.may_become(&said.rollout)) {
+            tracing::warn!(id = "ota.refused", model, code = "rollout_changed", "{problem}");
+            self.reporter.polled("rollout_changed", 0);
+            return Ok(());
+        }
+        if std::fs::read(&path).ok().as_deref() != Some(said.document.as_slice()) {
+            replace(&mut RealDisk, &path, &said.document).map_err(AgentError::io(&path))?;
+        }
+        self.directives.insert(model.to_owned(), said);
+        Ok(())
+    }
+
+    fn trust(&self) -> Result<Trust, AgentError> {
+        Ok(Trust::read(&RealDisk, &TrustPaths::new(&self.config.trust))?)
+    }
+
+    /// The runtime's version, as its health file says.
+    fn runtime_version(&self) -> Option<Version> {
+        let health = Health::read(self.config.device.health_file.as_deref()?).ok()?;
+        Version::parse(&health.version).ok()
+    }
+}
+
+/// How the workflow runs, and the first version of root metadata that the runtime, which begins at the same one, needs.
+fn settings(trust: &Trust) -> Result<(Settings, u64), AgentError> {
+    let root = install_root(&mut MemoryStore::default(), &trust.root)?;
+    let settings = Settings { anchor: Some(trust.root.clone()), ..Settings::new(clock::not_before()) };
+    Ok((settings, root.version.saturating_add(1)))
+}
+
+fn rollout_path(config: &Config, model: &str) -> PathBuf {
+    config.home.join("rollouts").join(format!("{model}.json"))
+}

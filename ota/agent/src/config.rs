@@ -1,0 +1,157 @@
+//! The configuration file. An unknown key is refused; `agent.example.toml` beside this room's README holds every key with its
+//! default.
+
+mod parts;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+use stopline_depot::eligible::Allowance;
+use stopline_depot::versioned::check_name;
+
+pub use parts::{Device, Download, Mqtt, Poll, Tls};
+
+/// Bytes of the file, at most.
+const LIMIT: u64 = 256 << 10;
+
+/// What the agent is told.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where the repository is served: `metadata/` and `targets/` lie below it. `https://`; `http://` too, since nothing is
+    /// believed for the way it came.
+    pub repository: String,
+    /// Hardware variant, as roll-outs name it.
+    pub hardware: String,
+    /// Models that this device runs.
+    pub models: Vec<String>,
+    /// The agent's own folder: identity, partial downloads, reports that wait.
+    #[serde(default = "parts::home")]
+    pub home: PathBuf,
+    /// The depot: slots and offers, which the runtime reads.
+    #[serde(default = "parts::depot")]
+    pub depot: PathBuf,
+    /// The runtime's state: pointers, verdicts, progress. Only read.
+    #[serde(default = "parts::state")]
+    pub state: PathBuf,
+    /// `root.json`, `floor.json`, `deny.json`. Only read.
+    #[serde(default = "parts::trust")]
+    pub trust: PathBuf,
+    /// Prometheus text file (node_exporter's textfile collector); none: no metrics.
+    #[serde(default)]
+    pub metrics_file: Option<PathBuf>,
+    /// Where signed outcomes are posted; none: they go by MQTT alone, or wait.
+    #[serde(default)]
+    pub outcomes_url: Option<String>,
+    /// What the device tells of itself.
+    #[serde(default)]
+    pub device: Device,
+    /// When it asks.
+    #[serde(default)]
+    pub poll: Poll,
+    /// When it may fetch: narrows what roll-outs say.
+    #[serde(default)]
+    pub window: parts::OwnWindow,
+    /// How it fetches.
+    #[serde(default)]
+    pub download: Download,
+    /// Whom it believes to be the server, and who it says it is.
+    #[serde(default)]
+    pub tls: Tls,
+    /// A broker that may tell it to ask now.
+    #[serde(default)]
+    pub mqtt: Option<Mqtt>,
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("configuration {}: {source}", path.display())]
+    Io {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is not as it should be.
+    #[error("configuration {}: {problem}. Every key is in agent.example.toml", path.display())]
+    Content {
+        /// Which one.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+impl Config {
+    /// Reads and checks it.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the key.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let io = |source| ConfigError::Io { path: path.to_owned(), source };
+        if std::fs::metadata(path).map_err(io)?.len() > LIMIT {
+            return Err(Self::wrong(path, format!("longer than {LIMIT} bytes")));
+        }
+        let text = std::fs::read_to_string(path).map_err(io)?;
+        Self::parse(&text).map_err(|problem| Self::wrong(path, problem))
+    }
+
+    /// Reads and checks its text.
+    ///
+    /// # Errors
+    /// What is wrong with which key.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let config: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The zone that local times are in.
+    ///
+    /// # Errors
+    /// A name that this system does not know.
+    pub fn zone(&self) -> Result<TimeZone, String> {
+        match &self.poll.time_zone {
+            None => Ok(TimeZone::system()),
+            Some(name) => TimeZone::get(name).map_err(|error| format!("poll.time_zone: {error}")),
+        }
+    }
+
+    /// What the owner allows.
+    pub fn allowance(&self) -> Allowance {
+        self.window.allowance()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        is_web("repository", &self.repository)?;
+        self.outcomes_url.as_deref().map_or(Ok(()), |url| is_web("outcomes_url", url))?;
+        check_name("hardware", &self.hardware)?;
+        if self.models.is_empty() || self.models.len() > stopline_depot::slots::MAX_MODELS {
+            return Err(format!("models: {} names; 1 to {} are expected", self.models.len(), stopline_depot::slots::MAX_MODELS));
+        }
+        self.models.iter().try_for_each(|model| check_name("models", model))?;
+        self.zone()?;
+        self.poll.check()?;
+        self.window.check()?;
+        self.download.check()?;
+        self.mqtt.as_ref().map_or(Ok(()), Mqtt::check)
+    }
+
+    fn wrong(path: &Path, problem: String) -> ConfigError {
+        ConfigError::Content { path: path.to_owned(), problem }
+    }
+}
+
+fn is_web(key: &str, url: &str) -> Result<(), String> {
+    let parsed = reqwest::Url::parse(url).map_err(|error| format!("{key}: {url:?}: {error}"))?;
+    let plain = parsed.query().is_none() && parsed.fragment().is_none();
+    if ["http", "https"].contains(&parsed.scheme()) && plain {
+        return Ok(());
+    }
+    Err(format!("{key}: {url:?}; an https:// or http:// address without ? and # is expected"))
+}

@@ -1,0 +1,47 @@
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../agent.example.toml");
+const LEAST: &str = "repository = 'https://u.example'\nhardware = 'orin'\nmodels = ['stop-sign']\n";
+
+#[test]
+fn the_example_holds_every_key_and_what_is_commented_out_is_the_default() {
+    let plain = Config::parse(EXAMPLE).unwrap();
+    let uncommented: String =
+        EXAMPLE.lines().map(|line| line.strip_prefix("# ").filter(|line| line.contains(" = ")).unwrap_or(line)).fold(String::new(), |text, line| text + line + "\n");
+    let all = Config::parse(&uncommented).unwrap();
+    assert_eq!(format!("{plain:?}"), format!("{all:?}"), "a default in the example is not the default");
+    // Every key of the types appears: Debug prints them.
+    let shown = format!("{all:?}");
+    let keys = shown.split([' ', '{', ',']).filter_map(|word| word.strip_suffix(':'));
+    for key in keys.filter(|key| key.chars().all(|c| c.is_ascii_lowercase() || c == '_')) {
+        let there = uncommented.lines().any(|line| line.starts_with(&format!("{key} =")) || line.starts_with(&format!("[{key}]")));
+        assert!(there, "{key} is not in agent.example.toml");
+    }
+}
+
+#[test]
+fn few_keys_are_enough() {
+    let config = Config::parse(LEAST).unwrap();
+    assert_eq!(config.poll.local, Some((60, 300)));
+    assert!(config.mqtt.is_none() && config.outcomes_url.is_none());
+}
+
+#[test]
+fn what_is_wrong_is_refused_by_its_key() {
+    for (line, key) in [
+        ("colour = 'red'", "colour"),
+        ("[download]\nspeed = 1", "speed"),
+        ("[poll]\nlocal = [60, 60]", "poll.local"),
+        ("[poll]\ntime_zone = 'Mars/Base'", "poll.time_zone"),
+        ("[download]\nstall_s = 0", "download.stall_s"),
+        ("[download]\nchunk_bytes = 1", "download.chunk_bytes"),
+        ("[window]\nmin_battery_percent = 101", "window.min_battery_percent"),
+        ("[mqtt]\nhost = 'b'\nfleet = '../x'", "mqtt.fleet"),
+        ("outcomes_url = 'ftp://x'", "outcomes_url"),
+    ] {
+        let problem = Config::parse(&format!("{LEAST}{line}\n")).unwrap_err();
+        assert!(problem.contains(key), "{line}: {problem}");
+    }
+    let problem = Config::parse(&LEAST.replace("stop-sign", "../up")).unwrap_err();
+    assert!(problem.contains("models"), "{problem}");
+}

@@ -1,0 +1,195 @@
+//! What the device knows of itself and its surroundings now: network, battery, whether it is parked, bytes used. What cannot
+//! be read is unknown.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+use stopline_depot::eligible::{MobileUse, Surroundings};
+use stopline_depot::rollout::Network;
+
+use crate::clock::{self, Clock};
+use crate::config::Device;
+
+/// Looks around.
+#[derive(Debug, Clone)]
+pub struct Senses {
+    device: Device,
+    zone: TimeZone,
+    counter: PathBuf,
+}
+
+/// Bytes over mobile networks, as they lie on disk.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Counted {
+    day: String,
+    day_bytes: u64,
+    month_bytes: u64,
+}
+
+impl Senses {
+    /// By the configuration; bytes are counted in a file below `home`.
+    pub fn new(device: Device, zone: TimeZone, home: &Path) -> Self {
+        Self { device, zone, counter: home.join("mobile.json") }
+    }
+
+    /// Now.
+    pub fn look(&self, clock: &dyn Clock) -> Surroundings {
+        let local = clock::local(clock, &self.zone);
+        let mobile = self.counted(local.as_ref().map(|(day, _)| day.as_str()));
+        Surroundings {
+            local_minute: local.and_then(|(_, second)| u16::try_from(second / 60).ok()),
+            network: self.network(),
+            parked: self.device.parked_file.as_deref().and_then(first_line).map(|line| line.starts_with('1')),
+            battery_percent: self.device.battery_file.as_deref().and_then(first_line).and_then(|line| line.parse().ok()),
+            mobile: MobileUse { day_bytes: mobile.day_bytes, month_bytes: mobile.month_bytes },
+        }
+    }
+
+    /// Counts bytes that went over a mobile network. Without a clock they count for the day that was last known: too many
+    /// rather than too few.
+    pub fn spend(&self, clock: &dyn Clock, bytes: u64) {
+        if bytes == 0 || !matches!(self.network(), Some(Network::Lte | Network::Roaming)) {
+            return;
+        }
+        let mut counted = self.counted(clock::local(clock, &self.zone).as_ref().map(|(day, _)| day.as_str()));
+        counted.day_bytes = counted.day_bytes.saturating_add(bytes);
+        counted.month_bytes = counted.month_bytes.saturating_add(bytes);
+        let written = serde_json::to_vec(&counted).map_err(std::io::Error::other).and_then(|text| {
+            stopline_depot::disk::replace(&mut stopline_depot::disk::RealDisk, &self.counter, &text)
+        });
+        if let Err(error) = written {
+            tracing::warn!("{}: bytes over mobile networks are not counted: {error}", self.counter.display());
+        }
+    }
+
+    fn counted(&self, today: Option<&str>) -> Counted {
+        let counted: Counted = fs::read(&self.counter)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default();
+        let month = |day: &str| day.get(..7).map(str::to_owned);
+        match today {
+            Some(today) if today != counted.day => {
+                let same_month = month(today) == month(&counted.day);
+                let month_bytes = if same_month { counted.month_bytes } else { 0 };
+                Counted { day: today.to_owned(), day_bytes: 0, month_bytes }
+            }
+            _ => counted,
+        }
+    }
+
+    /// By the interface that the default route goes over.
+    fn network(&self) -> Option<Network> {
+        self.device.network.or_else(|| {
+            let routes = |path| fs::read_to_string(path).unwrap_or_default();
+            let interface = default_interface_v4(&routes("/proc/net/route"))
+                .or_else(|| default_interface_v6(&routes("/proc/net/ipv6_route")))?;
+            Some(kind_of(&interface))
+        })
+    }
+}
+
+/// `Iface Destination Gateway Flags RefCnt Use Metric …`: the route of least metric to 0.0.0.0.
+fn default_interface_v4(table: &str) -> Option<String> {
+    let routes = table.lines().skip(1).filter_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let is_default = words.get(1) == Some(&"00000000") && words.get(7) == Some(&"00000000");
+        let metric: u32 = words.get(6)?.parse().ok()?;
+        is_default.then(|| (metric, words[0].to_owned()))
+    });
+    routes.min().map(|(_, interface)| interface)
+}
+
+/// `destination prefix source prefix next-hop metric … interface`, without the loopback's unreachable default.
+fn default_interface_v6(table: &str) -> Option<String> {
+    let routes = table.lines().filter_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let is_default = words.first()?.bytes().all(|digit| digit == b'0') && words.get(1) == Some(&"00");
+        let metric = u32::from_str_radix(words.get(5)?, 16).ok()?;
+        let interface = words.last()?;
+        (is_default && *interface != "lo").then(|| (metric, (*interface).to_owned()))
+    });
+    routes.min().map(|(_, interface)| interface)
+}
+
+/// By systemd's and the kernel's names. What is not known costs money: it counts as LTE.
+fn kind_of(interface: &str) -> Network {
+    if interface.starts_with("eth") || interface.starts_with("en") {
+        Network::Ethernet
+    } else if interface.starts_with("wl") {
+        Network::Wifi
+    } else {
+        Network::Lte
+    }
+}
+
+fn first_line(path: &Path) -> Option<String> {
+    let mut text = String::new();
+    fs::File::open(path).ok()?.take(64).read_to_string(&mut text).ok()?;
+    text.lines().next().map(|line| line.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::HeldClock;
+
+    const V4: &str = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n\
+        wwan0\t00000000\t0100A8C0\t0003\t0\t0\t700\t00000000\t0\t0\t0\n\
+        wlan0\t00000000\t0100A8C0\t0003\t0\t0\t600\t00000000\t0\t0\t0\n\
+        eth0\t0000A8C0\t00000000\t0001\t0\t0\t100\t00FFFFFF\t0\t0\t0\n";
+
+    #[test]
+    fn the_network_is_the_one_that_the_default_route_goes_over() {
+        assert_eq!(default_interface_v4(V4).as_deref(), Some("wlan0"));
+        assert_eq!(default_interface_v4(""), None);
+        let v6 = "00000000000000000000000000000000 00 00000000000000000000000000000000 00 fe800000000000000000000000000001 00000400 00000001 00000000 00000003 enp3s0\n\
+                  00000000000000000000000000000000 00 00000000000000000000000000000000 00 00000000000000000000000000000000 ffffffff 00000001 00000000 00200200 lo\n";
+        assert_eq!(default_interface_v6(v6).as_deref(), Some("enp3s0"));
+        assert_eq!(["eth0", "enp3s0", "wlp2s0", "wwan0", "usb0"].map(kind_of), [
+            Network::Ethernet, Network::Ethernet, Network::Wifi, Network::Lte, Network::Lte
+        ]);
+    }
+
+    #[test]
+    fn mobile_bytes_are_counted_by_day_and_month_and_survive_a_start() {
+        let home = tempfile::tempdir().unwrap();
+        let clock = HeldClock::at("2026-11-29T12:00:00Z");
+        let device = Device { network: Some(Network::Lte), ..Device::default() };
+        let senses = || Senses::new(device.clone(), TimeZone::UTC, home.path());
+        senses().spend(&clock, 100);
+        senses().spend(&clock, 50);
+        assert_eq!(senses().look(&clock).mobile, MobileUse { day_bytes: 150, month_bytes: 150 });
+        clock.set("2026-11-30T12:00:00Z");
+        senses().spend(&clock, 1);
+        assert_eq!(senses().look(&clock).mobile, MobileUse { day_bytes: 1, month_bytes: 151 });
+        clock.unset();
+        senses().spend(&clock, 1);
+        assert_eq!(senses().look(&clock).mobile, MobileUse { day_bytes: 2, month_bytes: 152 }, "no clock, no new day");
+        clock.set("2026-12-01T12:00:00Z");
+        assert_eq!(senses().look(&clock).mobile, MobileUse::default());
+        let wifi = Device { network: Some(Network::Wifi), ..Device::default() };
+        Senses::new(wifi, TimeZone::UTC, home.path()).spend(&clock, 9);
+        assert_eq!(senses().look(&clock).mobile, MobileUse::default());
+    }
+
+    #[test]
+    fn what_is_not_told_is_unknown() {
+        let home = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            fs::write(home.path().join(name), text).unwrap();
+            Some(home.path().join(name))
+        };
+        let clock = HeldClock::at("2026-11-29T12:34:00Z");
+        let look = |device: Device| Senses::new(device, TimeZone::UTC, home.path()).look(&clock);
+        let told = look(Device { parked_file: file("p", "1\n"), battery_file: file("b", "55\n"), ..Device::default() });
+        assert_eq!((told.parked, told.battery_percent, told.local_minute), (Some(true), Some(55), Some(754)));
+        let other = look(Device { parked_file: file("p", "0"), battery_file: file("b", "full"), ..Device::default() });
+        assert_eq!((other.parked, other.battery_percent), (Some(false), None));
+        assert_eq!(look(Device::default()).parked, None);
+    }
+}
