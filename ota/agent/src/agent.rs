@@ -3,8 +3,9 @@
 //! the depot's journal, slots and offers.
 
 mod acting;
+mod fetching;
 mod following;
-mod usb;
+pub mod usb;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -190,7 +191,11 @@ impl Agent {
         let trust = self.trust()?;
         let (settings, first_root) = settings(&trust)?;
         let store = FolderStore::open(self.depot.paths().metadata()).map_err(stopline_tuf::Error::from)?;
-        let web = WebMetadata::new(self.http.clone(), &self.config.repository, self.config.home.join("timestamp.etag"));
+        let web = WebMetadata::new(
+            self.http.clone(),
+            &self.config.repository,
+            self.config.home.join("timestamp.etag"),
+        );
         let mut client = Client::new(&web, store, WorkflowClock(self.clock.clone()), settings);
         let session = client.refresh();
         if let Err(error) = &session
@@ -226,7 +231,11 @@ impl Agent {
             }
             Err(error) => {
                 tracing::warn!(
-                    id = "ota.refused", model, code = error.code(), cause = crate::report::word_of(&error.cause()), "{error}"
+                    id = "ota.refused",
+                    model,
+                    code = error.code(),
+                    cause = crate::report::word_of(&error.cause()),
+                    "{error}"
                 );
                 self.reporter.polled(error.code(), 0);
                 self.directives.remove(model);

@@ -132,7 +132,11 @@ impl Config {
         self.outcomes_url.as_deref().map_or(Ok(()), |url| is_web("outcomes_url", url))?;
         check_name("hardware", &self.hardware)?;
         if self.models.is_empty() || self.models.len() > stopline_depot::slots::MAX_MODELS {
-            return Err(format!("models: {} names; 1 to {} are expected", self.models.len(), stopline_depot::slots::MAX_MODELS));
+            return Err(format!(
+                "models: {} names; 1 to {} are expected",
+                self.models.len(),
+                stopline_depot::slots::MAX_MODELS
+            ));
         }
         self.models.iter().try_for_each(|model| check_name("models", model))?;
         self.zone()?;

@@ -60,7 +60,11 @@ pub fn decide(rollout: &Rollout, release: &Release, here: &Here<'_>) -> Decision
     if rollout.state == State::Paused {
         return Decision::Hold;
     }
-    let forgiven = rollout.forgive.contains(&release.unpacked.sha256);
+    fits(release, here, rollout.forgive.contains(&release.unpacked.sha256))
+}
+
+/// Whether a release may run here, whoever asks for it: floor, deny list, verdict, hardware, runtime.
+pub fn fits(release: &Release, here: &Here<'_>, forgiven: bool) -> Decision {
     if here.denied {
         return Decision::Reject(DeployCause::Denied);
     }
@@ -135,7 +139,7 @@ mod tests {
         }
     }
 
-    const V1: Version = Version::new(1, 0, 0);
+    static V1: Version = Version::new(1, 0, 0);
 
     fn here() -> Here<'static> {
         Here {
@@ -155,7 +159,11 @@ mod tests {
         let go = Decision::Go { forgiven: false };
         assert_eq!(decide(&rollout(10_000), &release(), &here()), go);
         assert!(matches!(decide(&rollout(0), &release(), &here()), Decision::NoPart(Part::NotYet { .. })));
-        assert_eq!(decide(&rollout(0), &release(), &Here { begun: true, ..here() }), go, "who has begun goes on");
+        assert_eq!(
+            decide(&rollout(0), &release(), &Here { begun: true, ..here() }),
+            go,
+            "who has begun goes on"
+        );
         let state = |state| Rollout { state, ..rollout(10_000) };
         assert_eq!(decide(&state(State::Paused), &release(), &here()), Decision::Hold);
         assert_eq!(decide(&state(State::Aborted), &release(), &here()), Decision::Abort);
@@ -175,9 +183,16 @@ mod tests {
         assert_eq!(decide(&all, &release(), &Here { floor: 20, ..here() }), Decision::Go { forgiven: false });
         assert_eq!(decide(&all, &release(), &Here { bad: true, ..here() }), rejected(DeployCause::KnownBad));
         let forgiving = Rollout { forgive: BTreeSet::from([Digest::of(b"2")]), ..rollout(10_000) };
-        assert_eq!(decide(&forgiving, &release(), &Here { bad: true, ..here() }), Decision::Go { forgiven: true });
+        assert_eq!(
+            decide(&forgiving, &release(), &Here { bad: true, ..here() }),
+            Decision::Go { forgiven: true }
+        );
         let denied = Here { denied: true, bad: true, ..here() };
-        assert_eq!(decide(&forgiving, &release(), &denied), rejected(DeployCause::Denied), "denied is not forgiven");
+        assert_eq!(
+            decide(&forgiving, &release(), &denied),
+            rejected(DeployCause::Denied),
+            "denied is not forgiven"
+        );
         let foreign = Release { hardware: vec!["pi".into()], ..release() };
         assert_eq!(decide(&all, &foreign, &here()), Decision::Defer(DeployCause::Hardware));
         let newer = Release { min_runtime: Version::new(2, 0, 0), ..release() };
@@ -192,7 +207,8 @@ mod tests {
             Decision::NoPart(part) => part.takes_part(),
             _ => true,
         };
-        let parts: Vec<bool> = ["a", "b", "c", "d", "e", "f", "g", "h"].map(|camera| part(Some(camera))).into();
+        let parts: Vec<bool> =
+            ["a", "b", "c", "d", "e", "f", "g", "h"].map(|camera| part(Some(camera))).into();
         assert!(parts.contains(&true) && parts.contains(&false), "{parts:?}");
         assert_eq!(part(None), rollout.part("orin", "d").takes_part());
     }

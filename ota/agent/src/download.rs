@@ -211,7 +211,13 @@ impl Downloader<'_> {
                 failures = 0;
             }
             failures += 1;
-            tracing::info!(id = "ota.download.failed", failures, at = partial.length(), "{}: {failure}", wanted.name);
+            tracing::info!(
+                id = "ota.download.failed",
+                failures,
+                at = partial.length(),
+                "{}: {failure}",
+                wanted.name
+            );
             if failures >= self.settings.attempts {
                 partial.sync()?;
                 let (name, last) = (wanted.name.to_owned(), failure.to_string());
@@ -223,7 +229,12 @@ impl Downloader<'_> {
     }
 
     /// How long to wait after a failure: as long as the server asks for, or by back-off.
-    fn pause(&self, wanted: Wanted<'_>, failure: &HttpError, failures: u32) -> Result<Duration, DownloadError> {
+    fn pause(
+        &self,
+        wanted: Wanted<'_>,
+        failure: &HttpError,
+        failures: u32,
+    ) -> Result<Duration, DownloadError> {
         let (first, most) = (self.settings.first_back_off_ms, self.settings.longest_back_off_ms);
         let own = u64::from(back_off_ms(self.device, wanted.name, failures, first, most));
         match failure {

@@ -1,6 +1,5 @@
 //! What can go wrong between the repository and a slot, and what a deployment makes of it.
 
-use stopline_depot::bundle::BundleError;
 use stopline_depot::deployment::DeployCause;
 use stopline_depot::slots::DepotError;
 use stopline_depot::versioned::VersionedError;
@@ -38,9 +37,6 @@ pub enum AgentError {
         /// What was found and what is expected.
         problem: String,
     },
-    /// The packed bundle is not what it should be.
-    #[error(transparent)]
-    Bundle(#[from] BundleError),
     /// The depot refuses.
     #[error(transparent)]
     Depot(#[from] DepotError),
@@ -75,8 +71,6 @@ impl AgentError {
             Self::Document { source: VersionedError::Newer { .. }, .. } => DeployCause::Schema,
             Self::Document { .. } => DeployCause::Bundle,
             Self::Refused { cause, .. } => *cause,
-            Self::Bundle(BundleError::Io(error)) if is_full(error) => DeployCause::Space,
-            Self::Bundle(_) => DeployCause::Content,
             Self::Depot(error) => error.cause(),
             Self::Io { .. } => DeployCause::Space,
         }
@@ -92,7 +86,6 @@ impl AgentError {
             Self::Document { source: VersionedError::Newer { .. }, .. } => "newer_schema",
             Self::Document { .. } => "document",
             Self::Refused { .. } => "refused",
-            Self::Bundle(_) => "bundle",
             Self::Depot(error) if error.is_full() => "full",
             Self::Depot(DepotError::Held { .. }) => "held",
             Self::Depot(_) => "depot",
@@ -115,8 +108,4 @@ pub fn waits(cause: DeployCause) -> bool {
             | DeployCause::Clock
             | DeployCause::Surroundings
     )
-}
-
-fn is_full(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }

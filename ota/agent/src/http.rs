@@ -163,7 +163,8 @@ impl Http {
     /// # Errors
     /// [`HttpError::Failed`], [`HttpError::Stalled`].
     pub fn post_json(&self, url: &str, body: Vec<u8>) -> Result<u16, HttpError> {
-        let request = self.client.post(url).header(reqwest::header::CONTENT_TYPE, "application/json").body(body);
+        let request =
+            self.client.post(url).header(reqwest::header::CONTENT_TYPE, "application/json").body(body);
         Ok(self.send(url, request)?.status())
     }
 
@@ -177,7 +178,11 @@ impl Http {
     }
 
     fn stalled(&self, url: &str) -> HttpError {
-        HttpError::Stalled { url: url.to_owned(), least_bytes: self.least_bytes, seconds: self.stall.as_secs() }
+        HttpError::Stalled {
+            url: url.to_owned(),
+            least_bytes: self.least_bytes,
+            seconds: self.stall.as_secs(),
+        }
     }
 }
 
@@ -194,7 +199,8 @@ impl Answer {
 
     /// An answer that is no use here, as an error.
     pub fn refused(&self) -> HttpError {
-        let retry_after_s = self.header(&reqwest::header::RETRY_AFTER).and_then(|text| text.trim().parse().ok());
+        let retry_after_s =
+            self.header(&reqwest::header::RETRY_AFTER).and_then(|text| text.trim().parse().ok());
         HttpError::Status { url: self.url.clone(), status: self.status(), retry_after_s }
     }
 
@@ -206,7 +212,8 @@ impl Answer {
         let http = &self.http;
         let waited =
             http.runtime.block_on(async { tokio::time::timeout(http.stall, self.response.chunk()).await });
-        let piece = waited.map_err(|_| http.stalled(&self.url))?.map_err(|error| failed(&self.url, &error))?;
+        let piece =
+            waited.map_err(|_| http.stalled(&self.url))?.map_err(|error| failed(&self.url, &error))?;
         let bytes = piece.as_ref().map_or(0, |piece| u64::try_from(piece.len()).unwrap_or(u64::MAX));
         http.received.fetch_add(bytes, Ordering::Relaxed);
         let (began, so_far) = self.window;

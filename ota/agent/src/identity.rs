@@ -60,8 +60,11 @@ impl Identity {
         let (id_path, key_path) = (home.join("device-id"), home.join("device.key"));
         match read(&id_path)? {
             Some(id) => {
-                let id = hex::<16>(&id).map(|_| id).ok_or_else(|| wrong(&id_path, "32 hexadecimal digits are expected"))?;
-                let key = read_key(&key_path)?.ok_or_else(|| wrong(&key_path, "there is an id and no key"))?;
+                let id = hex::<16>(&id)
+                    .map(|_| id)
+                    .ok_or_else(|| wrong(&id_path, "32 hexadecimal digits are expected"))?;
+                let key =
+                    read_key(&key_path)?.ok_or_else(|| wrong(&key_path, "there is an id and no key"))?;
                 Ok(Self { id, key })
             }
             None => {
@@ -102,7 +105,10 @@ fn read_key(path: &Path) -> Result<Option<SigningKey>, IdentityError> {
     let Some(text) = read(path)? else { return Ok(None) };
     let mode = fs::metadata(path).map_err(io_error(path))?.permissions().mode();
     if mode & 0o077 != 0 {
-        return Err(wrong(path, &format!("others may read it (mode {:o}); chmod 600 is expected", mode & 0o777)));
+        return Err(wrong(
+            path,
+            &format!("others may read it (mode {:o}); chmod 600 is expected", mode & 0o777),
+        ));
     }
     let seed = hex::<32>(&text).ok_or_else(|| wrong(path, "64 hexadecimal digits are expected"))?;
     if seed == [0; 32] {

@@ -1,5 +1,36 @@
-//! **The air**: poll, fetch, stage, activate, confirm; upload; telemetry. tokio and TLS live here and in the fleet only.
-//! May import depot and tuf; never the runtime, which must not share an address space with anything that talks to the
-//! internet.
+//! **The air**: asks which model this device is to run, fetches and stages it, offers it to the runtime, and tells the fleet what
+//! became of it. tokio and TLS live here and in the fleet only. May import depot and tuf; never the runtime, which must not
+//! share an address space with anything that talks to the internet.
 //!
-//! No code yet, and so no `stopline-agent` program.
+//! In walk order:
+//! - [`config`], [`identity`], [`clock`], [`surroundings`]: what it is told, who it is, what it knows of itself.
+//! - [`tls`], [`http`], [`repository`]: how it asks, and what the answer says.
+//! - [`decision`]: what is to be done, as a pure function.
+//! - [`download`]: a file over a bad link.
+//! - [`agent`]: its steps; [`report`], [`spool`]: what it tells.
+//! - [`daemon`], [`control`], [`mqtt`]: when it takes them, and who may ask for one.
+//! - [`commands`], [`status`]: the command line.
+
+pub mod agent;
+pub mod clock;
+pub mod commands;
+pub mod config;
+pub mod control;
+pub mod daemon;
+pub mod decision;
+pub mod download;
+mod error;
+pub mod exit;
+pub mod http;
+pub mod identity;
+pub mod mqtt;
+pub mod report;
+pub mod repository;
+pub mod spool;
+pub mod status;
+pub mod surroundings;
+#[cfg(test)]
+mod testing;
+pub mod tls;
+
+pub use error::AgentError;

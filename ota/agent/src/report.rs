@@ -55,7 +55,12 @@ impl Reporter {
             id = format!("ota.{word}"), model, rollout_id, %digest, cause = why, detail,
             "deployment of {model}: {word}"
         );
-        self.count(&format!("stopline_agent_transitions_total{{model=\"{model}\",phase=\"{word}\",cause=\"{why}\"}}"), 1);
+        self.count(
+            &format!(
+                "stopline_agent_transitions_total{{model=\"{model}\",phase=\"{word}\",cause=\"{why}\"}}"
+            ),
+            1,
+        );
         let outcome = Outcome {
             schema: 1,
             device: identity.id().to_owned(),

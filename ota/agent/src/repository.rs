@@ -221,8 +221,8 @@ fn release<F: Fetch, S: Store>(
     let found = find(session, target, MODELS)?;
     let custom = found.file.custom.clone().unwrap_or_default();
     let bytes = serde_json::to_vec(&custom).unwrap_or_default();
-    let release: Release = versioned::read(&bytes)
-        .map_err(|source| AgentError::Document { path: target.to_owned(), source })?;
+    let release: Release =
+        versioned::read(&bytes).map_err(|source| AgentError::Document { path: target.to_owned(), source })?;
     if release.model != model {
         let problem = format!("it is a release of the model {:?}", release.model);
         return Err(AgentError::Refused { path: target.to_owned(), cause: DeployCause::Bundle, problem });

@@ -130,7 +130,11 @@ impl Spool {
             match http.post_json(url, bytes) {
                 Ok(200..=299) => ends.push(End::Delivered),
                 Ok(status @ (400 | 409 | 413 | 415 | 422)) => {
-                    tracing::warn!(id = "ota.outcome.rejected", "{}: the fleet refuses it: {status}", path.display());
+                    tracing::warn!(
+                        id = "ota.outcome.rejected",
+                        "{}: the fleet refuses it: {status}",
+                        path.display()
+                    );
                     ends.push(End::Rejected);
                 }
                 Ok(status) => {
@@ -149,8 +153,10 @@ impl Spool {
 
     /// The next number of this boot: on the medium before it is used, so that none is used twice.
     fn next_seq(&self) -> io::Result<u64> {
-        let last: Seq =
-            fs::read(&self.seq_file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let last: Seq = fs::read(&self.seq_file)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default();
         let seq = if last.boot_id == self.boot_id { last.seq.saturating_add(1) } else { 1 };
         let next = serde_json::to_vec(&Seq { boot_id: self.boot_id.clone(), seq })?;
         replace(&mut RealDisk, &self.seq_file, &next)?;
@@ -201,11 +207,20 @@ mod tests {
         spool.put(&identity, outcome()).unwrap();
         let other = Spool::open(home.path(), "boot-2".into()).unwrap();
         other.put(&identity, outcome()).unwrap();
-        let all: Vec<SignedOutcome> = spool.waiting().unwrap().iter().map(|path| spool.read(path).unwrap()).collect();
-        let ids: Vec<(String, u64)> = all.iter().map(|signed| (signed.outcome.boot_id.clone(), signed.outcome.seq)).collect();
-        assert_eq!(ids, [("boot-1", 1), ("boot-1", 2), ("boot-1", 3), ("boot-2", 1)].map(|(boot, seq)| (boot.to_owned(), seq)));
+        let all: Vec<SignedOutcome> =
+            spool.waiting().unwrap().iter().map(|path| spool.read(path).unwrap()).collect();
+        let ids: Vec<(String, u64)> =
+            all.iter().map(|signed| (signed.outcome.boot_id.clone(), signed.outcome.seq)).collect();
+        assert_eq!(
+            ids,
+            [("boot-1", 1), ("boot-1", 2), ("boot-1", 3), ("boot-2", 1)]
+                .map(|(boot, seq)| (boot.to_owned(), seq))
+        );
         assert!(all.iter().all(|signed| signed.is_signed_by(&identity.public_key())));
-        let changed = SignedOutcome { outcome: Outcome { phase: Phase::Good, ..all[0].outcome.clone() }, ..all[0].clone() };
+        let changed = SignedOutcome {
+            outcome: Outcome { phase: Phase::Good, ..all[0].outcome.clone() },
+            ..all[0].clone()
+        };
         assert!(!changed.is_signed_by(&identity.public_key()));
         spool.received("boot-1", 1).unwrap();
         spool.received("boot-1", 1).unwrap();

@@ -44,7 +44,12 @@ impl Senses {
             local_minute: local.and_then(|(_, second)| u16::try_from(second / 60).ok()),
             network: self.network(),
             parked: self.device.parked_file.as_deref().and_then(first_line).map(|line| line.starts_with('1')),
-            battery_percent: self.device.battery_file.as_deref().and_then(first_line).and_then(|line| line.parse().ok()),
+            battery_percent: self
+                .device
+                .battery_file
+                .as_deref()
+                .and_then(first_line)
+                .and_then(|line| line.parse().ok()),
             mobile: MobileUse { day_bytes: mobile.day_bytes, month_bytes: mobile.month_bytes },
         }
     }
@@ -150,9 +155,10 @@ mod tests {
         let v6 = "00000000000000000000000000000000 00 00000000000000000000000000000000 00 fe800000000000000000000000000001 00000400 00000001 00000000 00000003 enp3s0\n\
                   00000000000000000000000000000000 00 00000000000000000000000000000000 00 00000000000000000000000000000000 ffffffff 00000001 00000000 00200200 lo\n";
         assert_eq!(default_interface_v6(v6).as_deref(), Some("enp3s0"));
-        assert_eq!(["eth0", "enp3s0", "wlp2s0", "wwan0", "usb0"].map(kind_of), [
-            Network::Ethernet, Network::Ethernet, Network::Wifi, Network::Lte, Network::Lte
-        ]);
+        assert_eq!(
+            ["eth0", "enp3s0", "wlp2s0", "wwan0", "usb0"].map(kind_of),
+            [Network::Ethernet, Network::Ethernet, Network::Wifi, Network::Lte, Network::Lte]
+        );
     }
 
     #[test]
@@ -169,7 +175,11 @@ mod tests {
         assert_eq!(senses().look(&clock).mobile, MobileUse { day_bytes: 1, month_bytes: 151 });
         clock.unset();
         senses().spend(&clock, 1);
-        assert_eq!(senses().look(&clock).mobile, MobileUse { day_bytes: 2, month_bytes: 152 }, "no clock, no new day");
+        assert_eq!(
+            senses().look(&clock).mobile,
+            MobileUse { day_bytes: 2, month_bytes: 152 },
+            "no clock, no new day"
+        );
         clock.set("2026-12-01T12:00:00Z");
         assert_eq!(senses().look(&clock).mobile, MobileUse::default());
         let wifi = Device { network: Some(Network::Wifi), ..Device::default() };
@@ -186,9 +196,17 @@ mod tests {
         };
         let clock = HeldClock::at("2026-11-29T12:34:00Z");
         let look = |device: Device| Senses::new(device, TimeZone::UTC, home.path()).look(&clock);
-        let told = look(Device { parked_file: file("p", "1\n"), battery_file: file("b", "55\n"), ..Device::default() });
+        let told = look(Device {
+            parked_file: file("p", "1\n"),
+            battery_file: file("b", "55\n"),
+            ..Device::default()
+        });
         assert_eq!((told.parked, told.battery_percent, told.local_minute), (Some(true), Some(55), Some(754)));
-        let other = look(Device { parked_file: file("p", "0"), battery_file: file("b", "full"), ..Device::default() });
+        let other = look(Device {
+            parked_file: file("p", "0"),
+            battery_file: file("b", "full"),
+            ..Device::default()
+        });
         assert_eq!((other.parked, other.battery_percent), (Some(false), None));
         assert_eq!(look(Device::default()).parked, None);
     }

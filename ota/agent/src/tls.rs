@@ -100,11 +100,16 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let what = "certificates";
     let read = CertificateDer::pem_reader_iter(&mut open(what, path)?).collect::<Result<Vec<_>, _>>();
     let read = read.map_err(|error| wrong(what, path, error))?;
-    if read.is_empty() { Err(wrong(what, path, "a PEM certificate is expected, there is none")) } else { Ok(read) }
+    if read.is_empty() {
+        Err(wrong(what, path, "a PEM certificate is expected, there is none"))
+    } else {
+        Ok(read)
+    }
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_reader(&mut open("key_file", path)?).map_err(|error| wrong("key_file", path, error))
+    PrivateKeyDer::from_pem_reader(&mut open("key_file", path)?)
+        .map_err(|error| wrong("key_file", path, error))
 }
 
 fn open(what: &'static str, path: &Path) -> Result<BufReader<std::io::Take<File>>, TlsError> {

@@ -1,21 +1,17 @@
 //! What is made of a roll-out: begun, fetched, staged, offered, held, ended.
 
-use std::path::PathBuf;
-
-use stopline_depot::bundle::packed::unpack;
 use stopline_depot::deployment::{DeployCause, Phase};
-use stopline_depot::disk::{Disk as _, RealDisk};
 use stopline_depot::eligible::{Hindrance, may_fetch, spread};
 use stopline_depot::rollout::{State, Window};
-use stopline_depot::slots::{Depot, Deployment, Offer, RESERVE, SlotState, back_off_s};
+use stopline_depot::slots::{Deployment, Offer, SlotState, back_off_s};
 
 use super::Agent;
 use crate::clock;
 use crate::decision::{Decision, Here, decide};
-use crate::download::{self, DownloadError, Downloader, Wanted};
+use crate::download::DownloadError;
 use crate::error::{AgentError, waits};
 use crate::report::Transition;
-use crate::repository::{Candidate, Directive, WebTargets};
+use crate::repository::{Candidate, Directive};
 
 impl Agent {
     /// Acts on what is known of `model`; what goes wrong is told.
@@ -105,7 +101,9 @@ impl Agent {
             return Ok(());
         }
         let again = forgiven
-            && before.as_ref().is_some_and(|before| before.cause == Some(DeployCause::KnownBad) && before.has_ended());
+            && before
+                .as_ref()
+                .is_some_and(|before| before.cause == Some(DeployCause::KnownBad) && before.has_ended());
         let superseded = self.depot.record(|journal| {
             if again {
                 journal.deployments.remove(model);
@@ -128,7 +126,9 @@ impl Agent {
         let digest = directive.candidate.as_ref().map(|candidate| candidate.release.unpacked.sha256);
         let pointers = self.state.pointers()?;
         let of_model = pointers.models.get(model);
-        Ok(of_model.is_some_and(|of_model| of_model.current.is_some() && of_model.current == digest && of_model.trial.is_none()))
+        Ok(of_model.is_some_and(|of_model| {
+            of_model.current.is_some() && of_model.current == digest && of_model.trial.is_none()
+        }))
     }
 
     fn go(
@@ -228,12 +228,19 @@ impl Agent {
     /// It takes no part: one that has begun and did not come to Trial ends.
     fn leave(&mut self, model: &str, directive: &Directive) -> Result<(), AgentError> {
         let of_rollout = self.depot.journal().of(model).is_some_and(|deployment| {
-            deployment.rollout_id == directive.rollout.rollout_id && deployment.phase != Phase::Trial && !deployment.has_ended()
+            deployment.rollout_id == directive.rollout.rollout_id
+                && deployment.phase != Phase::Trial
+                && !deployment.has_ended()
         });
         if !of_rollout {
             return Ok(());
         }
-        self.advance(model, Phase::Withdrawn, Some(DeployCause::Superseded), "the roll-out leaves this device out")?;
+        self.advance(
+            model,
+            Phase::Withdrawn,
+            Some(DeployCause::Superseded),
+            "the roll-out leaves this device out",
+        )?;
         self.end(model)
     }
 
@@ -288,57 +295,6 @@ impl Agent {
         may_fetch(window, &self.config.allowance(), &self.senses.look(&*self.clock), bytes)
     }
 
-    fn fetch_and_stage(&mut self, window: &Window, candidate: &Candidate) -> Result<(), AgentError> {
-        self.check_room(candidate)?;
-        let fetched = self.fetch(window, candidate);
-        let received = self.http.take_received();
-        self.senses.spend(&*self.clock, received);
-        let path = fetched?;
-        stage(&mut self.depot, candidate, &path)?;
-        download::sweep(&self.partial(), &[]).map_err(AgentError::io(self.partial()))
-    }
-
-    fn fetch(&self, window: &Window, candidate: &Candidate) -> Result<PathBuf, AgentError> {
-        let web = WebTargets { http: &self.http, base: &self.config.repository };
-        let urls: Vec<String> = candidate.packed.places.iter().map(|place| web.url(place)).collect();
-        let wanted = Wanted { name: &candidate.target, urls: &urls, file: &candidate.packed.file };
-        let folder = self.partial();
-        download::sweep(&folder, &[wanted]).map_err(AgentError::io(&folder))?;
-        let downloader = Downloader {
-            http: &self.http,
-            settings: &self.config.download,
-            clock: &*self.clock,
-            device: self.identity.id(),
-            folder: &folder,
-        };
-        let mut may_go_on = |missing| {
-            let received = self.http.take_received();
-            self.senses.spend(&*self.clock, received);
-            self.may_fetch(window, missing)
-        };
-        let (path, cost) = downloader.fetch(wanted, &mut may_go_on)?;
-        tracing::info!(
-            id = "ota.fetched", requests = cost.requests, received = cost.received, wasted = cost.wasted, "{}", candidate.target
-        );
-        Ok(path)
-    }
-
-    /// The packed file and the slot must both fit, with a reserve: found out before a byte is paid for.
-    fn check_room(&self, candidate: &Candidate) -> Result<(), AgentError> {
-        let folder = self.config.home.clone();
-        let both = candidate.packed.file.length.saturating_add(candidate.release.unpacked.length);
-        let needed = both.saturating_add(RESERVE);
-        let available = RealDisk.available(&folder).map_err(AgentError::io(&folder))?;
-        if available < needed {
-            return Err(DownloadError::Room { folder, needed, available }.into());
-        }
-        Ok(())
-    }
-
-    fn partial(&self) -> PathBuf {
-        self.config.home.join("partial")
-    }
-
     /// Moves the journal on and tells it.
     pub(super) fn advance(
         &mut self,
@@ -374,24 +330,5 @@ impl Agent {
                 exposure: None,
             },
         );
-    }
-}
-
-/// Unpacks a whole and checked file into its slot, with flat memory; read back there before it counts.
-pub(super) fn stage(
-    depot: &mut Depot<RealDisk>,
-    candidate: &Candidate,
-    packed: &std::path::Path,
-) -> Result<(), AgentError> {
-    let file = std::fs::File::open(packed).map_err(AgentError::io(packed))?;
-    let length = candidate.packed.file.length;
-    let mut filling = depot.fill(candidate.release.clone(), &candidate.target, candidate.evidence.clone())?;
-    match unpack(file, length, &mut filling) {
-        Ok(_) => filling.finish().map(drop).map_err(AgentError::from),
-        Err(error) => {
-            // The first error matters more; what is left over goes at the next attempt.
-            let _ = filling.abandon();
-            Err(error.into())
-        }
     }
 }

@@ -21,7 +21,10 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn open(home: &Path, every_s: u32) -> Self {
         let path = home.join("watch.json");
-        let left = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let left = std::fs::read(&path)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default();
         Self { path, every_s, left }
     }
 

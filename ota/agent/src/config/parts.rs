@@ -159,7 +159,10 @@ impl Download {
         within("download.attempts", self.attempts, 1, 100)?;
         within("download.longest_back_off_ms", self.longest_back_off_ms, 1, 86_400_000)?;
         if !(64 << 10..=64 << 20).contains(&self.chunk_bytes) {
-            return Err(format!("download.chunk_bytes: {}; 65536 to 67108864 are expected", self.chunk_bytes));
+            return Err(format!(
+                "download.chunk_bytes: {}; 65536 to 67108864 are expected",
+                self.chunk_bytes
+            ));
         }
         let proxy = self.proxy.as_deref().map_or(Ok(()), |url| reqwest::Url::parse(url).map(drop));
         proxy.map_err(|error| format!("download.proxy: {error}"))

@@ -6,15 +6,19 @@ const LEAST: &str = "repository = 'https://u.example'\nhardware = 'orin'\nmodels
 #[test]
 fn the_example_holds_every_key_and_what_is_commented_out_is_the_default() {
     let plain = Config::parse(EXAMPLE).unwrap();
-    let uncommented: String =
-        EXAMPLE.lines().map(|line| line.strip_prefix("# ").filter(|line| line.contains(" = ")).unwrap_or(line)).fold(String::new(), |text, line| text + line + "\n");
+    let uncommented: String = EXAMPLE
+        .lines()
+        .map(|line| line.strip_prefix("# ").filter(|line| line.contains(" = ")).unwrap_or(line))
+        .fold(String::new(), |text, line| text + line + "\n");
     let all = Config::parse(&uncommented).unwrap();
     assert_eq!(format!("{plain:?}"), format!("{all:?}"), "a default in the example is not the default");
     // Every key of the types appears: Debug prints them.
     let shown = format!("{all:?}");
     let keys = shown.split([' ', '{', ',']).filter_map(|word| word.strip_suffix(':'));
     for key in keys.filter(|key| key.chars().all(|c| c.is_ascii_lowercase() || c == '_')) {
-        let there = uncommented.lines().any(|line| line.starts_with(&format!("{key} =")) || line.starts_with(&format!("[{key}]")));
+        let there = uncommented
+            .lines()
+            .any(|line| line.starts_with(&format!("{key} =")) || line.starts_with(&format!("[{key}]")));
         assert!(there, "{key} is not in agent.example.toml");
     }
 }

@@ -146,7 +146,9 @@ fn judge(answer: &Answer, partial: &Partial, length: u64) -> Use {
         206 => {
             let range = answer.header(&CONTENT_RANGE).and_then(range);
             match range {
-                Some((from, total)) if from == partial.length() && total.is_none_or(|total| total == length) => {
+                Some((from, total))
+                    if from == partial.length() && total.is_none_or(|total| total == length) =>
+                {
                     Use::GoOn
                 }
                 _ => Use::None(answer.refused()),
@@ -174,7 +176,14 @@ mod tests {
     fn a_content_range_is_read_or_it_is_none() {
         assert_eq!(range("bytes 100-199/1000"), Some((100, Some(1000))));
         assert_eq!(range("bytes 0-0/*"), Some((0, None)));
-        for text in ["bytes */1000", "bytes 5-4/10", "100-199/1000", "bytes a-b/c", "", "bytes 1-99999999999999999999999/1"] {
+        for text in [
+            "bytes */1000",
+            "bytes 5-4/10",
+            "100-199/1000",
+            "bytes a-b/c",
+            "",
+            "bytes 1-99999999999999999999999/1",
+        ] {
             assert_eq!(range(text), None, "{text}");
         }
     }

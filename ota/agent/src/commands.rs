@@ -1,0 +1,176 @@
+//! The command line.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::agent::Agent;
+use crate::agent::usb::Installed;
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::error::{AgentError, waits};
+use crate::exit::{Exit, Failure, HELP, OrExit as _};
+use crate::identity::Identity;
+use crate::{control, daemon, status};
+
+/// systemd-timesyncd makes it when the clock is right for the first time since boot.
+const SYNCHRONISED: &str = "/run/systemd/timesync/synchronized";
+
+/// Fetches the models that signed roll-outs name for this device and offers them to the runtime. It never activates one.
+#[derive(Debug, Parser)]
+#[command(name = "stopline-agent", version, after_help = HELP)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run as a service: poll nightly, fetch when allowed, report.
+    #[command(after_help = HELP)]
+    Run(Of),
+    /// Poll now: by the running agent, or here if none runs.
+    #[command(after_help = HELP)]
+    CheckNow(Of),
+    /// Show deployments, offers and what decides.
+    #[command(after_help = HELP)]
+    Status(Of),
+    /// Install from a folder with metadata/ and targets/, as on a USB stick, with a person standing by. The agent must not run.
+    #[command(after_help = HELP)]
+    Install {
+        /// The folder.
+        folder: PathBuf,
+        #[command(flatten)]
+        of: Of,
+    },
+    /// Make the device's identity if there is none, and show its id and public key.
+    #[command(after_help = HELP)]
+    Identity(Of),
+}
+
+#[derive(Debug, Args)]
+struct Of {
+    /// Configuration file.
+    #[arg(long, value_name = "FILE", default_value = "/etc/stopline/agent.toml")]
+    config: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Cli {
+    /// Reads the command line; what is wrong with it ends the process with 2.
+    pub fn read() -> Self {
+        Self::parse()
+    }
+
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// [`Failure`] with its exit code.
+    pub fn run(self) -> Result<(), Failure> {
+        match self.command {
+            Command::Run(of) => run(&of),
+            Command::CheckNow(of) => check_now(&of),
+            Command::Status(of) => show_status(&of),
+            Command::Install { folder, of } => install(&folder, &of),
+            Command::Identity(of) => identity(&of),
+        }
+    }
+}
+
+fn run(of: &Of) -> Result<(), Failure> {
+    let config = read(of)?;
+    let clock = clock(&config);
+    daemon::run(config, clock)
+}
+
+fn check_now(of: &Of) -> Result<(), Failure> {
+    let config = read(of)?;
+    if let Ok(answer) = control::check_now(&config.home) {
+        show(of, &serde_json::from_str(&answer).or_exit(Exit::Internal)?);
+        return Ok(());
+    }
+    let runtime = daemon::runtime().or_exit(Exit::Internal)?;
+    let clock = clock(&config);
+    let mut agent = Agent::open(config, clock, runtime.handle().clone()).map_err(daemon::open_failure)?;
+    agent.poll().map_err(|error| {
+        let exit = if error.cause() == stopline_depot::deployment::DeployCause::Network {
+            Exit::Repository
+        } else {
+            exit_of(&error)
+        };
+        Failure { exit, error: error.into() }
+    })?;
+    show(of, &status::of_agent(&agent));
+    Ok(())
+}
+
+fn show_status(of: &Of) -> Result<(), Failure> {
+    let config = read(of)?;
+    let identity = if config.home.join("device-id").exists() {
+        Some(Identity::open(&config.home).or_exit(Exit::Config)?)
+    } else {
+        None
+    };
+    show(of, &status::of(&config, identity.as_ref()).or_exit(Exit::Internal)?);
+    Ok(())
+}
+
+fn install(folder: &Path, of: &Of) -> Result<(), Failure> {
+    let config = read(of)?;
+    let runtime = daemon::runtime().or_exit(Exit::Internal)?;
+    let clock = clock(&config);
+    let mut agent = Agent::open(config, clock, runtime.handle().clone()).map_err(daemon::open_failure)?;
+    let installed =
+        agent.install(folder).map_err(|error| Failure { exit: exit_of(&error), error: error.into() })?;
+    if of.json {
+        println!("{}", serde_json::to_string(&installed).or_exit(Exit::Internal)?);
+        return Ok(());
+    }
+    for Installed { model, version, digest } in installed {
+        println!(
+            "{model} {version} ({digest}) is staged and offered; the runtime tests it and takes it up at standstill"
+        );
+    }
+    Ok(())
+}
+
+fn identity(of: &Of) -> Result<(), Failure> {
+    let config = read(of)?;
+    std::fs::create_dir_all(&config.home).or_exit(Exit::Config)?;
+    let identity = Identity::open(&config.home).or_exit(Exit::Config)?;
+    let key: String = identity.public_key().iter().map(|byte| format!("{byte:02x}")).collect();
+    if of.json {
+        println!("{}", serde_json::json!({ "device": identity.id(), "key": key }));
+    } else {
+        println!("device {}\nkey    {key} (ed25519)", identity.id());
+    }
+    Ok(())
+}
+
+fn read(of: &Of) -> Result<Config, Failure> {
+    Config::read(&of.config).or_exit(Exit::Config)
+}
+
+fn clock(config: &Config) -> Arc<dyn Clock> {
+    let file = config.device.synchronised_file.clone();
+    Arc::new(SystemClock::new(file.unwrap_or_else(|| SYNCHRONISED.into())))
+}
+
+fn show(of: &Of, status: &serde_json::Value) {
+    if of.json {
+        println!("{status}");
+    } else {
+        println!("{}", status::in_words(status));
+    }
+}
+
+fn exit_of(error: &AgentError) -> Exit {
+    match error {
+        AgentError::Metadata(_) | AgentError::Http(_) => Exit::Repository,
+        error if waits(error.cause()) => Exit::Deferred,
+        _ => Exit::Refused,
+    }
+}

@@ -1,0 +1,70 @@
+//! The control socket: `HOME/control.sock`, by which `check-now` asks a running agent to poll at once. Whoever may open the
+//! agent's folder may ask; nothing else can be asked for.
+
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Sender};
+use std::time::Duration;
+
+use crate::daemon::Event;
+
+const ASK: &str = "check-now\n";
+/// Bytes of a line, at most.
+const LONGEST: u64 = 64 << 10;
+/// How long one who asks may take to say so.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where it lies.
+pub fn path(home: &Path) -> PathBuf {
+    home.join("control.sock")
+}
+
+/// Listens until the process ends; each question becomes an event with a way back.
+///
+/// # Errors
+/// The system's.
+pub fn listen(home: &Path, events: Sender<Event>) -> io::Result<()> {
+    let path = path(home);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path)?;
+    let serve = move || {
+        for stream in listener.incoming().flatten() {
+            if let Err(error) = answer(stream, &events) {
+                tracing::debug!("control: {error}");
+            }
+        }
+    };
+    std::thread::Builder::new().name("control".into()).spawn(serve).map(drop)
+}
+
+/// Asks a running agent to poll now, and waits for what came of it.
+///
+/// # Errors
+/// The system's: nobody listens, or the agent ended.
+pub fn check_now(home: &Path) -> io::Result<String> {
+    let mut stream = UnixStream::connect(path(home))?;
+    stream.write_all(ASK.as_bytes())?;
+    let mut answer = String::new();
+    BufReader::new(stream.take(LONGEST)).read_line(&mut answer)?;
+    if answer.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the agent ended before it answered"));
+    }
+    Ok(answer.trim_end().to_owned())
+}
+
+fn answer(stream: UnixStream, events: &Sender<Event>) -> io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut line = String::new();
+    BufReader::new((&stream).take(LONGEST)).read_line(&mut line)?;
+    let (reply, replied) = mpsc::channel();
+    if line == ASK && events.send(Event::CheckNow(reply)).is_ok() {
+        let answer = replied.recv().unwrap_or_default();
+        (&stream).write_all(answer.as_bytes())?;
+        (&stream).write_all(b"\n")?;
+    }
+    Ok(())
+}

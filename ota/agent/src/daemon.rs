@@ -1,0 +1,168 @@
+//! `stopline-agent run`: when each step is taken. One thread does the work, so that nothing in the depot is done twice at
+//! once; connections live on tokio's.
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::Duration;
+
+use stopline_depot::eligible::{DAY_S, back_off_ms, seconds_to_poll, spread};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::agent::Agent;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::exit::{Exit, Failure, OrExit as _};
+use crate::{control, mqtt, status};
+
+/// Milliseconds to wait after a first poll that failed, and at most.
+const POLL_BACK_OFF_MS: (u32, u32) = (60_000, 3_600_000);
+
+/// What wakes it.
+#[derive(Debug)]
+pub enum Event {
+    /// A person asks it to poll now.
+    CheckNow(Sender<String>),
+    /// A broker says that there is something new: nothing is believed but that it may be worth asking.
+    Hint,
+    /// It is to end.
+    Stop,
+}
+
+/// Runs until a signal ends it.
+///
+/// # Errors
+/// [`Failure`] if it cannot begin.
+pub fn run(config: Config, clock: Arc<dyn Clock>) -> Result<(), Failure> {
+    let runtime = runtime().or_exit(Exit::Internal)?;
+    let mut agent = Agent::open(config, clock.clone(), runtime.handle().clone()).map_err(open_failure)?;
+    let (send, events) = mpsc::channel();
+    control::listen(&agent.config.home, send.clone()).or_exit(Exit::Config)?;
+    if let Some(broker) = agent.config.mqtt.clone() {
+        let tls = agent.tls().or_exit(Exit::Config)?;
+        let device = agent.identity.id().to_owned();
+        runtime.spawn(mqtt::talk(broker, device, agent.spool().clone(), tls, send.clone()));
+    }
+    {
+        let _within = runtime.enter();
+        end_on_signals(&runtime, send).or_exit(Exit::Internal)?;
+    }
+    tracing::info!(
+        id = "ota.started",
+        device = agent.identity.id(),
+        "stopline-agent {}",
+        env!("CARGO_PKG_VERSION")
+    );
+    Schedule::begin(&agent, clock).run(&mut agent, &events);
+    tracing::info!(id = "ota.stopped", "ended in order");
+    Ok(())
+}
+
+/// tokio's threads: one for all connections.
+///
+/// # Errors
+/// The system's.
+pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).max_blocking_threads(2).enable_all().build()
+}
+
+/// What an agent that does not open ends with.
+pub fn open_failure(error: crate::agent::OpenError) -> Failure {
+    use crate::agent::OpenError;
+    let exit = match &error {
+        OpenError::Config(_) | OpenError::Identity(_) | OpenError::Tls(_) => Exit::Config,
+        OpenError::Agent(error) if error.code() == "held" => Exit::Busy,
+        OpenError::Agent(_) => Exit::Internal,
+    };
+    Failure { exit, error: error.into() }
+}
+
+fn end_on_signals(runtime: &tokio::runtime::Runtime, events: Sender<Event>) -> std::io::Result<()> {
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let (mut signals, events) = (signal(kind)?, events.clone());
+        runtime.spawn(async move {
+            signals.recv().await;
+            // A second signal, or one that nobody takes any more, ends it at once: everything goes on after a cut.
+            if events.send(Event::Stop).is_err() || signals.recv().await.is_some() {
+                std::process::exit(Exit::Success as i32);
+            }
+        });
+    }
+    Ok(())
+}
+
+/// When the next poll is.
+#[derive(Debug)]
+struct Schedule {
+    clock: Arc<dyn Clock>,
+    /// Milliseconds since boot.
+    next_poll: u64,
+    last_hint: Option<u64>,
+    failures: u32,
+}
+
+impl Schedule {
+    fn begin(agent: &Agent, clock: Arc<dyn Clock>) -> Self {
+        let within = agent.config.poll.start_within_s;
+        let first = if within == 0 { 0 } else { spread(agent.identity.id(), &agent.boot_id, within) };
+        let next_poll = clock.since_boot_ms().saturating_add(u64::from(first) * 1_000);
+        Self { clock, next_poll, last_hint: None, failures: 0 }
+    }
+
+    fn run(&mut self, agent: &mut Agent, events: &Receiver<Event>) {
+        loop {
+            let look = u64::from(agent.config.poll.look_s) * 1_000;
+            let wait = self.next_poll.saturating_sub(self.clock.since_boot_ms()).min(look);
+            match events.recv_timeout(Duration::from_millis(wait)) {
+                Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(Event::CheckNow(reply)) => {
+                    self.poll(agent);
+                    // Who asked may have gone.
+                    let _ = reply.send(status::of_agent(agent).to_string());
+                    continue;
+                }
+                Ok(Event::Hint) => self.hint(agent),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if self.clock.since_boot_ms() >= self.next_poll {
+                self.poll(agent);
+            } else {
+                agent.look();
+            }
+        }
+    }
+
+    fn poll(&mut self, agent: &mut Agent) {
+        self.failures = if agent.poll().is_ok() { 0 } else { self.failures.saturating_add(1) };
+        let pause = pause_ms(agent, self.failures);
+        self.next_poll = self.clock.since_boot_ms().saturating_add(pause);
+        tracing::debug!(id = "ota.next_poll", seconds = pause / 1_000, "next poll");
+    }
+
+    /// A hint brings the next poll forward: not more often than configured, and not at the same moment on every device.
+    fn hint(&mut self, agent: &Agent) {
+        let Some(broker) = &agent.config.mqtt else { return };
+        let now = self.clock.since_boot_ms();
+        let least = u64::from(broker.hint_least_s) * 1_000;
+        if self.last_hint.is_some_and(|last| now.saturating_sub(last) < least) {
+            tracing::debug!(id = "ota.hint.passed_over", "a hint so soon after another");
+            return;
+        }
+        self.last_hint = Some(now);
+        let within = spread(agent.identity.id(), &now.to_string(), broker.hint_within_s);
+        self.next_poll = self.next_poll.min(now.saturating_add(u64::from(within) * 1_000));
+    }
+}
+
+/// Milliseconds to the next poll: the device's own second of the night, sooner after a failure or while a model is under watch.
+fn pause_ms(agent: &Agent, failures: u32) -> u64 {
+    if failures > 0 {
+        let (first, most) = POLL_BACK_OFF_MS;
+        return u64::from(back_off_ms(agent.identity.id(), "poll", failures, first, most));
+    }
+    let night = match agent.local_second() {
+        Some(second) => seconds_to_poll(agent.identity.id(), agent.config.poll.local, second),
+        // Without a clock, a day; sooner than a day later where the clock comes right meanwhile does not matter.
+        None => DAY_S,
+    };
+    u64::from(agent.watch_s().map_or(night, |watch| night.min(watch))) * 1_000
+}

@@ -1,0 +1,158 @@
+//! A broker that may say "ask now", and that hears of transitions. Nothing it says is believed: a hint only brings a poll
+//! forward, a receipt only ends a report.
+//!
+//! ```text
+//! stopline/FLEET/DEVICE/update        signed outcomes, QoS 1
+//! stopline/FLEET/DEVICE/cmd/poll      a hint; a retained one is an old one and passed over
+//! stopline/FLEET/DEVICE/cmd/receipt   {"boot_id": "…", "seq": 7}: the fleet has it
+//! ```
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use rumqttc::{AsyncClient, Event as Packet, Incoming, MqttOptions, QoS, Transport};
+use serde::Deserialize;
+use stopline_depot::eligible::back_off_ms;
+use stopline_depot::versioned;
+
+use crate::config::Mqtt;
+use crate::daemon::Event;
+use crate::spool::Spool;
+
+/// Bytes of a message that is read.
+const LARGEST: usize = 4 << 10;
+/// Messages between this program and its connection.
+const QUEUE: usize = 16;
+/// How often the spool is looked at.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// A receipt.
+#[derive(Debug, Deserialize)]
+struct Receipt {
+    boot_id: String,
+    seq: u64,
+}
+
+/// What an incoming message is.
+#[derive(Debug, PartialEq, Eq)]
+enum Said {
+    Hint,
+    Receipt { boot_id: String, seq: u64 },
+    Nothing,
+}
+
+/// Talks to the broker for as long as the process lives.
+pub async fn talk(
+    broker: Mqtt,
+    device: String,
+    spool: Spool,
+    tls: rustls::ClientConfig,
+    events: Sender<Event>,
+) {
+    let mut options = MqttOptions::new(device.clone(), broker.host.clone(), broker.port);
+    options.set_keep_alive(Duration::from_secs(60));
+    options.set_max_packet_size(LARGEST * 16, LARGEST * 16);
+    if broker.tls {
+        options.set_transport(Transport::tls_with_config(tls.into()));
+    }
+    let password = broker.password_file.as_deref().map(std::fs::read_to_string);
+    if let Some(Err(error)) = &password {
+        tracing::warn!(id = "ota.mqtt.password", "mqtt.password_file: {error}");
+    }
+    let password = password.and_then(Result::ok).unwrap_or_default();
+    if let Some(user) = &broker.user {
+        options.set_credentials(user.clone(), password.trim_end().to_owned());
+    }
+    let below = format!("stopline/{}/{device}", broker.fleet);
+    let (client, mut connection) = AsyncClient::new(options, QUEUE);
+    let mut sent: BTreeSet<PathBuf> = BTreeSet::new();
+    let (mut failures, mut connected) = (0_u32, false);
+    let mut look = tokio::time::interval(LOOK);
+    loop {
+        tokio::select! {
+            packet = connection.poll() => match packet {
+                Ok(Packet::Incoming(Incoming::ConnAck(_))) => {
+                    // What was sent before may be lost: all that waits is sent again.
+                    (failures, connected) = (0, true);
+                    sent.clear();
+                    let _ = client.try_subscribe(format!("{below}/cmd/#"), QoS::AtLeastOnce);
+                    look.reset_immediately();
+                }
+                Ok(Packet::Incoming(Incoming::Publish(message))) => {
+                    take(said(&message.topic, &below, message.retain, &message.payload), &spool, &events);
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    (failures, connected) = (failures.saturating_add(1), false);
+                    tracing::debug!(id = "ota.mqtt.failed", "{}: {error}", broker.host);
+                    let pause = back_off_ms(&device, "mqtt", failures, 1_000, 300_000);
+                    tokio::time::sleep(Duration::from_millis(pause.into())).await;
+                }
+            },
+            _ = look.tick() => if connected { publish(&client, &below, &spool, &mut sent) },
+        }
+    }
+}
+
+/// Publishes what waits and was not sent on this connection, as far as the queue takes it.
+fn publish(client: &AsyncClient, below: &str, spool: &Spool, sent: &mut BTreeSet<PathBuf>) {
+    for path in spool.waiting().unwrap_or_default() {
+        if sent.contains(&path) {
+            continue;
+        }
+        let bytes = spool.read(&path).ok().and_then(|signed| versioned::write(&signed).ok());
+        let Some(bytes) = bytes else { continue };
+        if client.try_publish(format!("{below}/update"), QoS::AtLeastOnce, false, bytes).is_err() {
+            return;
+        }
+        sent.insert(path);
+    }
+}
+
+fn take(said: Said, spool: &Spool, events: &Sender<Event>) {
+    match said {
+        // The daemon has gone: the process ends.
+        Said::Hint => drop(events.send(Event::Hint)),
+        Said::Receipt { boot_id, seq } => {
+            if let Err(error) = spool.received(&boot_id, seq) {
+                tracing::warn!("receipt: {error}");
+            }
+        }
+        Said::Nothing => {}
+    }
+}
+
+fn said(topic: &str, below: &str, retained: bool, payload: &[u8]) -> Said {
+    let command = topic.strip_prefix(below).and_then(|rest| rest.strip_prefix("/cmd/"));
+    match command {
+        Some("poll") if !retained => Said::Hint,
+        Some("receipt") if payload.len() <= LARGEST => serde_json::from_slice(payload)
+            .map_or(Said::Nothing, |Receipt { boot_id, seq }| Said::Receipt { boot_id, seq }),
+        _ => Said::Nothing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_can_ask_and_confirm_and_nothing_else() {
+        let below = "stopline/north/d";
+        assert_eq!(said("stopline/north/d/cmd/poll", below, false, b""), Said::Hint);
+        assert_eq!(
+            said("stopline/north/d/cmd/poll", below, true, b""),
+            Said::Nothing,
+            "an old one, replayed"
+        );
+        assert_eq!(said("stopline/north/other/cmd/poll", below, false, b""), Said::Nothing);
+        let receipt = said("stopline/north/d/cmd/receipt", below, false, br#"{"boot_id":"b","seq":7}"#);
+        assert_eq!(receipt, Said::Receipt { boot_id: "b".into(), seq: 7 });
+        for payload in [&b"{}"[..], b"\xff", b"[]", br#"{"boot_id":7}"#, &[b' '; 5_000]] {
+            assert_eq!(said("stopline/north/d/cmd/receipt", below, false, payload), Said::Nothing);
+        }
+        assert_eq!(said("stopline/north/d/cmd/install", below, false, b"x"), Said::Nothing);
+    }
+}
