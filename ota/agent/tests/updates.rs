@@ -167,11 +167,11 @@ fn what_must_not_run_is_refused_by_its_cause() {
             (
                 "other hardware",
                 |operator, _, _| {
-                    { operator.release_by("models", 1, &noise(1, TAR), |release| {
+                    operator.release_by("models", 1, &noise(1, TAR), |release| {
                         release.hardware = vec!["pi".into()]
-                    }))
+                    });
                 },
-                Some((Phase::Deferred, Some(DeployCause::Hardware)); },
+                Some((Phase::Deferred, Some(DeployCause::Hardware))),
             ),
             (
                 "not what was signed inside",
@@ -432,9 +432,9 @@ fn a_stick_is_refused_for_all_that_a_person_cannot_judge() {
             (
                 "hardware",
                 |operator, _, _| {
-                    { operator.release_by("models", 1, &noise(1, TAR), |release| {
+                    operator.release_by("models", 1, &noise(1, TAR), |release| {
                         release.hardware = vec!["pi".into()]
-                    }))
+                    });
                 },
                 "refused",
             ),
