@@ -147,44 +147,42 @@ fn a_share_of_nobody_and_a_paused_beginning_fetch_nothing() {
 #[test]
 fn what_must_not_run_is_refused_by_its_cause() {
     type Change = fn(&mut Operator, &Device, Digest);
-    let cases: [(&str, Change, Option<(Phase, Option<DeployCause>)>); 7] =
-        [
-            (
-                "floor",
-                |_, device, _| device.trust(&[(MODEL, 2)], &[]),
-                Some((Phase::Rejected, Some(DeployCause::Floor))),
-            ),
-            (
-                "deny list",
-                |_, device, digest| device.trust(&[], &[digest]),
-                Some((Phase::Rejected, Some(DeployCause::Denied))),
-            ),
-            (
-                "known bad",
-                |_, device, digest| bad(device, digest),
-                Some((Phase::Rejected, Some(DeployCause::KnownBad))),
-            ),
-            (
-                "other hardware",
-                |operator, _, _| {
-                    operator.release_by("models", 1, &noise(1, TAR), |release| {
-                        release.hardware = vec!["pi".into()]
-                    });
-                },
-                Some((Phase::Deferred, Some(DeployCause::Hardware))),
-            ),
-            (
-                "not what was signed inside",
-                |operator, _, _| wrong_inside(operator),
-                Some((Phase::Rejected, Some(DeployCause::Content))),
-            ),
-            ("signed by the wrong role", |operator, _, _| wrong_role(operator), None),
-            (
-                "no trust folder",
-                |_, device, _| std::fs::remove_file(device.path("trust/deny.json")).unwrap(),
-                None,
-            ),
-        ];
+    let cases: [(&str, Change, Option<(Phase, Option<DeployCause>)>); 7] = [
+        (
+            "floor",
+            |_, device, _| device.trust(&[(MODEL, 2)], &[]),
+            Some((Phase::Rejected, Some(DeployCause::Floor))),
+        ),
+        (
+            "deny list",
+            |_, device, digest| device.trust(&[], &[digest]),
+            Some((Phase::Rejected, Some(DeployCause::Denied))),
+        ),
+        (
+            "known bad",
+            |_, device, digest| bad(device, digest),
+            Some((Phase::Rejected, Some(DeployCause::KnownBad))),
+        ),
+        (
+            "other hardware",
+            |operator, _, _| {
+                operator
+                    .release_by("models", 1, &noise(1, TAR), |release| release.hardware = vec!["pi".into()]);
+            },
+            Some((Phase::Deferred, Some(DeployCause::Hardware))),
+        ),
+        (
+            "not what was signed inside",
+            |operator, _, _| wrong_inside(operator),
+            Some((Phase::Rejected, Some(DeployCause::Content))),
+        ),
+        ("signed by the wrong role", |operator, _, _| wrong_role(operator), None),
+        (
+            "no trust folder",
+            |_, device, _| std::fs::remove_file(device.path("trust/deny.json")).unwrap(),
+            None,
+        ),
+    ];
     for (name, change, expected) in cases {
         let (mut operator, server, device, digest) = world();
         change(&mut operator, &device, digest);
@@ -425,26 +423,26 @@ fn a_stick_installs_what_is_signed_although_its_freshness_is_gone() {
 #[test]
 fn a_stick_is_refused_for_all_that_a_person_cannot_judge() {
     type Change = fn(&mut Operator, &Device, Digest);
-    let cases: [(&str, Change, &str); 5] =
-        [
-            ("floor", |_, device, _| device.trust(&[(MODEL, 2)], &[]), "refused"),
-            ("deny list", |_, device, digest| device.trust(&[], &[digest]), "refused"),
-            (
-                "hardware",
-                |operator, _, _| {
-                    operator.release_by("models", 1, &noise(1, TAR), |release| {
-                        release.hardware = vec!["pi".into()]
-                    });
-                },
-                "refused",
-            ),
-            ("models expired", |operator, _, _| operator.expire("models", now(); }, "expired"),
-            (
-                "wrong role",
-                |operator, _, _| { operator.release_by("rollout", 2, &noise(2, TAR), |_| ()); },
-                "wrong_role",
-            ),
-        ];
+    let cases: [(&str, Change, &str); 5] = [
+        ("floor", |_, device, _| device.trust(&[(MODEL, 2)], &[]), "refused"),
+        ("deny list", |_, device, digest| device.trust(&[], &[digest]), "refused"),
+        (
+            "hardware",
+            |operator, _, _| {
+                operator
+                    .release_by("models", 1, &noise(1, TAR), |release| release.hardware = vec!["pi".into()]);
+            },
+            "refused",
+        ),
+        ("models expired", |operator, _, _| operator.expire("models", now()), "expired"),
+        (
+            "wrong role",
+            |operator, _, _| {
+                operator.release_by("rollout", 2, &noise(2, TAR), |_| ());
+            },
+            "wrong_role",
+        ),
+    ];
     for (name, change, code) in cases {
         let (mut operator, _server, device, digest) = world();
         change(&mut operator, &device, digest);
