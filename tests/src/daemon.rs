@@ -258,6 +258,7 @@ every_period = true
 [arm]
 armed = true
 command = true
+with_unsigned_models_that_may_do_anything = true
 "#;
 
 const CALIBRATION: &str = r#"schema = 1

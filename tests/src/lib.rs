@@ -59,8 +59,13 @@ pub fn skip<T>(reason: &str) -> Option<T> {
 
 /// The `stopline` program beside the tests (`cargo build --workspace --all-features --bins` makes it).
 pub fn stopline() -> PathBuf {
+    program("stopline")
+}
+
+/// A program of the project beside the tests.
+pub fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a running program has a path");
-    let program = test.ancestors().nth(2).map(|folder| folder.join("stopline")).unwrap_or_default();
+    let program = test.ancestors().nth(2).map(|folder| folder.join(name)).unwrap_or_default();
     assert!(
         program.exists(),
         "{} is not built: run tests/run, or cargo build with the tests' features",

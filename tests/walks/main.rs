@@ -15,6 +15,7 @@ mod eval;
 #[cfg(feature = "view")]
 mod looking_on;
 mod models_over_the_air;
+mod operator_to_activation;
 #[cfg(feature = "h264")]
 mod replay;
 #[cfg(feature = "rtsp")]

@@ -18,18 +18,18 @@ use stopline_tests::daemon::{Bench, Daemon, MANIFEST, RATE, SIZE, bright, connec
 use stopline_tests::signed::{Device, Workshop, bundle, key, release};
 use stopline_tests::stopline;
 
-const LONG: Duration = Duration::from_secs(120);
+pub(crate) const LONG: Duration = Duration::from_secs(120);
 
 fn version(version: &'static str) -> impl Fn(&mut Manifest) {
     move |manifest| manifest.version = version.parse().unwrap()
 }
 
-fn plain(of: &'static str) -> Vec<u8> {
+pub(crate) fn plain(of: &'static str) -> Vec<u8> {
     bundle(&bright(), MANIFEST, &BTreeMap::new(), version(of))
 }
 
 /// A bench whose car stands with the ignition on before nothing at all, by the models of `device`.
-fn standing() -> (Bench, Device) {
+pub(crate) fn standing() -> (Bench, Device) {
     let bench = Bench::new();
     bench.write("approach.y4m", &noise());
     let mut track =
@@ -52,7 +52,7 @@ fn noise() -> Vec<u8> {
     bytes
 }
 
-fn start<'a>(bench: &'a Bench, device: &Device, shadow: u32, trial: u32) -> Daemon<'a> {
+pub(crate) fn start<'a>(bench: &'a Bench, device: &Device, shadow: u32, trial: u32) -> Daemon<'a> {
     let section = format!("{}[vehicle]\n", device.section(shadow, trial));
     bench.start(&[
         ("source = \"approach.y4m\"", "source = \"approach.y4m\"\nloop = true"),
@@ -62,18 +62,18 @@ fn start<'a>(bench: &'a Bench, device: &Device, shadow: u32, trial: u32) -> Daem
 }
 
 /// The version that decides, once one does.
-fn deciding(daemon: &Daemon<'_>) -> Option<String> {
+pub(crate) fn deciding(daemon: &Daemon<'_>) -> Option<String> {
     let health = daemon.health()?;
     let model = health.models.first()?;
     let decided = health.cameras.first()?.decided;
     model.identity.as_ref().filter(|_| decided > 0).map(|identity| identity.version.to_string())
 }
 
-fn wait_for_version(daemon: &mut Daemon<'_>, version: &str) {
+pub(crate) fn wait_for_version(daemon: &mut Daemon<'_>, version: &str) {
     daemon.wait(version, LONG, |daemon| deciding(daemon).filter(|found| found == version));
 }
 
-fn wait_for_phase(daemon: &mut Daemon<'_>, device: &Device, phase: Phase) -> Option<DeployCause> {
+pub(crate) fn wait_for_phase(daemon: &mut Daemon<'_>, device: &Device, phase: Phase) -> Option<DeployCause> {
     let progress = daemon.wait(&format!("{phase:?}"), LONG, |_| {
         device.progress("bright").filter(|progress| progress.phase == phase)
     });
@@ -231,7 +231,7 @@ fn a_slow_model_and_one_that_fails_its_golden_vector_never_decide() {
 }
 
 /// A bright box on grey.
-fn golden_picture() -> Vec<u8> {
+pub(crate) fn golden_picture() -> Vec<u8> {
     let [width, height] = SIZE;
     let picture = image::RgbImage::from_fn(width as u32, height as u32, |x, y| {
         let lit = (100..140).contains(&x) && (60..160).contains(&y);
@@ -243,7 +243,7 @@ fn golden_picture() -> Vec<u8> {
 }
 
 /// What is found in the picture, with `score` as the expected score; the digest is what `selftest` itself reports.
-fn golden(picture: &[u8], score: f32) -> Golden {
+pub(crate) fn golden(picture: &[u8], score: f32) -> Golden {
     let unknown = Golden {
         image: "golden/box.png".into(),
         input_sha256: "0".repeat(64),

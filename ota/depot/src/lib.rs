@@ -8,11 +8,12 @@
 //! - [`health`]: what the runtime is in, once a second.
 //! - [`stream`]: what it tells those who look on.
 //! - [`outbox`]: what it wants said outside, and the answers.
+//! - [`gates`]: when a roll-out is paused.
 //! - [`release`], [`rollout`]: what signed metadata says of a bundle, and who gets it.
 //! - [`deployment`]: how far it has come; verdicts, approvals, outcomes.
+//! - [`judging`]: whether a bundle may be loaded, judged by one who believes nobody.
 //! - [`eligible`]: when a vehicle asks, fetches and tries again.
 //! - [`outcome`]: what a device says of a deployment, signed.
-//! - [`judging`]: whether a bundle may be loaded, judged by one who believes nobody.
 //! - [`slots`]: where all of it lies, and who writes it.
 //! - [`versioned`]: files with a schema version; what is newer waits.
 //!
@@ -25,6 +26,7 @@ pub mod deployment;
 pub mod digest;
 pub mod disk;
 pub mod eligible;
+pub mod gates;
 pub mod health;
 pub mod judging;
 pub mod manifest;

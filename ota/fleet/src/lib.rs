@@ -1,3 +1,38 @@
-//! **The operator**: keys, pack, publish, roll-out, serve, datasets. May import depot and tuf.
+//! **The operator**: keys, packing, signing, publishing, roll-outs, and a fleet simulated. May import depot and tuf.
 //!
-//! No code yet, and so no `stopline-fleet` program.
+//! In walk order:
+//! - [`keys`]: each holder's own; [`roles`]: who signs what, and for how long.
+//! - [`staging`]: the folder that goes from holder to holder; [`init`], [`sign`], [`rotate`].
+//! - [`pack`]: a model becomes a bundle; [`models`]: a bundle becomes a release; [`delta`]: a way to it from another.
+//! - [`evaluation`]: champion and challenger.
+//! - [`store`]: where a repository is published; [`published`]: what is there, verified; [`commit`]: how it changes;
+//!   [`publish`]: what the holders signed goes out.
+//! - [`rollouts`], [`outcomes`]: who gets it, and what came of it.
+//! - [`expiry`]: what expires when, and signing anew; [`verify`]: what a device would accept.
+//! - [`simulate`]: a million devices.
+//! - [`cli`]: the program.
+
+pub mod child;
+pub mod cli;
+pub mod clock;
+pub mod commit;
+pub mod delta;
+pub mod evaluation;
+pub mod exit;
+pub mod expiry;
+mod files;
+pub mod init;
+pub mod keys;
+pub mod models;
+pub mod outcomes;
+pub mod pack;
+pub mod publish;
+pub mod published;
+pub mod roles;
+pub mod rollouts;
+pub mod rotate;
+pub mod sign;
+pub mod simulate;
+pub mod staging;
+pub mod store;
+pub mod verify;

@@ -19,6 +19,9 @@ pub struct Arm {
     pub input: Option<ArmInput>,
     /// Whether `stopline arm` may arm, at standstill. It lasts until `stopline arm --off` or the end of the process.
     pub command: bool,
+    /// A `[[model]] onnx` is whatever lies there: nobody signed it. Armed, it may brake only where this says so; a
+    /// `[[model]] bundle` is judged and needs it not.
+    pub with_unsigned_models_that_may_do_anything: bool,
 }
 
 /// A GPIO line that is read.
@@ -35,7 +38,18 @@ pub struct ArmInput {
 }
 
 impl Arm {
-    pub(super) fn check(&self) -> Result<(), Misfit> {
+    /// `unsigned`: the first model that nobody signed.
+    pub(super) fn check(&self, unsigned: Option<&str>) -> Result<(), Misfit> {
+        if let Some(model) =
+            unsigned.filter(|_| self.armed && !self.with_unsigned_models_that_may_do_anything)
+        {
+            let expected = "[[model]] bundle, which is judged; or, on a bench, arm.with_unsigned_models_that_may_do_anything = true";
+            return Err(Misfit::new(
+                "arm.armed",
+                format!("true, and the model {model:?} is unsigned"),
+                expected,
+            ));
+        }
         if self.armed && self.input.is_none() && !self.command {
             let expected =
                 "with `input` (a switch on a GPIO line) or `command = true` (`stopline arm` at standstill)";

@@ -213,7 +213,8 @@ impl Config {
         let cameras: Vec<&str> = cameras.into_iter().collect();
         let models: Vec<&str> = self.models.iter().map(|model| model.name.as_str()).collect();
         self.check.check(&cameras, &models)?;
-        self.arm.check()?;
+        let unsigned = self.models.iter().find(|model| model.bundle.is_none());
+        self.arm.check(unsigned.map(|model| model.name.as_str()))?;
         if self.arm.armed { may_arm(&self.actuators) } else { Ok(()) }
     }
 

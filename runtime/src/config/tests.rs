@@ -76,7 +76,11 @@ fn a_value_that_cannot_work_says_key_found_expected_and_its_line() {
             "stopline.toml:7: camera[0].functions: found [StopSign]",
         ),
         (changed("schema = 1", "schema = 2"), "stopline.toml:1: schema: found 2, expected 1"),
-        (format!("{LEAST}[arm]\narmed = true\n"), "stopline.toml:16: arm.armed: found true alone"),
+        (format!("{LEAST}[arm]\narmed = true\n"), "stopline.toml:16: arm.armed: found true, and the model"),
+        (
+            format!("{LEAST}[arm]\narmed = true\nwith_unsigned_models_that_may_do_anything = true\n"),
+            "stopline.toml:16: arm.armed: found true alone",
+        ),
         (changed("[run]", "[run]\nnight_below = 90"), "stopline.toml:3: run.night_below: found 90"),
         (
             changed("source = \"/dev/video1\"", "source = \"/dev/video1\"\nthread = 8"),
@@ -140,9 +144,10 @@ fn any_other_key_is_refused_by_name_and_nothing_changes() {
     let mixed = changed("drive.mp4", "other.mp4").replacen("[run]", "[run]\nlog = \"debug\"", 1);
     let said = reloaded(&mixed).expect_err("must be refused").to_string();
     assert!(said.ends_with("restart needed for camera[0].source"), "{said}");
-    let armed = format!("{LEAST}[arm]\narmed = true\ncommand = true\n");
-    let said = reloaded(&armed).expect_err("must be refused").to_string();
-    assert!(said.ends_with("restart needed for arm.armed, arm.command"), "{said}");
+    let armed = "[arm]\narmed = true\ncommand = true\nwith_unsigned_models_that_may_do_anything = true\n";
+    let said = reloaded(&format!("{LEAST}{armed}")).expect_err("must be refused").to_string();
+    let keys = "arm.armed, arm.command, arm.with_unsigned_models_that_may_do_anything";
+    assert!(said.ends_with(&format!("restart needed for {keys}")), "{said}");
     let fewer = changed("[[camera]]\nname = \"rear\"\nsource = \"/dev/video1\"\n", "");
     assert!(
         reloaded(&fewer).expect_err("must be refused").to_string().ends_with("restart needed for camera")

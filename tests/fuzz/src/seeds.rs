@@ -119,7 +119,7 @@ pub fn tar(number: u8) -> Vec<u8> {
 
 /// A bundle with this model, if it can be one.
 pub fn tar_of(model: &[u8]) -> Option<Vec<u8>> {
-    let bundle = Bundle::new(MANIFESTS[2].as_bytes(), model, None, BTreeMap::new()).ok()?;
+    let bundle = Bundle::new(BUNDLED.as_bytes(), model, None, BTreeMap::new()).ok()?;
     let mut tar = Vec::new();
     write_tar(&bundle, &mut tar).ok()?;
     Some(tar)
@@ -187,6 +187,10 @@ fn pictures() -> Vec<(&'static str, Vec<u8>)> {
         ),
     ]
 }
+
+/// The manifest of the bundles.
+const BUNDLED: &str = r#"{"schema": 1, "name": "stop-sign", "version": "1.4.0", "task": "detect", "decoder": "yolox",
+"labels": ["stop sign"], "input": {"width": 416, "height": 416, "colour": "bgr", "resize": {"mode": "letterbox"}}}"#;
 
 const MANIFESTS: [&str; 4] = [
     r#"

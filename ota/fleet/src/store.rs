@@ -1,0 +1,97 @@
+//! Where a repository is published: a folder or an object store, behind one trait.
+//!
+//! A published file is immutable, with one exception: `metadata/timestamp.json`, which is replaced only by whoever has seen
+//! the one it replaces (compare-and-swap). So two publishers at once lose nothing and mix nothing: one of them starts anew.
+
+mod local;
+#[cfg(feature = "store")]
+mod object;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+pub use local::LocalStore;
+#[cfg(feature = "store")]
+pub use object::ObjectStorage;
+
+use crate::exit::{Failure, Result};
+
+/// The one file that is replaced.
+pub const TIMESTAMP: &str = "metadata/timestamp.json";
+
+/// What stood there when it was read: to replace just that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tag(pub(crate) String);
+
+/// What a new file holds.
+#[derive(Debug, Clone, Copy)]
+pub enum Content<'a> {
+    /// These bytes.
+    Bytes(&'a [u8]),
+    /// Those of this file.
+    File(&'a Path),
+}
+
+/// What came of adding a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Added {
+    /// It is there now.
+    New,
+    /// It was there, with the same content.
+    Same,
+    /// One of that name is there with other content; nothing was changed.
+    Other,
+}
+
+/// Where a repository is published. Paths are relative, of parts that are encoded already.
+pub trait Store {
+    /// What it is called in messages.
+    fn name(&self) -> String;
+
+    /// Reads a file of at most `limit` bytes; `None` if it is not there.
+    ///
+    /// # Errors
+    /// What kept it from knowing.
+    fn read(&self, path: &str, limit: u64) -> Result<Option<(Vec<u8>, Tag)>>;
+
+    /// Names of files right in `folder`, sorted.
+    ///
+    /// # Errors
+    /// What kept it from knowing.
+    fn list(&self, folder: &str) -> Result<Vec<String>>;
+
+    /// Adds a file that is never changed again.
+    ///
+    /// # Errors
+    /// What kept it from being there.
+    fn add(&self, path: &str, content: Content<'_>) -> Result<Added>;
+
+    /// Replaces a file that is as it was when `seen` was read (`None`: not there). Says whether it did.
+    ///
+    /// # Errors
+    /// What kept it; then it is not known whether it did.
+    fn swap(&self, path: &str, seen: Option<&Tag>, bytes: &[u8]) -> Result<bool>;
+}
+
+/// Opens a store: a folder, `file:///…`, or with the feature `store` `s3://BUCKET/PREFIX`, `gs://…`, `az://…`, whose
+/// credentials come from the environment as the vendors' own tools read them.
+pub fn open(place: &str) -> Result<Box<dyn Store>> {
+    if let Some(path) = place.strip_prefix("file://") {
+        return Ok(Box::new(LocalStore::new(path)));
+    }
+    if !place.contains("://") {
+        return Ok(Box::new(LocalStore::new(place)));
+    }
+    #[cfg(feature = "store")]
+    return Ok(Box::new(ObjectStorage::open(place)?));
+    #[cfg(not(feature = "store"))]
+    Err(Failure::usage(format!(
+        "{place}: this program was built without object stores; give a folder, or build it with the feature `store`"
+    )))
+}
+
+fn checked(path: &str) -> Result<&str> {
+    let plain = !path.is_empty() && path.split('/').all(|part| !matches!(part, "" | "." | ".."));
+    if plain { Ok(path) } else { Err(Failure::refused(format!("{path:?} is no path in a repository"))) }
+}
