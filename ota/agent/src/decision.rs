@@ -54,7 +54,8 @@ pub fn decide(rollout: &Rollout, release: &Release, here: &Here<'_>) -> Decision
     }
     let part = rollout.part(here.hardware, &unit(rollout, here));
     // Shares never fall under one roll-out, so who has begun takes part; only the exclude list ends that.
-    if !part.takes_part() && !(here.begun && matches!(part, Part::NotYet { .. })) {
+    let goes_on = here.begun && matches!(part, Part::NotYet { .. });
+    if !(part.takes_part() || goes_on) {
         return Decision::NoPart(part);
     }
     if rollout.state == State::Paused {

@@ -183,6 +183,6 @@ fn scaled(parts: &[&str], length: u32) -> u32 {
     let digest: [u8; 32] = hash.finalize().into();
     let mut first = [0; 8];
     first.copy_from_slice(&digest[..8]);
-    let scaled = u128::from(u64::from_be_bytes(first)) * u128::from(length) >> 64;
+    let scaled = (u128::from(u64::from_be_bytes(first)) * u128::from(length)) >> 64;
     u32::try_from(scaled).expect("a number below 2⁶⁴ times one below 2³², over 2⁶⁴, is below 2³²")
 }

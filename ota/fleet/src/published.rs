@@ -2,6 +2,7 @@
 //! must be able to go on from a repository that has expired; who installs must not.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use jiff::Timestamp as Time;
 use stopline_tuf::fetch::{Fetch, FetchError, Fetched, MemoryRepository};
@@ -66,9 +67,9 @@ impl Published {
     fn read_roots(&mut self, store: &dyn Store, trusted: u64) -> Result<()> {
         for version in 1..=self.root.version.max(trusted) {
             let file = MetadataFile::versioned(&RoleName::root(), version);
-            if !self.files.files.contains_key(&file) {
-                let bytes = read_metadata(store, &file)?;
-                self.files.files.insert(file, bytes);
+            if let Entry::Vacant(place) = self.files.files.entry(file) {
+                let bytes = read_metadata(store, place.key())?;
+                place.insert(bytes);
             }
         }
         Ok(())

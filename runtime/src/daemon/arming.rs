@@ -118,7 +118,7 @@ mod tests {
     }
 
     fn arming(armed: bool, command: bool) -> Arming {
-        Arming::new(Arm { armed, input: None, command })
+        Arming::new(Arm { armed, command, ..Arm::default() })
     }
 
     #[test]

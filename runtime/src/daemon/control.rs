@@ -221,7 +221,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("temporary folder");
         let path = folder.path().join("control.sock");
         let (arming, stop) =
-            (Arc::new(Arming::new(Arm { armed: true, input: None, command: true })), Arc::default());
+            (Arc::new(Arming::new(Arm { armed: true, command: true, ..Arm::default() })), Arc::default());
         let (notes, _told) = notes::channel();
         let control = Control {
             listener: listen(&path).expect("listens"),

@@ -53,7 +53,7 @@ pub fn parked(ego: Option<&Ego>, scenes: &[Scene]) -> Result<(), &'static str> {
     match ego.speed.fresh() {
         None => return Err("ego speed is not known"),
         // Written so that what is no number counts as moving.
-        Some(speed) if !(speed.abs() <= STANDSTILL) => return Err("the vehicle moves"),
+        Some(speed) if speed.is_nan() || speed.abs() > STANDSTILL => return Err("the vehicle moves"),
         Some(_) => {}
     }
     match ego.ignition.fresh() {

@@ -33,7 +33,8 @@ pub fn check(trial: &Trial<'_>, unpacked: &Unpacked, record: &Evaluation) -> Res
     for (name, value) in &computed {
         let said = record.figures.get(name).copied().unwrap_or(f64::NAN);
         // Written so that what is no number differs.
-        if !((said - value).abs() <= FIGURE) {
+        let off = (said - value).abs();
+        if off.is_nan() || off > FIGURE {
             return Err(Failure::refused(format!(
                 "edited: {name} is said to be {said}, and its detections give {value}"
             )));

@@ -218,7 +218,7 @@ impl<'a> Nights<'a> {
         let mut received = Vec::new();
         for (at, device) in self.devices.iter().enumerate() {
             let index = u64::try_from(at).unwrap_or(u64::MAX);
-            let sampled = mix(index, 99) % if device.since > 0 { canary } else { control } == 0;
+            let sampled = mix(index, 99).is_multiple_of(if device.since > 0 { canary } else { control });
             if sampled && !self.is_away(index) {
                 report(&self.plan.ids[at], device, now_s, &mut received);
             }

@@ -102,6 +102,6 @@ fn told(report: &Report) -> String {
         let budget = memory.budget_mib.map_or(String::new(), |budget| format!(", budget {budget} MiB"));
         lines.push(format!("memory    {:.1} MiB at most{budget}", memory.peak_kib as f64 / 1024.0));
     }
-    lines.push(format!("{}", if report.passed { "passed" } else { "not passed" }));
+    lines.push(if report.passed { "passed" } else { "not passed" }.to_owned());
     lines.join("\n")
 }

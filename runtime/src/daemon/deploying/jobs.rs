@@ -1,5 +1,7 @@
 //! What takes time, each in a thread of its own. A job that is not wanted any more sees `stop` and ends.
 
+#![allow(clippy::vec_box, reason = "each goes to its own thread, and is swapped there without a copy")]
+
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,5 +1,7 @@
 //! One model over the air: what was seen of it, and what its [`Deployer`] wants done.
 
+#![allow(clippy::vec_box, reason = "each goes to its own thread, and is swapped there without a copy")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};

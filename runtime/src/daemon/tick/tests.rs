@@ -162,7 +162,7 @@ fn a_frame_that_no_model_serves_is_a_missing_model() {
 
 #[test]
 fn what_may_be_armed_and_is_not_is_ready_and_its_commands_say_so() {
-    let mut rig = rig(Arm { armed: true, input: None, command: true });
+    let mut rig = rig(Arm { armed: true, command: true, ..Arm::default() });
     rig.open();
     assert_eq!(rig.run(Duration::from_millis(500), true), State::Ready);
     assert!(!rig.tick.last.command.armed);
