@@ -1,7 +1,7 @@
 //! A model over the air on one device, from an offer to deciding, and back: a real daemon on a clip, a depot made by hand.
 
 use std::collections::BTreeMap;
-use std::io::Cursor;
+use std::io::{BufReader, Cursor};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -93,7 +93,7 @@ fn verdict(device: &Device, digest: &Digest) -> Option<VerdictState> {
 fn records(bench: &Bench, enough: impl Fn(&[(u64, u64, String)]) -> bool) -> Vec<(u64, u64, String)> {
     let stream = connect(bench);
     stream.set_read_timeout(Some(LONG)).unwrap();
-    let mut messages = Messages::new(stream);
+    let mut messages = Messages::new(BufReader::new(stream));
     let (mut jpeg, mut seen) = (Vec::new(), Vec::new());
     while !enough(&seen) {
         match messages.next(&mut jpeg).unwrap() {

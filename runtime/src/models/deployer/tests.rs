@@ -72,21 +72,21 @@ impl Bench {
         self.deployer.told().map(|told| (told.phase, told.cause)).expect("told something")
     }
 
-    fn to_shadow(&mut self) {
+    fn reach_shadow(&mut self) {
         self.step(|_| ());
         self.step(|seen| seen.judged = Some(Ok(())));
         let done = self.step(|seen| seen.tested = Some(Ok(())));
         assert!(done.contains(&Do::Shadow(digest("new"))), "{done:?}");
     }
 
-    fn to_armed(&mut self) {
-        self.to_shadow();
+    fn reach_armed(&mut self) {
+        self.reach_shadow();
         self.step(|seen| seen.shadow = Some(ShadowSeen { frames: 10, disagreements: 2, ended: None }));
         assert_eq!(self.phase(), (Phase::Armed, None));
     }
 
-    fn to_trial(&mut self) {
-        self.to_armed();
+    fn reach_trial(&mut self) {
+        self.reach_armed();
         self.step(|_| ());
         let done = self.step(|seen| seen.loaded = Some(Ok(())));
         assert_eq!(done.last(), Some(&Do::Exchange), "{done:?}");
@@ -102,7 +102,7 @@ fn failed(cause: DeployCause) -> Option<Result<(), Failed>> {
 #[test]
 fn a_good_model_goes_all_the_way_and_the_pointers_name_it_before_it_decides() {
     let mut bench = Bench::new();
-    bench.to_armed();
+    bench.reach_armed();
     bench.step(|_| ());
     let done = bench.step(|seen| seen.loaded = Some(Ok(()))).to_vec();
     let place = |wanted: &dyn Fn(&Do) -> bool| done.iter().position(wanted).expect("done");
@@ -121,7 +121,7 @@ fn a_good_model_goes_all_the_way_and_the_pointers_name_it_before_it_decides() {
 #[test]
 fn it_waits_armed_as_long_as_anything_is_not_known_and_says_what_for() {
     let mut bench = Bench::new();
-    bench.to_armed();
+    bench.reach_armed();
     for what in ["ego speed is not known", "the vehicle moves"] {
         bench.seen.parked = Some(what);
         bench.step(|_| ());
@@ -152,7 +152,7 @@ fn each_fault_of_the_model_on_trial_takes_it_back_at_once_and_for_good() {
         (DeployCause::Latency, TrialSeen { late: true, ..TrialSeen::default() }),
     ] {
         let mut bench = Bench::new();
-        bench.to_trial();
+        bench.reach_trial();
         let done = bench.step(|seen| seen.trial = fault);
         assert_eq!(done.first(), Some(&Do::Back), "{done:?}");
         assert_eq!(bench.phase(), (Phase::Reverted, Some(cause)));
@@ -173,7 +173,7 @@ fn each_fault_of_the_model_on_trial_takes_it_back_at_once_and_for_good() {
 #[test]
 fn a_model_that_hangs_ends_the_process_after_everything_is_written() {
     let mut bench = Bench::new();
-    bench.to_trial();
+    bench.reach_trial();
     let done = bench.step(|seen| seen.trial.stalled = true);
     assert!(matches!(done, [Do::Revert, Do::Verdict(..), Do::Tell(_), Do::Restart(_)]), "{done:?}");
 }
@@ -181,7 +181,7 @@ fn a_model_that_hangs_ends_the_process_after_everything_is_written() {
 #[test]
 fn a_place_that_gets_no_answer_from_the_new_one_keeps_the_old() {
     let mut bench = Bench::new();
-    bench.to_armed();
+    bench.reach_armed();
     bench.step(|_| ());
     bench.step(|seen| seen.loaded = Some(Ok(())));
     bench.step(|seen| seen.exchanged = failed(DeployCause::Outputs));
@@ -193,7 +193,7 @@ fn a_place_that_gets_no_answer_from_the_new_one_keeps_the_old() {
 fn heat_and_lost_cameras_are_no_fault_of_the_model_three_times() {
     let mut bench = Bench::new();
     for attempt in 1..=3 {
-        bench.to_trial();
+        bench.reach_trial();
         bench.seen.surroundings = Some(DeployCause::Heat);
         bench.step(|seen| seen.trial.late = true);
         assert_eq!(bench.phase(), (Phase::Deferred, Some(DeployCause::Heat)), "attempt {attempt}");
@@ -240,11 +240,11 @@ fn what_fails_before_trial_has_its_cause_and_what_is_the_models_own_is_bad() {
 #[test]
 fn a_shadow_that_disagrees_is_bad_and_one_that_was_killed_is_begun_again() {
     let mut bench = Bench::new();
-    bench.to_shadow();
+    bench.reach_shadow();
     bench.step(|seen| seen.shadow = Some(ShadowSeen { frames: 10, disagreements: 3, ended: None }));
     assert_eq!(bench.phase(), (Phase::Rejected, Some(DeployCause::Disagreement)));
     let mut bench = Bench::new();
-    bench.to_shadow();
+    bench.reach_shadow();
     let killed = |own| ShadowSeen { ended: Some((own, "killed".to_owned())), ..ShadowSeen::default() };
     for _ in 0..2 {
         assert!(bench.step(|seen| seen.shadow = Some(killed(false))).contains(&Do::Shadow(digest("new"))));
@@ -252,7 +252,7 @@ fn a_shadow_that_disagrees_is_bad_and_one_that_was_killed_is_begun_again() {
     bench.step(|seen| seen.shadow = Some(killed(false)));
     assert_eq!(bench.phase(), (Phase::Deferred, Some(DeployCause::Surroundings)));
     let mut bench = Bench::new();
-    bench.to_shadow();
+    bench.reach_shadow();
     bench.step(|seen| seen.shadow = Some(killed(true)));
     assert_eq!(bench.phase(), (Phase::Rejected, Some(DeployCause::Crash)));
 }
@@ -260,14 +260,14 @@ fn a_shadow_that_disagrees_is_bad_and_one_that_was_killed_is_begun_again() {
 #[test]
 fn an_aborted_roll_out_goes_back_from_trial_at_once_and_from_good_when_parked() {
     let mut bench = Bench::new();
-    bench.to_trial();
+    bench.reach_trial();
     bench.seen.offer = Some(offer("new", State::Aborted));
     bench.step(|_| ());
     assert_eq!(bench.phase(), (Phase::Withdrawn, Some(DeployCause::Aborted)));
     assert_eq!(bench.seen.pointers.current, Some(digest("old")));
 
     let mut bench = Bench::new();
-    bench.to_trial();
+    bench.reach_trial();
     bench.step(|seen| (seen.trial.exposure.frames, seen.trial.exposure.ignition_cycles) = (100, 1));
     bench.seen.offer = Some(Offer { abort_to: Some(digest("older")), ..offer("new", State::Aborted) });
     bench.seen.parked = Some("the vehicle moves");
@@ -288,13 +288,13 @@ fn an_aborted_roll_out_goes_back_from_trial_at_once_and_from_good_when_parked() 
 #[test]
 fn another_offer_takes_the_place_of_one_that_waits_but_not_of_one_on_trial() {
     let mut bench = Bench::new();
-    bench.to_armed();
+    bench.reach_armed();
     bench.seen.offer = Some(Offer { rollout_id: "r2".into(), ..offer("newer", State::Active) });
     bench.step(|_| ());
     assert_eq!(bench.phase(), (Phase::Withdrawn, Some(DeployCause::Superseded)));
     assert!(bench.step(|_| ()).contains(&Do::Judge(digest("newer"))));
     let mut bench = Bench::new();
-    bench.to_trial();
+    bench.reach_trial();
     bench.seen.offer = Some(Offer { rollout_id: "r2".into(), ..offer("newer", State::Active) });
     assert!(bench.step(|_| ()).is_empty(), "the trial goes on");
 }
