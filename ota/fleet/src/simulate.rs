@@ -1,6 +1,7 @@
 //! `simulate`: a fleet of a million devices over some nights, in one process. Who takes part is asked of the roll-out's own
-//! [`Rollout::part`], who may fetch of the agent's own [`may_fetch`], and what happens next of the publisher's own gates; only
-//! the weather is made up: who is parked where, who is away, how far they drive and what their model does there.
+//! [`Rollout::part`], who may fetch of the agent's own [`may_fetch`](stopline_depot::eligible::may_fetch), and what happens
+//! next of the publisher's own gates; only the weather is made up: who is parked where, who is away, how far they drive and
+//! what their model does there.
 
 mod nights;
 mod random;

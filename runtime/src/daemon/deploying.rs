@@ -1,5 +1,5 @@
-//! The thread that brings new models to their places: reads offers, lets [`Deployer`] decide, does what it says. What takes
-//! time (judging, self-test, shadow, loading) runs in threads and children of its own that stand back behind all others.
+//! The thread that brings new models to their places: reads offers, lets the
+//! [`Deployer`](crate::models::deployer::Deployer) decide, does what it says. What takes time (judging, self-test, shadow, loading) runs in threads and children of its own that stand back behind all others.
 
 mod jobs;
 mod model;

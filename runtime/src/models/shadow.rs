@@ -35,9 +35,9 @@ pub enum Shown {
         number: u64,
         /// Pixels across and down.
         size: [u32; 2],
-        /// [`FORMATS`] by place.
+        /// `FORMATS` by place.
         format: u8,
-        /// [`MATRICES`] by place.
+        /// `MATRICES` by place.
         matrix: u8,
         /// 0..255 instead of 16..235.
         full: bool,
