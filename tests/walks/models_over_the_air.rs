@@ -93,7 +93,7 @@ fn verdict(device: &Device, digest: &Digest) -> Option<VerdictState> {
 fn records(bench: &Bench, enough: impl Fn(&[(u64, u64, String)]) -> bool) -> Vec<(u64, u64, String)> {
     let stream = connect(bench);
     stream.set_read_timeout(Some(LONG)).unwrap();
-    let mut messages = Messages::new(stream);
+    let mut messages = Messages::new(std::io::BufReader::new(stream));
     let (mut jpeg, mut seen) = (Vec::new(), Vec::new());
     while !enough(&seen) {
         match messages.next(&mut jpeg).unwrap() {
