@@ -101,7 +101,10 @@ impl ModelPointers {
     /// [`PointerError::NoTrial`].
     pub fn revert(&mut self) -> Result<Option<Digest>, PointerError> {
         self.trial.take().ok_or(PointerError::NoTrial)?;
-        Ok(std::mem::replace(&mut self.current, self.previous.take()))
+        let failed = std::mem::replace(&mut self.current, self.previous.take());
+        // What decides again is no candidate any more.
+        self.candidate = self.candidate.filter(|candidate| self.current != Some(*candidate));
+        Ok(failed)
     }
 
     /// The process has started while a trial went on. Without a crash marker and in another boot it was a power cut, and one

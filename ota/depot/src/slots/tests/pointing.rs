@@ -126,3 +126,14 @@ fn an_aborted_roll_out_goes_to_where_it_says_or_to_what_decided_before() {
     assert_eq!((other.current, other.previous), (Some(digest(7)), None));
     assert_eq!(other.take_up(digest(7)), Err(PointerError::Decides));
 }
+
+#[test]
+fn what_decides_again_after_a_trial_is_no_candidate_any_more() {
+    let mut model = ModelPointers::default();
+    model.go_to(Some(digest(1)));
+    model.take_up(digest(2)).unwrap();
+    model.begin_trial("r", "b").unwrap();
+    model.take_up(digest(1)).unwrap();
+    assert_eq!(model.revert(), Ok(Some(digest(2))));
+    assert_eq!((model.current, model.candidate), (Some(digest(1)), None));
+}
