@@ -53,6 +53,8 @@ fn noise() -> Vec<u8> {
 }
 
 pub(crate) fn start<'a>(bench: &'a Bench, device: &Device, shadow: u32, trial: u32) -> Daemon<'a> {
+    // What a process before has left says nothing of this one.
+    let _ = std::fs::remove_file(bench.path("run/health.json"));
     let section = format!("{}[vehicle]\n", device.section(shadow, trial));
     bench.start(&[
         ("source = \"approach.y4m\"", "source = \"approach.y4m\"\nloop = true"),
@@ -191,7 +193,7 @@ fn what_was_not_signed_so_or_is_not_what_was_signed_never_decides() {
     });
     assert_eq!(told.cause, Some(DeployCause::Floor));
     assert_eq!(deciding(&daemon).as_deref(), Some("1.0.0"));
-    assert_eq!(pointers(&device), Pointers::empty());
+    assert!(pointers(&device).models.is_empty());
 }
 
 /// One byte of the weights is another.
@@ -227,7 +229,7 @@ fn a_slow_model_and_one_that_fails_its_golden_vector_never_decide() {
     let right = device.stage(&golden_bundle(&picture, good), 4);
     device.offer("bright", "right", right, State::Active);
     wait_for_phase(&mut daemon, &device, Phase::Good);
-    assert_eq!(deciding(&daemon).as_deref(), Some("1.3.0"));
+    wait_for_version(&mut daemon, "1.3.0");
 }
 
 /// A bright box on grey.
