@@ -174,15 +174,23 @@ fn check_now(config: &Path) -> (bool, String) {
     (output.status.success(), said)
 }
 
-/// Polls until the runtime has come so far.
+/// Polls until the roll-out's model is offered (what was deferred is tried again after a minute), then waits until it is
+/// Good.
 fn poll_until(
     config: &Path,
     daemon: &mut stopline_tests::daemon::Daemon<'_>,
     device: &Device,
     rollout: &str,
 ) {
-    let (well, said) = check_now(config);
-    assert!(well, "{said}");
+    let staged = format!("\"rollout_id\":\"{rollout}\",\"model\":\"bright\"");
+    for turn in 0.. {
+        let (well, said) = check_now(config);
+        assert!(well && turn < 40, "{said}");
+        if said.contains(&staged) {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_secs(5));
+    }
     daemon.wait(rollout, LONG, |_| {
         device.progress("bright").filter(|told| told.rollout_id == rollout && told.phase == Phase::Good)
     });
