@@ -4,9 +4,9 @@
 //! what was not synced nothing, everything, half of the content, names without content or content without names: the ends
 //! between which real file systems lie. A folder is as volatile as a file until the folder above it is synced.
 
-mod shared;
+mod two_hands;
 
-pub use shared::SharedDisk;
+pub use two_hands::SharedDisk;
 
 use std::collections::BTreeMap;
 use std::io::{self, Cursor, ErrorKind};

@@ -13,7 +13,7 @@ pub fn stand_in(folder: &Path) -> Option<PathBuf> {
     if !Command::new(&python).arg("--version").output().is_ok_and(|output| output.status.success()) {
         return skip("no Python for the runtime's stand-in");
     }
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stand_in/stopline.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join("stand_in").join("stopline.py");
     let path = folder.join("stopline");
     let text = format!("#!/bin/sh\nexec '{}' '{}' \"$@\"\n", python.display(), script.display());
     std::fs::write(&path, text).unwrap();
