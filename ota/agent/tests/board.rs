@@ -26,7 +26,10 @@ fn world(tar: &[u8]) -> (Server, Device, Digest) {
     let device = Device::new(&server.url, &operator);
     std::fs::write(
         device.path("agent.toml"),
-        device.config.replace("chunk_bytes = 65536", "chunk_bytes = 4194304"),
+        device
+            .config
+            .replace("chunk_bytes = 65536", "chunk_bytes = 4194304")
+            .replace("stall_s = 2", "stall_s = 60"),
     )
     .unwrap();
     (server, device, digest)

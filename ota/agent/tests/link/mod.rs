@@ -139,11 +139,12 @@ fn answer(
     fault: Option<Fault>,
     is_model: bool,
 ) -> io::Result<bool> {
-    let tag = format!(
-        "\"{:x}-{}\"",
-        body.iter().fold(7_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte))),
-        body.len()
-    );
+    // A sum of the whole is no work for small files; a large one is told apart by its beginning and length.
+    let sum = body
+        .iter()
+        .take(1 << 20)
+        .fold(7_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)));
+    let tag = format!("\"{sum:x}-{}\"", body.len());
     let tag = if fault == Some(Fault::OtherTag) { "\"other\"".to_owned() } else { tag };
     if question.headers.get("if-none-match") == Some(&tag) {
         count(state, reply(stream, 304, &[("ETag", &tag)], b"")?);
