@@ -43,11 +43,7 @@ impl Bench {
     /// With clip, track, calibration and model.
     pub fn new() -> Self {
         let bench = Self { folder: tempfile::tempdir().expect("temporary folder") };
-        bench.write("approach.y4m", &approach());
-        bench.write("drive.csv", track().as_bytes());
-        bench.write("front.cal.toml", CALIBRATION.as_bytes());
-        bench.write("bright.onnx", &bright());
-        bench.write("bright.toml", MANIFEST.as_bytes());
+        scene(bench.folder.path()).expect("writes");
         bench
     }
 
@@ -87,6 +83,15 @@ impl Bench {
             .expect("stopline starts");
         Daemon { bench: self, child, clock: SystemClock }
     }
+}
+
+/// Clip, track, calibration and model of the scene, into a folder.
+pub fn scene(folder: &Path) -> std::io::Result<()> {
+    std::fs::write(folder.join("approach.y4m"), approach())?;
+    std::fs::write(folder.join("drive.csv"), track())?;
+    std::fs::write(folder.join("front.cal.toml"), CALIBRATION)?;
+    std::fs::write(folder.join("bright.onnx"), bright())?;
+    std::fs::write(folder.join("bright.toml"), MANIFEST)
 }
 
 /// A running daemon. Dropped, it is killed.

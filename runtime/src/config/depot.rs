@@ -98,7 +98,7 @@ impl Default for TrialLimits {
 }
 
 fn depot() -> PathBuf {
-    "/var/lib/stopline/depot".into()
+    "/var/lib/stopline-agent/depot".into()
 }
 
 fn state() -> PathBuf {

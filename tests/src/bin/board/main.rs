@@ -1,6 +1,6 @@
 //! The checks of the virtual board (`tests/board/run`): runs inside the machine, as root, with `vivid` and `v4l2loopback` as
 //! its cameras, `vcan` as its bus and `gpio-sim` as its lines. Prints `OK` or `FAIL` per check and at last `BOARD DONE`,
-//! without which the run failed.
+//! without which the run failed. As `board service` it runs under systemd instead, with the package (`tests/board/service`).
 
 mod bus;
 mod faults;
@@ -9,9 +9,11 @@ mod mjpeg;
 mod peer;
 mod pictures;
 mod rig;
+mod service;
 mod signals;
 mod stuck;
 mod victim;
+mod wall;
 
 use std::process::ExitCode;
 
@@ -21,17 +23,23 @@ use stopline_tests::allocations::Counting;
 static ALLOCATOR: Counting = Counting;
 
 fn main() -> ExitCode {
-    if let Some(part) = std::env::args().nth(1) {
-        return victim::play(&part);
-    }
     let mut board = rig::Board::default();
-    bus::checks(&mut board);
-    stuck::checks(&mut board);
-    signals::checks(&mut board);
-    lines::checks(&mut board);
-    pictures::checks(&mut board);
-    faults::checks(&mut board);
-    mjpeg::checks(&mut board);
+    match std::env::args().nth(1).as_deref() {
+        Some("service") => service::checks(&mut board),
+        Some("probe") => return wall::probe(),
+        Some(part) => return victim::play(part),
+        None => devices(&mut board),
+    }
     println!("BOARD DONE passed={} failed={} skipped={}", board.passed, board.failed, board.skipped);
     if board.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn devices(board: &mut rig::Board) {
+    bus::checks(board);
+    stuck::checks(board);
+    signals::checks(board);
+    lines::checks(board);
+    pictures::checks(board);
+    faults::checks(board);
+    mjpeg::checks(board);
 }

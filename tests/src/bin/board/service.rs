@@ -1,0 +1,352 @@
+//! The package under a real systemd: installed, supervised, sandboxed, upgraded, purged. Runs as root in a machine of its own.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use stopline_decide::e2e::Check;
+use stopline_decide::receiver::Link;
+use stopline_depot::health::Health;
+use stopline_sensors::clock::{Clock, SystemClock};
+use stopline_tests::daemon::scene;
+
+use crate::peer::{Peer, fresh_bus};
+use crate::rig::{Board, Found};
+use crate::wall;
+
+/// Emulated, and starting a model: everything is waited for so long.
+const PATIENCE: Duration = Duration::from_secs(90);
+const SCENE: &str = "/srv/scene";
+const CONFIG: &str = "/etc/stopline/stopline.toml";
+const VIVID: &str = "/sys/bus/platform/drivers/vivid";
+
+/// What stands in `/etc/stopline/stopline.toml`: vivid's camera, a bus, commands that are not armed.
+const LIVE: &str = r#"schema = 1
+[[camera]]
+name = "front"
+source = "/dev/video0"
+functions = ["pedestrian"]
+guard = { timing_only = true, min_rate = 2.0 }
+[camera.v4l2]
+size = [320, 180]
+[[model]]
+name = "bright"
+onnx = "/srv/scene/bright.onnx"
+[vehicle]
+source = "constant"
+constant = { speed = 8.0, accelerator = 0.0, steering_angle = 0.0 }
+[[actuator]]
+kind = "can"
+name = "brake"
+interface = "vcan0"
+"#;
+
+/// All checks, in the order in which a board meets them.
+pub fn checks(board: &mut Board) {
+    board.check("package: installs; nothing is started by it", installed);
+    board.check("package: who owns what", owned);
+    board.check("package: its files are those it has sums of", sums);
+    board.check("exposure: each unit below its limit", exposure);
+    board.check("service: starts and says that it is ready", started);
+    board.check("service: frames of the camera are decided on", decides);
+    board.check("service: its commands are on the bus, counter and checksum right", on_the_bus);
+    board.check("service: real time and locked memory are had", real_time);
+    board.check("agent: starts, and makes its identity", agent);
+    board.check("wall: the loop reaches its camera and bus, and no internet", || {
+        wall::holds(
+            "stopline",
+            &["can", "camera", "read_depot", "read_state", "write_state", "write_outbox"],
+        )
+    });
+    board.check("wall: the agent reaches the internet, and no camera or bus", || {
+        wall::holds(
+            "stopline-agent",
+            &["inet", "inet6", "key", "read_depot", "read_state", "write_depot", "write_outbox"],
+        )
+    });
+    board.check("service: the camera goes and comes back", unplugged);
+    board.check("watchdog: a loop that stands is restarted; the receiver has timed out before", stalled);
+    board.check("service: kill -9 is followed by a start", killed);
+    board.check("service: SIGHUP reads the configuration again", reloaded);
+    board.check("nightly: a poll that reaches nobody fails and says so; the timer waits for its hour", nightly);
+    board.check("package: an upgrade leaves the loop running", upgraded);
+    board.check("service: it ends in order", stopped);
+    board.check("package: a purge takes everything that is ours", purged);
+}
+
+/// Runs a program; its output, or what it said when it failed.
+pub fn run(program: &str, arguments: &[&str]) -> Result<String, String> {
+    let done = Command::new(program).args(arguments).output().map_err(|error| format!("{program}: {error}"))?;
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    if done.status.success() {
+        return Ok(said);
+    }
+    Err(format!("{program} {arguments:?}: {}: {said}{}", done.status, String::from_utf8_lossy(&done.stderr)))
+}
+
+/// Asks again until there is an answer.
+pub fn wait<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> Result<T, String> {
+    let begun = SystemClock.monotonic();
+    loop {
+        if let Some(answer) = ask() {
+            return Ok(answer);
+        }
+        if SystemClock.monotonic().since(begun) > PATIENCE {
+            let log = run("journalctl", &["--no-pager", "--lines=15", "--output=cat"]).unwrap_or_default();
+            return Err(format!("no {what} within {PATIENCE:?}; the journal's last lines: {log}"));
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// One property of a unit.
+fn property(unit: &str, name: &str) -> Result<String, String> {
+    run("systemctl", &["show", unit, "--value", "--property", name]).map(|text| text.trim().to_owned())
+}
+
+fn main_pid() -> Result<String, String> {
+    property("stopline", "MainPID")
+}
+
+fn health() -> Option<Health> {
+    serde_json::from_slice(&std::fs::read("/run/stopline/health.json").ok()?).ok()
+}
+
+/// The daemon's state as this process wrote it; nothing of one before it.
+fn state_of(pid: &str) -> Option<(String, Health)> {
+    let health = health()?;
+    (health.pid.to_string() == pid).then(|| (health.state.name.clone(), health))
+}
+
+fn installed() -> Found {
+    run("dpkg", &["--install", "/packages/stopline.deb"])?;
+    let active = property("stopline", "ActiveState")?;
+    if active != "inactive" {
+        return Err(format!("stopline is {active} before anybody asked for it"));
+    }
+    run("stopline", &["--version"]).map(|version| version.trim().to_owned())
+}
+
+fn owned() -> Found {
+    let ids = |name: &str| run("id", &["-u", name]).map(|id| id.trim().to_owned());
+    let (runtime, agent) = (ids("stopline")?, ids("stopline-agent")?);
+    let table = [
+        ("/var/lib/stopline", &runtime, 0o750),
+        ("/var/lib/stopline/state", &runtime, 0o750),
+        ("/var/lib/stopline/outbox", &runtime, 0o2770),
+        ("/var/lib/stopline-agent", &agent, 0o750),
+        ("/var/lib/stopline-agent/depot", &agent, 0o750),
+        ("/etc/stopline/trust", &"0".to_owned(), 0o755),
+        ("/etc/stopline/stopline.toml", &"0".to_owned(), 0o644),
+        ("/usr/bin/stopline", &"0".to_owned(), 0o755),
+    ];
+    for (path, owner, mode) in &table {
+        let found = std::fs::metadata(path).map_err(|error| format!("{path}: {error}"))?;
+        let (uid, bits) = (found.uid().to_string(), found.permissions().mode() & 0o7777);
+        if uid != **owner || bits != *mode {
+            return Err(format!("{path}: owner {uid} mode {bits:o}, expected {owner} and {mode:o}"));
+        }
+    }
+    Ok(format!("{} paths", table.len()))
+}
+
+fn sums() -> Found {
+    run("dpkg", &["--verify", "stopline"]).and_then(|wrong| match wrong.trim() {
+        "" => Ok("none differs".to_owned()),
+        wrong => Err(wrong.to_owned()),
+    })
+}
+
+fn exposure() -> Found {
+    let mut told = Vec::new();
+    for (unit, limit) in
+        [("stopline", "18"), ("stopline-agent", "15"), ("stopline-agent-nightly", "15"), ("stopline-view", "15")]
+    {
+        let service = format!("{unit}.service");
+        let said = run(
+            "systemd-analyze",
+            &["security", "--offline=true", "--no-pager", &format!("--threshold={limit}"), &format!("/usr/lib/systemd/system/{service}")],
+        )?;
+        let overall = said.lines().rev().find(|line| line.contains("Overall")).unwrap_or_default();
+        let figure = overall.split_once(": ").map_or("", |(_, figure)| figure);
+        told.push(format!("{unit} {}", figure.split(' ').next().unwrap_or_default()));
+    }
+    Ok(told.join(", "))
+}
+
+fn started() -> Found {
+    std::fs::create_dir_all(SCENE).map_err(|error| error.to_string())?;
+    scene(Path::new(SCENE)).map_err(|error| error.to_string())?;
+    fresh_bus()?;
+    std::fs::write(CONFIG, LIVE).map_err(|error| error.to_string())?;
+    run("systemctl", &["start", "stopline"])?;
+    let (active, text) = (property("stopline", "ActiveState")?, property("stopline", "StatusText")?);
+    if active != "active" || text.is_empty() {
+        return Err(format!("state {active:?}, status {text:?}"));
+    }
+    Ok(text)
+}
+
+/// Waits for the state that decides, and for frames in it.
+fn decides() -> Found {
+    let pid = main_pid()?;
+    let seen = wait("state active with decided frames", || {
+        let (state, health) = state_of(&pid)?;
+        let decided = health.cameras.first()?.decided;
+        (state == "active" && decided > 20).then(|| format!("{decided} frames, {:.1} a second", health.cameras[0].decided_fps))
+    })?;
+    match property("stopline", "NRestarts")?.as_str() {
+        "0" => Ok(seen),
+        restarts => Err(format!("{restarts} restarts")),
+    }
+}
+
+fn on_the_bus() -> Found {
+    let mut peer = Peer::new()?;
+    let begun = SystemClock.monotonic();
+    while peer.heard.len() < 50 && SystemClock.monotonic().since(begun) < PATIENCE {
+        peer.step()?;
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // The first frame that a receiver hears tells it the counter.
+    let right = peer.heard.iter().skip(1).filter(|frame| matches!(frame.check, Check::Ok | Check::SomeLost(_))).count();
+    if peer.heard.len() < 50 || right + 1 < peer.heard.len() {
+        let wrong = peer.heard.iter().skip(1).find(|frame| !matches!(frame.check, Check::Ok | Check::SomeLost(_)));
+        return Err(format!("{} frames, {right} right, the first wrong one {wrong:?}", peer.heard.len()));
+    }
+    Ok(format!("{} frames, not armed", peer.heard.len()))
+}
+
+fn real_time() -> Found {
+    let pid = main_pid()?;
+    let locked = std::fs::read_to_string(format!("/proc/{pid}/status")).map_err(|error| error.to_string())?;
+    let locked = locked.lines().find_map(|line| line.strip_prefix("VmLck:")).unwrap_or_default().trim().to_owned();
+    if locked.is_empty() || locked.starts_with("0 ") {
+        return Err(format!("locked memory: {locked:?}"));
+    }
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).map_err(|error| error.to_string())?;
+    // Field 41 of `stat` is the policy, counted behind the name: 1 is SCHED_FIFO (proc(5)).
+    let fifo = tasks
+        .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok())
+        .filter(|stat| stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(38)) == Some("1"))
+        .count();
+    if fifo == 0 {
+        return Err("no thread has SCHED_FIFO".to_owned());
+    }
+    Ok(format!("{locked} locked, {fifo} threads in real time"))
+}
+
+fn agent() -> Found {
+    std::fs::write("/etc/stopline/agent.toml", "repository = \"http://127.0.0.1:9/\"\nhardware = \"board\"\nmodels = [\"bright\"]\n")
+        .map_err(|error| error.to_string())?;
+    run("systemctl", &["start", "stopline-agent"])?;
+    wait("the device's key", || Path::new("/var/lib/stopline-agent/device.key").exists().then_some(()))?;
+    std::thread::sleep(Duration::from_secs(3));
+    match property("stopline-agent", "ActiveState")?.as_str() {
+        "active" => Ok("active".to_owned()),
+        other => Err(format!("{other}: {}", run("journalctl", &["--no-pager", "--unit=stopline-agent", "--lines=10", "--output=cat"])?)),
+    }
+}
+
+fn unplugged() -> Found {
+    let pid = main_pid()?;
+    let put = |what: &str| std::fs::write(format!("{VIVID}/{what}"), "vivid.0").map_err(|error| format!("{what}: {error}"));
+    put("unbind")?;
+    let without = wait("state that names the lost camera", || {
+        let (state, health) = state_of(&pid)?;
+        (state != "active").then(|| format!("{state} ({})", health.state.cause.unwrap_or_default()))
+    })?;
+    put("bind")?;
+    wait("state active again", || (state_of(&pid)?.0 == "active").then_some(()))?;
+    Ok(format!("{without}, then active"))
+}
+
+/// Restarts counted by systemd, once they are `count` and the loop decides again.
+fn restarted(count: u32, before: &str) -> Result<String, String> {
+    wait("restart", || {
+        let pid = main_pid().ok()?;
+        let restarts = property("stopline", "NRestarts").ok()?;
+        let (state, _) = state_of(&pid)?;
+        (restarts == count.to_string() && pid != before && state == "active").then_some(pid)
+    })
+}
+
+fn stalled() -> Found {
+    let mut peer = Peer::new()?;
+    let pid = main_pid()?;
+    peer.until(PATIENCE, |brakes| brakes.link == Link::Alive)?;
+    run("kill", &["-STOP", &pid])?;
+    let silent = peer.until(Duration::from_secs(5), |brakes| brakes.link == Link::TimedOut)?;
+    restarted(1, &pid)?;
+    let why = run("journalctl", &["--no-pager", "--unit=stopline", "--output=cat"])?;
+    if !why.contains("Watchdog timeout") {
+        return Err(format!("restarted, but not by the watchdog: {why}"));
+    }
+    Ok(format!("timed out after {} ms, then restarted", silent.as_millis()))
+}
+
+fn killed() -> Found {
+    let pid = main_pid()?;
+    run("kill", &["-KILL", &pid])?;
+    restarted(2, &pid).map(|_| "decides again".to_owned())
+}
+
+fn reloaded() -> Found {
+    let pid = main_pid()?;
+    run("systemctl", &["reload", "stopline"])?;
+    let said = wait("word of the reload", || {
+        let log = run("journalctl", &["--no-pager", "--unit=stopline", "--output=cat"]).ok()?;
+        log.lines().rev().find(|line| line.contains("reloaded")).map(str::to_owned)
+    })?;
+    if main_pid()? != pid {
+        return Err("the process is another one".to_owned());
+    }
+    Ok(said)
+}
+
+fn nightly() -> Found {
+    run("systemctl", &["start", "stopline-agent-nightly.timer"])?;
+    let next = property("stopline-agent-nightly.timer", "NextElapseUSecRealtime")?;
+    if next.is_empty() {
+        return Err("the timer has no next hour".to_owned());
+    }
+    match run("systemctl", &["start", "stopline-agent-nightly"]) {
+        Err(failed) if failed.contains("failed") => Ok(format!("next {next}")),
+        other => Err(format!("a repository that nobody serves was polled: {other:?}")),
+    }
+}
+
+fn upgraded() -> Found {
+    let pid = main_pid()?;
+    let said = run("dpkg", &["--install", "/packages/stopline.deb"])?;
+    if main_pid()? != pid {
+        return Err(format!("the process is another one: {said}"));
+    }
+    let kept = std::fs::read_to_string(CONFIG).map_err(|error| error.to_string())?;
+    if !kept.contains("/srv/scene") {
+        return Err("the configuration was overwritten".to_owned());
+    }
+    said.lines().rev().find(|line| line.contains("next start")).map(str::to_owned).ok_or(said.clone())
+}
+
+fn stopped() -> Found {
+    run("systemctl", &["stop", "stopline"])?;
+    match property("stopline", "Result")?.as_str() {
+        "success" => Ok("success".to_owned()),
+        other => Err(other.to_owned()),
+    }
+}
+
+fn purged() -> Found {
+    run("dpkg", &["--purge", "stopline"])?;
+    for path in ["/var/lib/stopline", "/var/lib/stopline-agent", "/usr/bin/stopline", CONFIG] {
+        if Path::new(path).exists() {
+            return Err(format!("{path} is still there"));
+        }
+    }
+    match property("stopline-agent", "ActiveState")?.as_str() {
+        "active" => Err("the agent still runs".to_owned()),
+        _ => Ok("nothing left".to_owned()),
+    }
+}
