@@ -49,6 +49,10 @@ pub fn checks(board: &mut Board) {
     board.check("package: its files are those it has sums of", sums);
     board.check("exposure: each unit below its limit", exposure);
     board.check("service: starts and says that it is ready", started);
+    if board.failed > 0 {
+        // Nothing that follows could say more than this.
+        return;
+    }
     board.check("service: frames of the camera are decided on", decides);
     board.check("service: its commands are on the bus, counter and checksum right", on_the_bus);
     board.check("service: real time and locked memory are had", real_time);
