@@ -62,7 +62,9 @@ pub fn holds(unit: &str, may: &[&str]) -> Found {
             (true, true) => {}
             (false, false) => denied.push(format!("{name}: {result}")),
             (true, false) => return Err(format!("{unit} may {name}, which it must not; {answers:?}")),
-            (false, true) => return Err(format!("{unit} may not {name}, which it must: {result}; {answers:?}")),
+            (false, true) => {
+                return Err(format!("{unit} may not {name}, which it must: {result}; {answers:?}"));
+            }
         }
     }
     if denied.len() + may.len() != answers.lines().count() {
@@ -75,7 +77,15 @@ pub fn holds(unit: &str, may: &[&str]) -> Found {
 fn inside(unit: &str) -> Result<String, String> {
     let path = format!("/usr/lib/systemd/system/{unit}.service");
     let text = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
-    let other = ["ExecStart=", "ExecReload=", "Type=", "NotifyAccess=", "Restart=", "WatchdogSec=", "RuntimeDirectory"];
+    let other = [
+        "ExecStart=",
+        "ExecReload=",
+        "Type=",
+        "NotifyAccess=",
+        "Restart=",
+        "WatchdogSec=",
+        "RuntimeDirectory",
+    ];
     let mut probe: String = text
         .lines()
         .filter(|line| !other.iter().any(|begin| line.starts_with(begin)))
