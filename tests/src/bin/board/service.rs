@@ -30,6 +30,7 @@ functions = ["pedestrian"]
 guard = { timing_only = true, min_rate = 2.0 }
 [camera.v4l2]
 size = [320, 180]
+fps = 10.0
 [[model]]
 name = "bright"
 onnx = "/srv/scene/bright.onnx"
