@@ -158,14 +158,14 @@ impl Http {
         self.send(url, self.client.get(url).headers(map))
     }
 
-    /// Posts JSON and tells the status that came back.
+    /// Posts JSON; returns when the answer's headers are there.
     ///
     /// # Errors
     /// [`HttpError::Failed`], [`HttpError::Stalled`].
-    pub fn post_json(&self, url: &str, body: Vec<u8>) -> Result<u16, HttpError> {
+    pub fn post(&self, url: &str, body: Vec<u8>) -> Result<Answer, HttpError> {
         let request =
             self.client.post(url).header(reqwest::header::CONTENT_TYPE, "application/json").body(body);
-        Ok(self.send(url, request)?.status())
+        self.send(url, request)
     }
 
     fn send(&self, url: &str, request: reqwest::RequestBuilder) -> Result<Answer, HttpError> {
