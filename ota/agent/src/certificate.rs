@@ -135,7 +135,7 @@ impl Certificate {
         let own = x509_cert::Certificate::from_der(own).map_err(content)?;
         let own = own.tbs_certificate();
         let name = own.subject().common_name().map_err(content)?;
-        let name = name.ok_or_else(|| content("it has no common name"))?.value().to_owned();
+        let name = name.ok_or_else(|| content("it has no common name"))?.value().into_owned();
         let key = own.subject_public_key_info();
         // A key of another kind is nobody's here.
         let is_ed25519 = key.algorithm.oid == ED25519;
@@ -180,9 +180,8 @@ impl Certificate {
 
     /// In PEM.
     pub fn pem(&self) -> String {
-        let encode = |one: &CertificateDer<'_>| {
-            x509_cert::der::pem::encode_string("CERTIFICATE", LineEnding::LF, one)
-        };
+        let encode =
+            |one: &CertificateDer<'_>| x509_cert::der::pem::encode_string("CERTIFICATE", LineEnding::LF, one);
         self.chain.iter().filter_map(|one| encode(one).ok()).collect()
     }
 

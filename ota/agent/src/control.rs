@@ -57,7 +57,8 @@ pub fn answer_of(agent: &Agent, asked: Result<Vec<PassedOver>, AgentError>) -> V
     match asked {
         Ok(passed_over) => answer["passed_over"] = json!(passed_over),
         Err(error) => {
-            answer["failed"] = json!({ "code": error.code(), "problem": error.to_string(), "exit": error.exit() as u8 });
+            answer["failed"] =
+                json!({ "code": error.code(), "problem": error.to_string(), "exit": error.exit() as u8 });
         }
     }
     answer

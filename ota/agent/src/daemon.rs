@@ -153,7 +153,10 @@ impl Schedule {
     fn time_comes(&mut self) {
         let timed = clock::wall_s(&*self.clock).is_some();
         if timed && !self.timed && self.failures > 0 {
-            tracing::info!(id = "ota.clock.synchronised", "the clock has come right; the repository is asked again");
+            tracing::info!(
+                id = "ota.clock.synchronised",
+                "the clock has come right; the repository is asked again"
+            );
             self.next_poll = self.clock.since_boot_ms();
         }
         self.timed = timed;

@@ -66,7 +66,9 @@ pub enum EnrolmentError {
     )]
     NotPinned,
     /// The server was not reached.
-    #[error("{0}. Is the server's certificate from an authority of tls.authorities_file, and the clock right?")]
+    #[error(
+        "{0}. Is the server's certificate from an authority of tls.authorities_file, and the clock right?"
+    )]
     Http(#[from] HttpError),
     /// The server says no.
     #[error("{url}: refused with status {status}{}. {next}", said(words))]
@@ -141,7 +143,10 @@ pub fn renew(
     let url = below(url, "v1/renew");
     let (new, authorities) = issued(http, &url, identity, serde_json::to_vec(&ask))?;
     if new.not_after <= old.not_after {
-        return Err(EnrolmentError::Answer { url, problem: "the new certificate does not last longer".into() });
+        return Err(EnrolmentError::Answer {
+            url,
+            problem: "the new certificate does not last longer".into(),
+        });
     }
     new.keep(home, authorities.as_deref())?;
     Ok(new)

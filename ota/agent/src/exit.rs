@@ -27,7 +27,8 @@ pub enum Exit {
 impl Exit {
     /// The one that a running agent names.
     pub fn of(number: &serde_json::Value) -> Self {
-        let all = [Self::Config, Self::Repository, Self::Refused, Self::Deferred, Self::Busy, Self::Enrolment];
+        let all =
+            [Self::Config, Self::Repository, Self::Refused, Self::Deferred, Self::Busy, Self::Enrolment];
         let number = number.as_u64();
         all.into_iter().find(|exit| Some(*exit as u64) == number).unwrap_or(Self::Internal)
     }

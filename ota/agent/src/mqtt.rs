@@ -99,7 +99,9 @@ fn options(broker: &Mqtt, device: &str) -> MqttOptions {
 fn show(connection: &mut EventLoop, broker: &Mqtt, papers: &Papers) {
     if broker.tls {
         match papers.client() {
-            Ok(tls) => drop(connection.mqtt_options.set_transport(Transport::tls_with_config(tls.into()))),
+            Ok(tls) => {
+                connection.mqtt_options.set_transport(Transport::tls_with_config(tls.into()));
+            }
             Err(error) => tracing::warn!(id = "ota.mqtt.tls", "{error}"),
         }
     }

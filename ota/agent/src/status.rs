@@ -44,7 +44,8 @@ pub fn of(config: &Config, identity: Option<&Identity>, clock: Arc<dyn Clock>) -
     for model in &config.models {
         let offer: Option<Offer> = read(&RealDisk, &paths.offer(model))?;
         let of_model = pointers.models.get(model);
-        let version = |digest| Some(slot_record(&RealDisk, &paths, digest).ok()??.release.version.to_string());
+        let version =
+            |digest| Some(slot_record(&RealDisk, &paths, digest).ok()??.release.version.to_string());
         models.insert(
             model.clone(),
             json!({

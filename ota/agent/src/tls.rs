@@ -153,7 +153,9 @@ impl Papers {
         if named.exists() {
             // What a server sent must never keep the agent from starting.
             match certificates(&named) {
-                Ok(named) => drop(store.add_parsable_certificates(named)),
+                Ok(named) => {
+                    store.add_parsable_certificates(named);
+                }
                 Err(error) => tracing::warn!(id = "ota.authorities.unusable", "{error}"),
             }
         }

@@ -92,7 +92,8 @@ impl Broker {
     fn publish(&self, user: &str, topic: &str, retain: bool, payload: &[u8]) {
         let (client, mut connection) = self.client(user);
         client.publish(topic, QoS::AtLeastOnce, retain, payload).unwrap();
-        let acknowledged = |event: Result<Event, _>| matches!(event.unwrap(), Event::Incoming(Incoming::PubAck(_)));
+        let acknowledged =
+            |event: Result<Event, _>| matches!(event.unwrap(), Event::Incoming(Incoming::PubAck(_)));
         assert!(connection.iter().any(acknowledged));
     }
 
@@ -179,10 +180,15 @@ fn a_hint_brings_a_poll_forward_and_a_retained_or_forged_one_nothing_else() {
     assert_eq!(world.polls(), 0, "{}", service.log());
     assert_eq!(service.said("said=Hint"), 0, "{}", service.log());
 
-    let forged = br#"{"repository": "http://evil.example", "target": "models/stop-sign/9.slb", "force": true}"#;
+    let forged =
+        br#"{"repository": "http://evil.example", "target": "models/stop-sign/9.slb", "force": true}"#;
     broker.publish("operator", &world.topic("cmd/poll"), false, forged);
     until("an offer", || world.device.offer().is_some());
-    assert_eq!(world.device.offer().unwrap().digest, world.digest, "what is signed, from where it was configured");
+    assert_eq!(
+        world.device.offer().unwrap().digest,
+        world.digest,
+        "what is signed, from where it was configured"
+    );
     drop(service);
 }
 
@@ -200,7 +206,7 @@ fn a_broker_that_goes_comes_back_and_outcomes_wait_for_it() {
     let service = Service::start(&world.device);
     until("a connection", || service.said("ota.mqtt.connected") == 1);
     broker.down();
-    until("the failure told", || service.said("ota.mqtt.failed") == 1);
+    until("the failure told", || service.said("ota.mqtt.failed") >= 1);
     let (code, ..) = program::run(&world.device, &["check-now"]);
     assert_eq!(code, 0, "no broker, and polls go on");
     let waiting = || std::fs::read_dir(world.device.path("home/outcomes")).unwrap().count();
@@ -215,7 +221,8 @@ fn a_broker_that_goes_comes_back_and_outcomes_wait_for_it() {
         let Event::Incoming(Incoming::Publish(message)) = event.unwrap() else { continue };
         let signed: SignedOutcome = versioned::read(&message.payload).unwrap();
         assert_eq!(signed.outcome.device, world.id);
-        let receipt = format!(r#"{{"boot_id": "{}", "seq": {}}}"#, signed.outcome.boot_id, signed.outcome.seq);
+        let receipt =
+            format!(r#"{{"boot_id": "{}", "seq": {}}}"#, signed.outcome.boot_id, signed.outcome.seq);
         client.publish(world.topic("cmd/receipt"), QoS::AtLeastOnce, false, receipt).unwrap();
         seen.insert(signed.outcome.seq);
         if seen.len() == 3 {
@@ -223,7 +230,7 @@ fn a_broker_that_goes_comes_back_and_outcomes_wait_for_it() {
             break;
         }
     }
-    drop(connection.iter().take_while(Result::is_ok).count());
+    let _ = connection.iter().take_while(Result::is_ok).count();
     until("the receipts", || waiting() == 0);
     // Two hints in an hour: one is followed.
     let before = world.polls();
@@ -255,7 +262,9 @@ fn a_refused_log_in_is_no_connection_and_is_told() {
 
 #[test]
 fn by_its_certificate_alone_a_device_is_known_to_the_broker() {
-    let Some(mut broker) = Broker::start("require_certificate true\nuse_identity_as_username true") else { return };
+    let Some(mut broker) = Broker::start("require_certificate true\nuse_identity_as_username true") else {
+        return;
+    };
     let authority = Authority::new("fleet");
     authority.server_files(broker.folder.path());
     let world = world(&broker, "");

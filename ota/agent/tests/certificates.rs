@@ -276,23 +276,33 @@ fn one_authority_takes_anothers_place_while_both_count() {
     let second = now().as_second();
     world.enrolled(second - 300 * DAY, second + 65 * DAY);
     let next = Authority::new("fleet, second");
-    let both = {
+    let files = world.server.state.lock().unwrap().files.clone();
+    let (overlap, moved) = {
         let mut fleet = world.fleet.lock().unwrap();
         let before = std::mem::replace(&mut fleet.authority, next);
         fleet.authorities = Some(format!("{}{}", before.pem, fleet.authority.pem));
         fleet.before.push(before);
-        tls(&fleet.authority, &[&fleet.before[0], &fleet.authority], Strangers::Out, world.device.clock.clone())
+        let (old, new, clock) = (&fleet.before[0], &fleet.authority, &world.device.clock);
+        (
+            tls(old, &[old, new], Strangers::Out, clock.clone()),
+            tls(new, &[old, new], Strangers::Out, clock.clone()),
+        )
     };
-    let files = world.server.state.lock().unwrap().files.clone();
-    let moved = Server::start_tls(files, both);
-    let mut agent = world.device.agent();
-    agent.poll().unwrap();
+    let at = |server: &Server| {
+        let config = world.device.config.replace(&world.server.url, &server.url);
+        let config = stopline_agent::config::Config::parse(&config).unwrap();
+        let clock = world.device.clock.clone();
+        stopline_agent::agent::Agent::open(config, clock, world.device.runtime.handle().clone()).unwrap()
+    };
+    // The server is still known by the old authority, and lets in who has a certificate of either.
+    let overlap = Server::start_tls(files.clone(), overlap);
+    Fleet::serve(&world.fleet, &overlap);
+    at(&overlap).poll().unwrap();
     assert_eq!(world.asked().len(), 1, "renewed by the new authority, over the old one's connection");
-    drop(agent);
-    // The server has moved to the new authority; the configuration still names the old one alone.
-    let config = world.device.config.replace(&world.server.url, &moved.url);
-    let device = Device { config, ..world.device };
-    device.agent().poll().unwrap();
+    assert!(world.own().unwrap().not_after > second + 300 * DAY);
+    // It moves to the new authority; the configuration names the old one alone.
+    let moved = Server::start_tls(files, moved);
+    at(&moved).poll().unwrap();
 }
 
 #[test]
@@ -312,8 +322,7 @@ fn what_a_server_sends_never_keeps_the_agent_from_starting() {
     for body in [&b"null"[..], b"{}", b"[", br#"{"schema": 2, "certificate": ""}"#, &[b' '; 2 << 20]] {
         world.enrolled(second - 2 * DAY, second + DAY / 2);
         let body = body.to_vec();
-        world.server.state.lock().unwrap().answers =
-            Some(Box::new(move |_, _, _| Some((200, body.clone()))));
+        world.server.state.lock().unwrap().answers = Some(Box::new(move |_, _, _| Some((200, body.clone()))));
         world.device.agent().poll().unwrap();
         assert!(world.own().unwrap().not_after < second + DAY);
     }

@@ -72,7 +72,8 @@ fn two_years_later_it_reaches_todays_model_unaided() {
     Fleet::serve(&fleet, &enrolment);
 
     let time = device.path("synchronised");
-    let before = device.config.lines().find_map(|line| line.strip_prefix("repository = ")).unwrap().trim_matches('\'');
+    let before =
+        device.config.lines().find_map(|line| line.strip_prefix("repository = ")).unwrap().trim_matches('\'');
     let config = device
         .config
         .replace(before, &repository.url)

@@ -47,7 +47,12 @@ impl SeenFloor {
         raised.models.insert(model.to_owned(), floor);
         write(&mut RealDisk, &self.path, &raised)?;
         self.seen = raised;
-        tracing::info!(id = "ota.floor.raised", model, floor, "older releases of {model} are not taken any more");
+        tracing::info!(
+            id = "ota.floor.raised",
+            model,
+            floor,
+            "older releases of {model} are not taken any more"
+        );
         Ok(())
     }
 }

@@ -22,7 +22,11 @@ impl Agent {
         match renewed {
             Ok(new) => {
                 let days = new.not_after.saturating_sub(self.papers.now()) / 86_400;
-                tracing::info!(id = "ota.certificate.renewed", days, "the certificate is good for {days} days");
+                tracing::info!(
+                    id = "ota.certificate.renewed",
+                    days,
+                    "the certificate is good for {days} days"
+                );
                 self.take_up();
             }
             Err(error) => {
@@ -62,16 +66,19 @@ impl Agent {
         if mark == self.mark {
             return;
         }
-        let made = self.papers.client().map_err(|error| HttpError::Setup(error.to_string())).and_then(|tls| {
-            Http::new(&self.config.download, tls, self.runtime.clone(), self.clock.clone())
-        });
+        let made =
+            self.papers.client().map_err(|error| HttpError::Setup(error.to_string())).and_then(|tls| {
+                Http::new(&self.config.download, tls, self.runtime.clone(), self.clock.clone())
+            });
         match made {
             Ok(http) => {
                 let received = self.http.take_received();
                 self.senses.spend(&*self.clock, received);
                 (self.http, self.mark) = (http, mark);
             }
-            Err(error) => tracing::warn!(id = "ota.certificate.unusable", "{error}; the old one stays in use"),
+            Err(error) => {
+                tracing::warn!(id = "ota.certificate.unusable", "{error}; the old one stays in use")
+            }
         }
     }
 }

@@ -88,7 +88,8 @@ fn write_request(identity: &Identity, file: &Path, of: &Of) -> Result<(), Failur
 fn take_certificate(config: &Config, identity: &Identity, file: &Path, of: &Of) -> Result<(), Failure> {
     let mut bytes = Vec::new();
     let source = |source| CertificateError::Io { path: file.to_owned(), source };
-    let opened = std::fs::File::open(file).and_then(|from| from.take(certificate::LIMIT).read_to_end(&mut bytes));
+    let opened =
+        std::fs::File::open(file).and_then(|from| from.take(certificate::LIMIT).read_to_end(&mut bytes));
     opened.map_err(source).or_exit(Exit::Enrolment)?;
     let own = Certificate::parse(&bytes).or_exit(Exit::Enrolment)?;
     own.check_is_of(identity).or_exit(Exit::Enrolment)?;

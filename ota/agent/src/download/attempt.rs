@@ -113,10 +113,10 @@ impl Downloader<'_> {
                 partial.sync()?;
                 self.ask(wanted, partial, may_go_on)?;
             }
+            self.keep_to_rate(began, taken);
             if partial.length() >= wanted.file.length {
                 return Ok(Ok(()));
             }
-            self.keep_to_rate(began, taken);
         }
     }
 

@@ -50,11 +50,8 @@ fn clock(clock: &Value) -> String {
 
 fn certificate(of: &Value) -> String {
     let day = |key: &str| of[key].as_i64().map(date).unwrap_or_default();
-    let renewal = if of["server"].is_null() {
-        "; nothing renews it: [enrolment] url is not configured"
-    } else {
-        ""
-    };
+    let renewal =
+        if of["server"].is_null() { "; nothing renews it: [enrolment] url is not configured" } else { "" };
     match of["state"].as_str() {
         Some("fresh") if renewal.is_empty() => {
             format!("good until {}, renewed from {} on", day("not_after"), day("renew_at"))
@@ -90,8 +87,7 @@ fn decides(state: &Value) -> String {
     if current.is_null() {
         return "the factory's model".into();
     }
-    let trial =
-        state["pointers"]["trial"].as_object().map(|_| ", on trial").filter(|_| true).unwrap_or_default();
+    let trial = if state["pointers"]["trial"].is_null() { "" } else { ", on trial" };
     format!("{}{trial}", bundle(&state["current_version"], current))
 }
 
@@ -100,8 +96,10 @@ fn deployment(state: &Value, now: Option<i64>) -> String {
     if deployment.is_null() {
         return "none".into();
     }
-    let cause =
-        deployment["cause"].as_str().map(|cause| format!(" ({})", cause.replace('_', " "))).unwrap_or_default();
+    let cause = deployment["cause"]
+        .as_str()
+        .map(|cause| format!(" ({})", cause.replace('_', " ")))
+        .unwrap_or_default();
     let again = match (deployment["next_try"].as_i64(), now) {
         (Some(next), Some(now)) if next > now && deployment["phase"] == "deferred" => {
             format!("; tried again in {}", span(next - now))

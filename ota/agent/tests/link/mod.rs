@@ -12,7 +12,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// Answers a post to a path, with whom the connection is: a status and a body, or none for what every server does.
-pub type Answers = Box<dyn FnMut(&str, &[u8], Option<&CertificateDer<'static>>) -> Option<(u16, Vec<u8>)> + Send>;
+pub type Answers =
+    Box<dyn FnMut(&str, &[u8], Option<&CertificateDer<'static>>) -> Option<(u16, Vec<u8>)> + Send>;
 
 /// What goes wrong with one answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,6 +130,10 @@ fn serve_tls(mut stream: TcpStream, tls: Arc<ServerConfig>, state: &Mutex<State>
     while connection.is_handshaking() {
         if let Err(error) = connection.complete_io(&mut stream) {
             state.lock().unwrap().refused.push(error.to_string());
+            // What the client has sent by now is read, or the alert that tells it why would be lost.
+            stream.shutdown(std::net::Shutdown::Write)?;
+            stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+            while stream.read(&mut [0; 1 << 10])? > 0 {}
             return Err(error);
         }
     }
@@ -149,9 +154,10 @@ fn serve<S: Read + Write>(
             let mut state = state.lock().unwrap();
             state.requests += 1;
             if question.method == "POST" {
-                let own = state.answers.as_mut().and_then(|answers| {
-                    answers(&question.path, &question.body, peer.as_ref())
-                });
+                let own = state
+                    .answers
+                    .as_mut()
+                    .and_then(|answers| answers(&question.path, &question.body, peer.as_ref()));
                 let (status, body) = own.unwrap_or_else(|| {
                     state.posted.push(question.body);
                     (state.post_status, Vec::new())
@@ -219,7 +225,9 @@ fn answer(
     };
     let ranged = question.range.filter(|from| {
         *from < body.len()
-            && !no_ranges && fault != Some(Fault::Whole) && named.is_none_or(|named| *named == tag)
+            && !no_ranges
+            && fault != Some(Fault::Whole)
+            && named.is_none_or(|named| *named == tag)
     });
     let from = ranged.unwrap_or(0);
     let mut part = body[from..].to_vec();

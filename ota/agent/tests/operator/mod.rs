@@ -43,10 +43,7 @@ fn keys(role: &str, count: usize) -> Vec<KeyFileSigner> {
     (1..=count).map(key).collect()
 }
 
-fn file<'a>(
-    signed: &impl serde::Serialize,
-    signers: impl IntoIterator<Item = &'a KeyFileSigner>,
-) -> Vec<u8> {
+fn file<'a>(signed: &impl serde::Serialize, signers: impl IntoIterator<Item = &'a KeyFileSigner>) -> Vec<u8> {
     let signed = serde_json::to_value(signed).unwrap();
     let message = canonical(&signed).unwrap();
     let signature = |signer: &KeyFileSigner| {
