@@ -170,9 +170,10 @@ impl Agent {
     /// stays.
     pub fn poll(&mut self) -> Result<(), AgentError> {
         self.renew();
-        if !self.asked {
-            self.look();
-        }
+        // Who asks means what the repository says now, not what it said last.
+        let asked = std::mem::take(&mut self.asked);
+        self.look();
+        self.asked = asked;
         let refreshed = self.refresh();
         let code = refreshed.as_ref().map_or_else(AgentError::code, |()| "ok");
         let received = self.http.take_received();

@@ -69,7 +69,7 @@ pub enum EnrolmentError {
     #[error(
         "{0}. Is the server's certificate from an authority of tls.authorities_file, and the clock right?"
     )]
-    Http(#[from] HttpError),
+    Http(HttpError),
     /// The server says no.
     #[error("{url}: refused with status {status}{}. {next}", said(words))]
     Refused {
@@ -93,6 +93,13 @@ pub enum EnrolmentError {
     /// The certificate cannot be used or kept.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
+}
+
+// Not a cause below it: its words are in the message already.
+impl From<HttpError> for EnrolmentError {
+    fn from(error: HttpError) -> Self {
+        Self::Http(error)
+    }
 }
 
 impl EnrolmentError {

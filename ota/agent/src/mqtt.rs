@@ -31,6 +31,8 @@ const LARGEST: usize = 4 << 10;
 const QUEUE: usize = 16;
 /// How often the spool is looked at.
 const LOOK: Duration = Duration::from_secs(5);
+/// Looks after which what nobody confirmed is sent again: the fleet may not have listened.
+const AGAIN: u32 = 120;
 /// Seconds for a connection, TLS and log-in included: a mobile network takes its time.
 const CONNECT_S: u64 = 30;
 
@@ -140,7 +142,7 @@ async fn publish_what_waits(
     mut connections: watch::Receiver<u64>,
 ) {
     let mut sent: BTreeSet<PathBuf> = BTreeSet::new();
-    let mut look = tokio::time::interval(LOOK);
+    let (mut look, mut looks) = (tokio::time::interval(LOOK), 0_u32);
     loop {
         tokio::select! {
             changed = connections.changed() => match changed {
@@ -148,7 +150,12 @@ async fn publish_what_waits(
                 Ok(()) => sent.clear(),
                 Err(_) => return,
             },
-            _ = look.tick() => {}
+            _ = look.tick() => {
+                looks = looks.wrapping_add(1);
+                if looks.is_multiple_of(AGAIN) {
+                    sent.clear();
+                }
+            }
         }
         if *connections.borrow() > 0 {
             publish(&client, &below, &spool, &mut sent);

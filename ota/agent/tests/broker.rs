@@ -44,10 +44,12 @@ impl Broker {
         let at = |name: &str| folder.path().join(name).display().to_string();
         let config = format!(
             "user root\nallow_anonymous false\npassword_file {}\nacl_file {}\nper_listener_settings false\n\
+             persistence true\npersistence_location {}/\n\
              listener {operator} 127.0.0.1\n\
              listener {devices} 127.0.0.1\ncafile {}\ncertfile {}\nkeyfile {}\n{extra}\n",
             at("passwords"),
             at("acl"),
+            folder.path().display(),
             at("ca.pem"),
             at("server.pem"),
             at("server.key"),
@@ -81,9 +83,11 @@ impl Broker {
         until("the broker", || std::net::TcpStream::connect(("127.0.0.1", self.operator)).is_ok());
     }
 
+    /// Ends it in order, so that it keeps what it holds for those who are away.
     fn down(&mut self) {
         if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
+            let pid = rustix::process::Pid::from_child(&child);
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
             let _ = child.wait();
         }
     }
@@ -100,6 +104,14 @@ impl Broker {
     fn client(&self, user: &str) -> (Client, rumqttc::Connection) {
         let mut options = MqttOptions::new(format!("test-{user}"), "127.0.0.1", self.operator);
         options.set_credentials(user, "secret");
+        Client::new(options, 10)
+    }
+
+    /// The fleet's side: outcomes are kept for it while it is away.
+    fn fleet(&self) -> (Client, rumqttc::Connection) {
+        let mut options = MqttOptions::new("fleet", "127.0.0.1", self.operator);
+        options.set_credentials("operator", "secret");
+        options.set_clean_session(false);
         Client::new(options, 10)
     }
 }
@@ -203,6 +215,10 @@ fn a_broker_that_goes_comes_back_and_outcomes_wait_for_it() {
     broker.user(&world.id, "secret");
     broker.user("operator", "secret");
     broker.up();
+    let (client, mut connection) = broker.fleet();
+    client.subscribe(world.topic("update"), QoS::AtLeastOnce).unwrap();
+    assert!(connection.iter().any(|event| matches!(event.unwrap(), Event::Incoming(Incoming::SubAck(_)))));
+    drop((client, connection));
     let service = Service::start(&world.device);
     until("a connection", || service.said("ota.mqtt.connected") == 1);
     broker.down();
@@ -213,9 +229,8 @@ fn a_broker_that_goes_comes_back_and_outcomes_wait_for_it() {
     assert_eq!(waiting(), 3);
     broker.up();
     until("a connection again", || service.said("ota.mqtt.connected") == 2);
-    // The fleet's side: it takes outcomes and sends receipts.
-    let (client, mut connection) = broker.client("operator");
-    client.subscribe(world.topic("update"), QoS::AtLeastOnce).unwrap();
+    // The fleet takes outcomes and sends receipts.
+    let (client, mut connection) = broker.fleet();
     let mut seen = std::collections::BTreeSet::new();
     for event in connection.iter() {
         let Event::Incoming(Incoming::Publish(message)) = event.unwrap() else { continue };

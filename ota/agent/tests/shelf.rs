@@ -24,6 +24,10 @@ const ROTATIONS: u64 = 5;
 
 /// What the board has on it when it is put into the box: a model, metadata, a certificate for a year.
 fn boxed(then: Timestamp, operator: &mut Operator, authority: &Authority) -> (Device, Digest) {
+    // No clock is believed that is before the agent's release, so the old metadata lasts until a day after that.
+    let until = stopline_agent::clock::not_before().checked_add(SignedDuration::from_hours(24)).unwrap();
+    operator.fresh_for = until.duration_since(then);
+    operator.expire("rollout", until);
     let first = operator.release(1, &noise(1, TAR));
     operator.rollout(&rollout("r-1", 1));
     let server = Server::start(operator.publish());
@@ -51,7 +55,8 @@ fn two_years_later_it_reaches_todays_model_unaided() {
         operator.rotate();
     }
     operator.now = now;
-    let day = |days| now.checked_add(SignedDuration::from_hours(24 * days)).unwrap();
+    operator.fresh_for = SignedDuration::from_hours(48);
+    let day = |days: i64| now.checked_add(SignedDuration::from_hours(24 * days)).unwrap();
     for (role, days) in [("rollout", 7), ("models", 90), ("targets", 365)] {
         operator.expire(role, day(days));
     }
