@@ -117,10 +117,11 @@ fn deployment(state: &Value, now: Option<i64>) -> String {
 fn floor(of: &Value) -> String {
     let (trust, seen) = (of["trust"].as_u64(), of["seen"].as_u64().unwrap_or(0));
     let trust_words = trust.map_or_else(|| "unreadable".into(), |trust| trust.to_string());
-    format!(
-        "releases from {} on (trust folder {trust_words}, highest seen {seen})",
-        trust.unwrap_or(0).max(seen)
-    )
+    let least = match trust.unwrap_or(0).max(seen) {
+        0 => "any release".to_owned(),
+        floor => format!("releases from {floor} on"),
+    };
+    format!("{least} (trust folder {trust_words}, highest seen {seen})")
 }
 
 /// A version where it is known, and enough of the digest to tell bundles apart.
