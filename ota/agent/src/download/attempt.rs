@@ -106,11 +106,10 @@ impl Downloader<'_> {
             let place = |bytes: u64| usize::try_from(bytes).unwrap_or(piece.len());
             let used = &piece[place(known)..place(known.saturating_add(missing).min(bytes))];
             cost.wasted = cost.wasted.saturating_add(bytes - u64::try_from(used.len()).unwrap_or(bytes));
-            partial.add(used)?;
+            partial.add(used, self.settings.chunk_bytes)?;
             (taken, unasked) = (taken.saturating_add(bytes), unasked.saturating_add(bytes));
-            if unasked.max(partial.unsynced()) >= self.settings.chunk_bytes {
+            if unasked >= self.settings.chunk_bytes {
                 unasked = 0;
-                partial.sync()?;
                 self.ask(wanted, partial, may_go_on)?;
             }
             self.keep_to_rate(began, taken);
