@@ -29,7 +29,7 @@ use tokio::runtime::Handle;
 use crate::clock::{self, Clock, WorkflowClock};
 use crate::config::Config;
 use crate::error::AgentError;
-use crate::http::Http;
+use crate::http::{Cause, Http};
 use crate::identity::Identity;
 use crate::report::Reporter;
 use crate::repository::{Directive, WebMetadata, WebTargets, directive};
@@ -181,7 +181,7 @@ impl Agent {
         self.reporter.polled(code, received);
         match &refreshed {
             Ok(()) => tracing::debug!(id = "ota.poll", received, "asked the repository"),
-            Err(error) => tracing::warn!(id = "ota.poll.failed", code, "{error}"),
+            Err(error) => tracing::warn!(id = "ota.poll.failed", code, "{}", Cause::of(error)),
         }
         refreshed?;
         self.watch.polled();

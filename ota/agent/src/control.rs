@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::agent::{Agent, PassedOver};
 use crate::daemon::Event;
 use crate::error::AgentError;
+use crate::http::Cause;
 use crate::status;
 
 const ASK: &str = "check-now\n";
@@ -57,8 +58,7 @@ pub fn answer_of(agent: &Agent, asked: Result<Vec<PassedOver>, AgentError>) -> V
     match asked {
         Ok(passed_over) => answer["passed_over"] = json!(passed_over),
         Err(error) => {
-            answer["failed"] =
-                json!({ "code": error.code(), "problem": error.to_string(), "exit": error.exit() as u8 });
+            answer["failed"] = json!({ "code": error.code(), "problem": Cause::of(&error).to_string(), "exit": error.exit() as u8 });
         }
     }
     answer

@@ -75,11 +75,15 @@ pub enum HttpError {
 pub struct Cause(String);
 
 impl Cause {
-    fn of(error: &dyn std::error::Error) -> Self {
+    /// An error with the causes below it, those left out that are in its own words already.
+    pub fn of(error: &dyn std::error::Error) -> Self {
         let mut text = error.to_string();
         let mut below = error.source();
         while let Some(cause) = below {
-            text = format!("{text}: {cause}");
+            let words = cause.to_string();
+            if !text.contains(&words) {
+                text = format!("{text}: {words}");
+            }
             below = cause.source();
         }
         Self(text)

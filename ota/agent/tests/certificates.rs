@@ -193,7 +193,7 @@ fn a_certificate_is_asked_for_and_none_or_a_foreign_one_is_refused() {
     let foreign = Authority::new("somebody else");
     let refusals = |expected: &str, alert: &str| {
         let mut agent = world.device.agent();
-        let error = agent.poll().unwrap_err().to_string();
+        let error = stopline_agent::http::Cause::of(&agent.poll().unwrap_err()).to_string();
         println!("{error}");
         assert!(error.contains(alert), "{error}");
         let refused = || world.server.state.lock().unwrap().refused.last().cloned().unwrap_or_default();
