@@ -58,7 +58,8 @@ pub fn answer_of(agent: &Agent, asked: Result<Vec<PassedOver>, AgentError>) -> V
     match asked {
         Ok(passed_over) => answer["passed_over"] = json!(passed_over),
         Err(error) => {
-            answer["failed"] = json!({ "code": error.code(), "problem": Cause::of(&error).to_string(), "exit": error.exit() as u8 });
+            let (problem, exit) = (Cause::of(&error).to_string(), error.exit() as u8);
+            answer["failed"] = json!({ "code": error.code(), "problem": problem, "exit": exit });
         }
     }
     answer
