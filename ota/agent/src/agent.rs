@@ -4,7 +4,9 @@
 
 mod acting;
 mod fetching;
+mod floor;
 mod following;
+mod renewing;
 pub mod usb;
 mod watch;
 
@@ -13,6 +15,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use semver::Version;
+use stopline_depot::deployment::DeployCause;
+use stopline_depot::digest::Digest;
 use stopline_depot::disk::{RealDisk, replace};
 use stopline_depot::health::Health;
 use stopline_depot::rollout::Rollout;
@@ -25,14 +29,18 @@ use tokio::runtime::Handle;
 use crate::clock::{self, Clock, WorkflowClock};
 use crate::config::Config;
 use crate::error::AgentError;
-use crate::http::Http;
+use crate::http::{Cause, Http};
 use crate::identity::Identity;
 use crate::report::Reporter;
 use crate::repository::{Directive, WebMetadata, WebTargets, directive};
 use crate::spool::Spool;
 use crate::surroundings::Senses;
-use crate::tls::{self, TimeBound};
+use crate::tls::{Papers, TimeBound, TlsError};
+use floor::SeenFloor;
 use watch::Watch;
+
+pub use floor::path as floor_path;
+pub(crate) use renewing::without_redirects;
 
 /// The agent.
 #[derive(Debug)]
@@ -43,6 +51,11 @@ pub struct Agent {
     pub(crate) boot_id: String,
     http: Http,
     bound: TimeBound,
+    papers: Papers,
+    /// [`Papers::mark`] when `http` was made.
+    mark: Digest,
+    runtime: Handle,
+    floor: SeenFloor,
     depot: Depot<RealDisk>,
     state: StateReader<RealDisk>,
     senses: Senses,
@@ -53,6 +66,19 @@ pub struct Agent {
     verified: Option<(Option<i64>, u64)>,
     /// Milliseconds since boot before which a model is not tried again.
     retry_at: BTreeMap<String, u64>,
+    /// Whether a person asks: pauses after failures do not hold then.
+    asked: bool,
+}
+
+/// A pause after a failure that a person's question ended.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct PassedOver {
+    /// The model.
+    pub model: String,
+    /// Why it waited.
+    pub cause: Option<DeployCause>,
+    /// Seconds that it would have waited on.
+    pub seconds: u64,
 }
 
 /// Why there is no agent.
@@ -66,7 +92,7 @@ pub enum OpenError {
     Identity(#[from] crate::identity::IdentityError),
     /// TLS cannot be set up.
     #[error(transparent)]
-    Tls(#[from] tls::TlsError),
+    Tls(#[from] TlsError),
     /// The depot cannot be opened, or what lies in the agent's own folder.
     #[error(transparent)]
     Agent(#[from] AgentError),
@@ -81,8 +107,11 @@ impl Agent {
         std::fs::create_dir_all(config.home.join("rollouts")).map_err(AgentError::io(&config.home))?;
         let identity = Identity::open(&config.home)?;
         let bound = TimeBound::default();
-        let tls = tls::client(&config.tls, clock.clone(), &bound)?;
-        let http = Http::new(&config.download, tls, runtime, clock.clone()).map_err(AgentError::from)?;
+        let papers = Papers::new(&config, &identity, clock.clone(), bound.clone());
+        let mark = papers.mark();
+        let http = Http::new(&config.download, papers.client()?, runtime.clone(), clock.clone())
+            .map_err(AgentError::from)?;
+        let floor = SeenFloor::open(&config.home)?;
         let depot = Depot::open(DepotPaths::new(&config.depot)).map_err(AgentError::from)?;
         let state = StateReader::new(StatePaths::new(&config.state));
         let zone = config.zone().map_err(OpenError::Config)?;
@@ -98,6 +127,10 @@ impl Agent {
             boot_id,
             http,
             bound,
+            papers,
+            mark,
+            runtime,
+            floor,
             depot,
             state,
             senses,
@@ -106,7 +139,28 @@ impl Agent {
             directives: BTreeMap::new(),
             verified: None,
             retry_at: BTreeMap::new(),
+            asked: false,
         })
+    }
+
+    /// A person asks: as [`Self::poll`], and pauses after failures end. Windows, room and budgets hold for a person too.
+    ///
+    /// # Errors
+    /// As [`Self::poll`].
+    pub fn check_now(&mut self) -> Result<Vec<PassedOver>, AgentError> {
+        let held = self.held();
+        for one in &held {
+            tracing::info!(
+                id = "ota.asked",
+                model = one.model,
+                seconds = one.seconds,
+                "a person asks: the pause after a failure ends now"
+            );
+        }
+        self.asked = true;
+        let polled = self.poll();
+        self.asked = false;
+        polled.map(|()| held)
     }
 
     /// Asks the repository and acts on what it says. What one model meets does not keep the others from going on.
@@ -115,7 +169,11 @@ impl Agent {
     /// Why the repository's metadata could not be had or was not accepted; nothing new is begun then, and what is installed
     /// stays.
     pub fn poll(&mut self) -> Result<(), AgentError> {
+        self.renew();
+        // Who asks means what the repository says now, not what it said last.
+        let asked = std::mem::take(&mut self.asked);
         self.look();
+        self.asked = asked;
         let refreshed = self.refresh();
         let code = refreshed.as_ref().map_or_else(AgentError::code, |()| "ok");
         let received = self.http.take_received();
@@ -123,7 +181,7 @@ impl Agent {
         self.reporter.polled(code, received);
         match &refreshed {
             Ok(()) => tracing::debug!(id = "ota.poll", received, "asked the repository"),
-            Err(error) => tracing::warn!(id = "ota.poll.failed", code, "{error}"),
+            Err(error) => tracing::warn!(id = "ota.poll.failed", code, "{}", Cause::of(error)),
         }
         refreshed?;
         self.watch.polled();
@@ -179,12 +237,9 @@ impl Agent {
         &self.reporter.spool
     }
 
-    /// TLS for a broker.
-    ///
-    /// # Errors
-    /// [`tls::TlsError`].
-    pub fn tls(&self) -> Result<rustls::ClientConfig, tls::TlsError> {
-        tls::client(&self.config.tls, self.clock.clone(), &self.bound)
+    /// What a connection to a broker shows.
+    pub fn papers(&self) -> &Papers {
+        &self.papers
     }
 
     fn refresh(&mut self) -> Result<(), AgentError> {
@@ -247,6 +302,9 @@ impl Agent {
             self.directives.remove(model);
             return Ok(());
         };
+        if let Some(candidate) = &said.candidate {
+            self.floor.raise(model, candidate.release.security_floor)?;
+        }
         let path = rollout_path(&self.config, model);
         let before = std::fs::read(&path).ok().and_then(|bytes| versioned::read::<Rollout>(&bytes).ok());
         if let Some(Err(problem)) = before.map(|before| before.may_become(&said.rollout)) {
@@ -263,6 +321,11 @@ impl Agent {
 
     fn trust(&self) -> Result<Trust, AgentError> {
         Ok(Trust::read(&RealDisk, &TrustPaths::new(&self.config.trust))?)
+    }
+
+    /// Least `release_seq` of a model: the trust folder's floor, or the highest that a signed release named.
+    fn floor_of(&self, trust: &Trust, model: &str) -> u64 {
+        trust.floor_of(model).max(self.floor.of(model))
     }
 
     /// The runtime's version, as its health file says.

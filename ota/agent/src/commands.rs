@@ -1,5 +1,7 @@
 //! The command line.
 
+mod enrolling;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,7 +11,6 @@ use crate::agent::Agent;
 use crate::agent::usb::Installed;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::error::{AgentError, waits};
 use crate::exit::{Exit, Failure, HELP, OrExit as _};
 use crate::identity::Identity;
 use crate::{control, daemon, status};
@@ -47,6 +48,15 @@ enum Command {
     /// Make the device's identity if there is none, and show its id and public key.
     #[command(after_help = HELP)]
     Identity(Of),
+    /// Get the device's certificate: by a token over HTTPS, or by a request and a certificate that a person carries. Makes the
+    /// identity if there is none.
+    #[command(after_help = HELP)]
+    Enroll {
+        #[command(flatten)]
+        way: enrolling::Way,
+        #[command(flatten)]
+        of: Of,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -76,6 +86,7 @@ impl Cli {
             Command::Status(of) => show_status(&of),
             Command::Install { folder, of } => install(&folder, &of),
             Command::Identity(of) => identity(&of),
+            Command::Enroll { way, of } => enrolling::enroll(&way, &of),
         }
     }
 }
@@ -88,23 +99,27 @@ fn run(of: &Of) -> Result<(), Failure> {
 
 fn check_now(of: &Of) -> Result<(), Failure> {
     let config = read(of)?;
-    if let Ok(answer) = control::check_now(&config.home) {
-        show(of, &serde_json::from_str(&answer).or_exit(Exit::Internal)?);
-        return Ok(());
+    let answer = match control::check_now(&config.home) {
+        Ok(answer) => serde_json::from_str(&answer).or_exit(Exit::Internal)?,
+        Err(_) => check_here(config)?,
+    };
+    show(of, &answer);
+    match &answer["failed"] {
+        serde_json::Value::Null => Ok(()),
+        failed => {
+            let problem = failed["problem"].as_str().unwrap_or("the agent did not say why").to_owned();
+            Err(Failure { exit: Exit::of(&failed["exit"]), error: anyhow::Error::msg(problem) })
+        }
     }
+}
+
+/// No agent runs: this process is one for a moment.
+fn check_here(config: Config) -> Result<serde_json::Value, Failure> {
     let runtime = daemon::runtime().or_exit(Exit::Internal)?;
     let clock = clock(&config);
     let mut agent = Agent::open(config, clock, runtime.handle().clone()).map_err(daemon::open_failure)?;
-    agent.poll().map_err(|error| {
-        let exit = if error.cause() == stopline_depot::deployment::DeployCause::Network {
-            Exit::Repository
-        } else {
-            exit_of(&error)
-        };
-        Failure { exit, error: error.into() }
-    })?;
-    show(of, &status::of_agent(&agent));
-    Ok(())
+    let asked = agent.check_now();
+    Ok(control::answer_of(&agent, asked))
 }
 
 fn show_status(of: &Of) -> Result<(), Failure> {
@@ -114,7 +129,8 @@ fn show_status(of: &Of) -> Result<(), Failure> {
     } else {
         None
     };
-    show(of, &status::of(&config, identity.as_ref()).or_exit(Exit::Internal)?);
+    let clock = clock(&config);
+    show(of, &status::of(&config, identity.as_ref(), clock).or_exit(Exit::Internal)?);
     Ok(())
 }
 
@@ -124,7 +140,7 @@ fn install(folder: &Path, of: &Of) -> Result<(), Failure> {
     let clock = clock(&config);
     let mut agent = Agent::open(config, clock, runtime.handle().clone()).map_err(daemon::open_failure)?;
     let installed =
-        agent.install(folder).map_err(|error| Failure { exit: exit_of(&error), error: error.into() })?;
+        agent.install(folder).map_err(|error| Failure { exit: error.exit(), error: error.into() })?;
     if of.json {
         println!("{}", serde_json::to_string(&installed).or_exit(Exit::Internal)?);
         return Ok(());
@@ -164,13 +180,5 @@ fn show(of: &Of, status: &serde_json::Value) {
         println!("{status}");
     } else {
         println!("{}", status::in_words(status));
-    }
-}
-
-fn exit_of(error: &AgentError) -> Exit {
-    match error {
-        AgentError::Metadata(_) | AgentError::Http(_) => Exit::Repository,
-        error if waits(error.cause()) => Exit::Deferred,
-        _ => Exit::Refused,
     }
 }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use stopline_depot::eligible::Allowance;
 use stopline_depot::versioned::check_name;
 
-pub use parts::{Device, Download, Mqtt, Poll, Tls};
+pub use parts::{Device, Download, Enrolment, Mqtt, Poll, Tls};
 
 /// Bytes of the file, at most.
 const LIMIT: u64 = 256 << 10;
@@ -61,6 +61,9 @@ pub struct Config {
     /// Whom it believes to be the server, and who it says it is.
     #[serde(default)]
     pub tls: Tls,
+    /// Who issues and renews this device's certificate.
+    #[serde(default)]
+    pub enrolment: Enrolment,
     /// A broker that may tell it to ask now.
     #[serde(default)]
     pub mqtt: Option<Mqtt>,
@@ -143,6 +146,10 @@ impl Config {
         self.poll.check()?;
         self.window.check()?;
         self.download.check()?;
+        self.enrolment.url.as_deref().map_or(Ok(()), |url| is_web("enrolment.url", url))?;
+        if self.enrolment.url.as_deref().is_some_and(|url| !url.starts_with("https://")) {
+            return Err("enrolment.url: https:// is expected: a token must not be read on its way".into());
+        }
         self.mqtt.as_ref().map_or(Ok(()), Mqtt::check)
     }
 

@@ -7,7 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Sender};
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
+use crate::agent::{Agent, PassedOver};
 use crate::daemon::Event;
+use crate::error::AgentError;
+use crate::http::Cause;
+use crate::status;
 
 const ASK: &str = "check-now\n";
 /// Bytes of a line, at most.
@@ -39,6 +45,24 @@ pub fn listen(home: &Path, events: Sender<Event>) -> io::Result<()> {
         }
     };
     std::thread::Builder::new().name("control".into()).spawn(serve).map(drop)
+}
+
+/// Whether an agent listens below `home`.
+pub fn is_running(home: &Path) -> bool {
+    UnixStream::connect(path(home)).is_ok()
+}
+
+/// What one who asked is told: where the agent is now, the pauses that the question ended, and why it failed if it did.
+pub fn answer_of(agent: &Agent, asked: Result<Vec<PassedOver>, AgentError>) -> Value {
+    let mut answer = status::of_agent(agent);
+    match asked {
+        Ok(passed_over) => answer["passed_over"] = json!(passed_over),
+        Err(error) => {
+            let (problem, exit) = (Cause::of(&error).to_string(), error.exit() as u8);
+            answer["failed"] = json!({ "code": error.code(), "problem": problem, "exit": exit });
+        }
+    }
+    answer
 }
 
 /// Asks a running agent to poll now, and waits for what came of it.

@@ -9,10 +9,10 @@ use stopline_depot::eligible::{DAY_S, back_off_ms, seconds_to_poll, spread};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::agent::Agent;
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::exit::{Exit, Failure, OrExit as _};
-use crate::{control, mqtt, status};
+use crate::{control, mqtt};
 
 /// Milliseconds to wait after a first poll that failed, and at most.
 const POLL_BACK_OFF_MS: (u32, u32) = (60_000, 3_600_000);
@@ -38,9 +38,9 @@ pub fn run(config: Config, clock: Arc<dyn Clock>) -> Result<(), Failure> {
     let (send, events) = mpsc::channel();
     control::listen(&agent.config.home, send.clone()).or_exit(Exit::Config)?;
     if let Some(broker) = agent.config.mqtt.clone() {
-        let tls = agent.tls().or_exit(Exit::Config)?;
         let device = agent.identity.id().to_owned();
-        runtime.spawn(mqtt::talk(broker, device, agent.spool().clone(), tls, send.clone()));
+        let papers = agent.papers().clone();
+        runtime.spawn(mqtt::talk(broker, device, agent.spool().clone(), papers, send.clone()));
     }
     {
         let _within = runtime.enter();
@@ -98,6 +98,8 @@ struct Schedule {
     next_poll: u64,
     last_hint: Option<u64>,
     failures: u32,
+    /// Whether the clock was synchronised when it was last looked at.
+    timed: bool,
 }
 
 impl Schedule {
@@ -105,7 +107,8 @@ impl Schedule {
         let within = agent.config.poll.start_within_s;
         let first = if within == 0 { 0 } else { spread(agent.identity.id(), &agent.boot_id, within) };
         let next_poll = clock.since_boot_ms().saturating_add(u64::from(first) * 1_000);
-        Self { clock, next_poll, last_hint: None, failures: 0 }
+        let timed = clock::wall_s(&*clock).is_some();
+        Self { clock, next_poll, last_hint: None, failures: 0, timed }
     }
 
     fn run(&mut self, agent: &mut Agent, events: &Receiver<Event>) {
@@ -115,14 +118,16 @@ impl Schedule {
             match events.recv_timeout(Duration::from_millis(wait)) {
                 Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(Event::CheckNow(reply)) => {
-                    self.poll(agent);
+                    let asked = agent.check_now();
+                    self.polled(agent, asked.is_ok());
                     // Who asked may have gone.
-                    let _ = reply.send(status::of_agent(agent).to_string());
+                    let _ = reply.send(control::answer_of(agent, asked).to_string());
                     continue;
                 }
                 Ok(Event::Hint) => self.hint(agent),
                 Err(RecvTimeoutError::Timeout) => {}
             }
+            self.time_comes();
             if self.clock.since_boot_ms() >= self.next_poll {
                 self.poll(agent);
             } else {
@@ -132,10 +137,29 @@ impl Schedule {
     }
 
     fn poll(&mut self, agent: &mut Agent) {
-        self.failures = if agent.poll().is_ok() { 0 } else { self.failures.saturating_add(1) };
+        let done = agent.poll().is_ok();
+        self.polled(agent, done);
+    }
+
+    fn polled(&mut self, agent: &Agent, done: bool) {
+        self.failures = if done { 0 } else { self.failures.saturating_add(1) };
         let pause = pause_ms(agent, self.failures);
         self.next_poll = self.clock.since_boot_ms().saturating_add(pause);
         tracing::debug!(id = "ota.next_poll", seconds = pause / 1_000, "next poll");
+    }
+
+    /// Where a poll failed and the clock has come right since, it is tried at once: without time no certificate is believed that
+    /// is younger than the lower bound.
+    fn time_comes(&mut self) {
+        let timed = clock::wall_s(&*self.clock).is_some();
+        if timed && !self.timed && self.failures > 0 {
+            tracing::info!(
+                id = "ota.clock.synchronised",
+                "the clock has come right; the repository is asked again"
+            );
+            self.next_poll = self.clock.since_boot_ms();
+        }
+        self.timed = timed;
     }
 
     /// A hint brings the next poll forward: not more often than configured, and not at the same moment on every device.

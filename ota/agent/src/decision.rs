@@ -14,7 +14,7 @@ pub struct Here<'a> {
     pub device: &'a str,
     /// Its camera's name, where it has one.
     pub camera: Option<&'a str>,
-    /// Least `release_seq` of the model: the trust folder's floor. A higher one that a release named once is not remembered.
+    /// Least `release_seq` of the model: the trust folder's floor, or the highest that a signed release ever named here.
     pub floor: u64,
     /// Whether the bundle is on the deny list.
     pub denied: bool,

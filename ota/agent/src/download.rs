@@ -131,6 +131,8 @@ pub struct Cost {
     pub received: u64,
     /// Bytes of these that were thrown away.
     pub wasted: u64,
+    /// Answers with the whole file to a question for the rest of it that were dropped since a range last came.
+    pub whole_answers: u32,
 }
 
 /// Fetches files into a folder.

@@ -5,6 +5,7 @@ use stopline_depot::slots::DepotError;
 use stopline_depot::versioned::VersionedError;
 
 use crate::download::DownloadError;
+use crate::exit::Exit;
 use crate::http::HttpError;
 
 /// Why an update did not go on.
@@ -73,6 +74,15 @@ impl AgentError {
             Self::Refused { cause, .. } => *cause,
             Self::Depot(error) => error.cause(),
             Self::Io { .. } => DeployCause::Space,
+        }
+    }
+
+    /// What a command that it ends exits with.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Metadata(_) | Self::Http(_) => Exit::Repository,
+            error if waits(error.cause()) => Exit::Deferred,
+            _ => Exit::Refused,
         }
     }
 

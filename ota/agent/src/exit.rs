@@ -20,11 +20,23 @@ pub enum Exit {
     Deferred = 6,
     /// Another updater holds the depot, or no agent runs where one is needed.
     Busy = 7,
+    /// The fleet issued no certificate, or not this device's.
+    Enrolment = 8,
+}
+
+impl Exit {
+    /// The one that a running agent names.
+    pub fn of(number: &serde_json::Value) -> Self {
+        let all =
+            [Self::Config, Self::Repository, Self::Refused, Self::Deferred, Self::Busy, Self::Enrolment];
+        let number = number.as_u64();
+        all.into_iter().find(|exit| Some(*exit as u64) == number).unwrap_or(Self::Internal)
+    }
 }
 
 /// Printed by `--help`.
 pub const HELP: &str = "Exit codes: 0 done, 1 internal, 2 usage, 3 configuration or identity, 4 repository not reached or not \
-accepted, 5 bundle refused, 6 deferred, 7 another updater holds the depot or no agent runs";
+accepted, 5 bundle refused, 6 deferred, 7 another updater holds the depot or no agent runs, 8 no certificate";
 
 /// Why a command failed, and what it exits with.
 #[derive(Debug)]

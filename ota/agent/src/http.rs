@@ -75,11 +75,15 @@ pub enum HttpError {
 pub struct Cause(String);
 
 impl Cause {
-    fn of(error: &dyn std::error::Error) -> Self {
+    /// An error with the causes below it, those left out that are in its own words already.
+    pub fn of(error: &dyn std::error::Error) -> Self {
         let mut text = error.to_string();
         let mut below = error.source();
         while let Some(cause) = below {
-            text = format!("{text}: {cause}");
+            let words = cause.to_string();
+            if !text.contains(&words) {
+                text = format!("{text}: {words}");
+            }
             below = cause.source();
         }
         Self(text)
@@ -158,14 +162,14 @@ impl Http {
         self.send(url, self.client.get(url).headers(map))
     }
 
-    /// Posts JSON and tells the status that came back.
+    /// Posts JSON; returns when the answer's headers are there.
     ///
     /// # Errors
     /// [`HttpError::Failed`], [`HttpError::Stalled`].
-    pub fn post_json(&self, url: &str, body: Vec<u8>) -> Result<u16, HttpError> {
+    pub fn post(&self, url: &str, body: Vec<u8>) -> Result<Answer, HttpError> {
         let request =
             self.client.post(url).header(reqwest::header::CONTENT_TYPE, "application/json").body(body);
-        Ok(self.send(url, request)?.status())
+        self.send(url, request)
     }
 
     fn send(&self, url: &str, request: reqwest::RequestBuilder) -> Result<Answer, HttpError> {

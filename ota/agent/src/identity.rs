@@ -5,7 +5,8 @@
 //! HOME/device-id     32 hexadecimal digits
 //! HOME/device.key    the secret key, 64 hexadecimal digits; 0600
 //! ```
-//! An image must not carry them: two devices with one identity look like one that is in two places.
+//! An image must not carry them: two devices with one identity look like one that is in two places. The certificate that the
+//! fleet issues for them is [`crate::certificate`]'s.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -13,8 +14,13 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::{Signer as _, SigningKey};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+
+/// PKCS #8 around the 32 bytes of an Ed25519 key (RFC 8410 §7).
+const PKCS8: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 
 /// The device.
+#[derive(Clone)]
 pub struct Identity {
     id: String,
     key: SigningKey,
@@ -92,6 +98,11 @@ impl Identity {
     /// Signs.
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
         self.key.sign(message).to_bytes()
+    }
+
+    /// The key as TLS takes it.
+    pub fn tls_key(&self) -> PrivatePkcs8KeyDer<'static> {
+        PrivatePkcs8KeyDer::from([&PKCS8[..], self.key.as_bytes()].concat())
     }
 }
 

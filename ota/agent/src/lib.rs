@@ -5,6 +5,7 @@
 //! In walk order:
 //! - [`config`], [`identity`], [`clock`], [`surroundings`]: what it is told, who it is, what it knows of itself.
 //! - [`tls`], [`http`], [`repository`]: how it asks, and what the answer says.
+//! - [`certificate`], [`enrolment`]: how it shows who it is.
 //! - [`decision`]: what is to be done, as a pure function.
 //! - [`download`]: a file over a bad link.
 //! - [`agent`]: its steps; [`report`], [`spool`]: what it tells.
@@ -12,6 +13,7 @@
 //! - [`commands`], [`status`]: the command line.
 
 pub mod agent;
+pub mod certificate;
 pub mod clock;
 pub mod commands;
 pub mod config;
@@ -19,6 +21,7 @@ pub mod control;
 pub mod daemon;
 pub mod decision;
 pub mod download;
+pub mod enrolment;
 mod error;
 pub mod exit;
 pub mod http;

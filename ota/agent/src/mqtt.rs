@@ -12,14 +12,18 @@ use std::path::PathBuf;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use rumqttc::{AsyncClient, Event as Packet, Incoming, MqttOptions, QoS, Transport};
+use rumqttc::{
+    AsyncClient, ConnectionError, Event as Packet, EventLoop, Incoming, MqttOptions, QoS, Transport,
+};
 use serde::Deserialize;
 use stopline_depot::eligible::back_off_ms;
 use stopline_depot::versioned;
+use tokio::sync::watch;
 
 use crate::config::Mqtt;
 use crate::daemon::Event;
 use crate::spool::Spool;
+use crate::tls::Papers;
 
 /// Bytes of a message that is read.
 const LARGEST: usize = 4 << 10;
@@ -27,6 +31,10 @@ const LARGEST: usize = 4 << 10;
 const QUEUE: usize = 16;
 /// How often the spool is looked at.
 const LOOK: Duration = Duration::from_secs(5);
+/// Looks after which what nobody confirmed is sent again: the fleet may not have listened.
+const AGAIN: u32 = 120;
+/// Seconds for a connection, TLS and log-in included: a mobile network takes its time.
+const CONNECT_S: u64 = 30;
 
 /// A receipt.
 #[derive(Debug, Deserialize)]
@@ -43,55 +51,114 @@ enum Said {
     Nothing,
 }
 
-/// Talks to the broker for as long as the process lives.
-pub async fn talk(
-    broker: Mqtt,
-    device: String,
-    spool: Spool,
-    tls: rustls::ClientConfig,
-    events: Sender<Event>,
-) {
-    let mut options = MqttOptions::new(device.clone(), broker.host.clone(), broker.port);
+/// Talks to the broker for as long as the process lives. What each connection shows and believes is read anew, so that a
+/// certificate that was renewed meanwhile counts.
+pub async fn talk(broker: Mqtt, device: String, spool: Spool, papers: Papers, events: Sender<Event>) {
+    let below = format!("stopline/{}/{device}", broker.fleet);
+    let (client, mut connection) = AsyncClient::new(options(&broker, &device), QUEUE);
+    connection.network_options.set_connection_timeout(CONNECT_S);
+    // Publishing has a task of its own: a connection that is being made must not be given up for a look at the spool.
+    let (connections, seen) = watch::channel(0_u64);
+    tokio::spawn(publish_what_waits(client.clone(), below.clone(), spool.clone(), seen));
+    let (mut failures, mut count, mut told) = (0_u32, 0_u64, String::new());
+    loop {
+        if connection.network.is_none() {
+            show(&mut connection, &broker, &papers);
+        }
+        match connection.poll().await {
+            Ok(Packet::Incoming(Incoming::ConnAck(_))) => {
+                tracing::info!(id = "ota.mqtt.connected", "{}: connected", broker.host);
+                (failures, told) = (0, String::new());
+                count += 1;
+                let _ = client.try_subscribe(format!("{below}/cmd/#"), QoS::AtLeastOnce);
+                connections.send_replace(count);
+            }
+            Ok(Packet::Incoming(Incoming::Publish(message))) => {
+                let said = said(&message.topic, &below, message.retain, &message.payload);
+                tracing::debug!(id = "ota.mqtt.said", retained = message.retain, ?said, "{}", message.topic);
+                take(said, &spool, &events);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                connections.send_replace(0);
+                failures = failures.saturating_add(1);
+                tell(&broker, &error, &mut told);
+                let pause = back_off_ms(&device, "mqtt", failures, 1_000, 300_000);
+                tokio::time::sleep(Duration::from_millis(pause.into())).await;
+            }
+        }
+    }
+}
+
+fn options(broker: &Mqtt, device: &str) -> MqttOptions {
+    let mut options = MqttOptions::new(device, broker.host.clone(), broker.port);
     options.set_keep_alive(Duration::from_secs(60));
     options.set_max_packet_size(LARGEST * 16, LARGEST * 16);
+    options
+}
+
+/// What the next connection shows: user and password, and TLS by the papers as they lie on disk now.
+fn show(connection: &mut EventLoop, broker: &Mqtt, papers: &Papers) {
     if broker.tls {
-        options.set_transport(Transport::tls_with_config(tls.into()));
+        match papers.client() {
+            Ok(tls) => {
+                connection.mqtt_options.set_transport(Transport::tls_with_config(tls.into()));
+            }
+            Err(error) => tracing::warn!(id = "ota.mqtt.tls", "{error}"),
+        }
     }
+    let Some(user) = &broker.user else { return };
     let password = broker.password_file.as_deref().map(std::fs::read_to_string);
     if let Some(Err(error)) = &password {
         tracing::warn!(id = "ota.mqtt.password", "mqtt.password_file: {error}");
     }
     let password = password.and_then(Result::ok).unwrap_or_default();
-    if let Some(user) = &broker.user {
-        options.set_credentials(user.clone(), password.trim_end().to_owned());
+    connection.mqtt_options.set_credentials(user.clone(), password.trim_end());
+}
+
+/// A failure is told when it begins and when it becomes another: a broker that is away for a night fills no log.
+fn tell(broker: &Mqtt, error: &ConnectionError, told: &mut String) {
+    let now = match error {
+        ConnectionError::ConnectionRefused(code) => format!(
+            "{}: the broker refuses the log-in: {code:?}. Are mqtt.user, mqtt.password_file and this device's certificate \
+             known there?",
+            broker.host
+        ),
+        error => format!("{}: no connection: {error}. Tried again later; polls go on", broker.host),
+    };
+    if now != *told {
+        let refused = matches!(error, ConnectionError::ConnectionRefused(_));
+        let id = if refused { "ota.mqtt.refused" } else { "ota.mqtt.failed" };
+        tracing::warn!(id, "{now}");
+        *told = now;
     }
-    let below = format!("stopline/{}/{device}", broker.fleet);
-    let (client, mut connection) = AsyncClient::new(options, QUEUE);
+}
+
+/// Publishes what waits on each new connection, and what comes to it.
+async fn publish_what_waits(
+    client: AsyncClient,
+    below: String,
+    spool: Spool,
+    mut connections: watch::Receiver<u64>,
+) {
     let mut sent: BTreeSet<PathBuf> = BTreeSet::new();
-    let (mut failures, mut connected) = (0_u32, false);
-    let mut look = tokio::time::interval(LOOK);
+    let (mut look, mut looks) = (tokio::time::interval(LOOK), 0_u32);
     loop {
         tokio::select! {
-            packet = connection.poll() => match packet {
-                Ok(Packet::Incoming(Incoming::ConnAck(_))) => {
-                    // What was sent before may be lost: all that waits is sent again.
-                    (failures, connected) = (0, true);
-                    sent.clear();
-                    let _ = client.try_subscribe(format!("{below}/cmd/#"), QoS::AtLeastOnce);
-                    look.reset_immediately();
-                }
-                Ok(Packet::Incoming(Incoming::Publish(message))) => {
-                    take(said(&message.topic, &below, message.retain, &message.payload), &spool, &events);
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    (failures, connected) = (failures.saturating_add(1), false);
-                    tracing::debug!(id = "ota.mqtt.failed", "{}: {error}", broker.host);
-                    let pause = back_off_ms(&device, "mqtt", failures, 1_000, 300_000);
-                    tokio::time::sleep(Duration::from_millis(pause.into())).await;
-                }
+            changed = connections.changed() => match changed {
+                // What was sent before may be lost: all that waits is sent again.
+                Ok(()) => sent.clear(),
+                Err(_) => return,
             },
-            _ = look.tick() => if connected { publish(&client, &below, &spool, &mut sent) },
+            _ = look.tick() => {
+                looks = looks.wrapping_add(1);
+                if looks.is_multiple_of(AGAIN) {
+                    sent.clear();
+                }
+            }
+        }
+        if *connections.borrow() > 0 {
+            publish(&client, &below, &spool, &mut sent);
         }
     }
 }

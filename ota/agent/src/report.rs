@@ -102,6 +102,12 @@ impl Reporter {
         self.write();
     }
 
+    /// Counts a renewal of the certificate, by what came of it: `ok` or the code of what went wrong.
+    pub fn renewed(&mut self, code: &str) {
+        self.count(&format!("stopline_agent_renewals_total{{result=\"{code}\"}}"), 1);
+        self.write();
+    }
+
     fn count(&mut self, name: &str, by: u64) {
         let counter = self.counters.entry(name.to_owned()).or_default();
         *counter = counter.saturating_add(by);

@@ -127,7 +127,7 @@ impl Spool {
                     continue;
                 }
             };
-            match http.post_json(url, bytes) {
+            match http.post(url, bytes).map(|answer| answer.status()) {
                 Ok(200..=299) => ends.push(End::Delivered),
                 Ok(status @ (400 | 409 | 413 | 415 | 422)) => {
                     tracing::warn!(

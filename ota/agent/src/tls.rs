@@ -2,7 +2,7 @@
 //! looking on, and shows the server who this device is.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,9 +12,12 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, RootCertStore};
+use stopline_depot::digest::Digest;
 
+use crate::certificate::{self, Age, Certificate};
 use crate::clock::{self, Clock};
-use crate::config::Tls;
+use crate::config::{Config, Tls};
+use crate::identity::Identity;
 
 /// Bytes of a PEM file, at most.
 const LIMIT: u64 = 4 << 20;
@@ -39,28 +42,124 @@ impl TimeBound {
     }
 }
 
-/// A client's side.
-///
-/// # Errors
-/// [`TlsError`] names the file.
-pub fn client(tls: &Tls, clock: Arc<dyn Clock>, bound: &TimeBound) -> Result<ClientConfig, TlsError> {
-    bound.raise(clock::not_before());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let time = Arc::new(BoundedTime { clock, bound: bound.clone() });
-    let failed = |what| move |error: rustls::Error| TlsError { what, path: None, problem: error.to_string() };
-    let builder = ClientConfig::builder_with_details(provider, time)
-        .with_safe_default_protocol_versions()
-        .map_err(failed("protocol versions"))?
-        .with_root_certificates(authorities(tls)?);
-    match (&tls.certificate_file, &tls.key_file) {
-        (None, None) => Ok(builder.with_no_client_auth()),
-        (Some(certificate), Some(key)) => builder
-            .with_client_auth_cert(certificates(certificate)?, private_key(key)?)
-            .map_err(failed("certificate_file and key_file")),
-        _ => {
-            let problem = "both or neither are expected".into();
-            Err(TlsError { what: "certificate_file and key_file", path: None, problem })
+/// What a client shows and whom it believes, as it lies on disk now.
+#[derive(Debug, Clone)]
+pub struct Papers {
+    tls: Tls,
+    home: PathBuf,
+    identity: Identity,
+    time: Arc<BoundedTime>,
+}
+
+impl Papers {
+    /// Of this device.
+    pub fn new(config: &Config, identity: &Identity, clock: Arc<dyn Clock>, bound: TimeBound) -> Self {
+        bound.raise(clock::not_before());
+        let time = Arc::new(BoundedTime { clock, bound });
+        Self { tls: config.tls.clone(), home: config.home.clone(), identity: identity.clone(), time }
+    }
+
+    /// A client's side. An expired certificate is not shown: a server would end the connection for it.
+    ///
+    /// # Errors
+    /// [`TlsError`] names the file.
+    pub fn client(&self) -> Result<ClientConfig, TlsError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let failed =
+            |what| move |error: rustls::Error| TlsError { what, path: None, problem: error.to_string() };
+        let builder = ClientConfig::builder_with_details(provider, self.time.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(failed("protocol versions"))?
+            .with_root_certificates(self.authorities()?);
+        match self.shown()? {
+            None => Ok(builder.with_no_client_auth()),
+            Some((chain, key)) => {
+                builder.with_client_auth_cert(chain, key).map_err(failed("this device's certificate"))
+            }
         }
+    }
+
+    /// The same as long as [`Self::client`] would be.
+    pub fn mark(&self) -> Digest {
+        let own = [certificate::chain_path(&self.home), certificate::authorities_path(&self.home)];
+        let given = [&self.tls.authorities_file, &self.tls.certificate_file, &self.tls.key_file];
+        let files = own.iter().chain(given.into_iter().flatten());
+        let digests = files.map(|path| Digest::of(&bytes(path).unwrap_or_default()).to_string());
+        let shown = self.certificate().is_ok_and(|own| own.is_some_and(|own| self.is_good(&own)));
+        Digest::of(format!("{shown} {}", digests.collect::<Vec<_>>().join(" ")).as_bytes())
+    }
+
+    /// The certificate that the fleet issued, as it lies on disk; none if there is none.
+    ///
+    /// # Errors
+    /// [`certificate::CertificateError`]: it cannot be read, or is not this device's.
+    pub fn certificate(&self) -> Result<Option<Certificate>, certificate::CertificateError> {
+        let own = Certificate::read(&self.home)?;
+        own.as_ref().map(|own| own.check_is_of(&self.identity)).transpose()?;
+        Ok(own)
+    }
+
+    /// Whether the configuration names a certificate of its own: that one is somebody else's to renew.
+    pub fn is_given(&self) -> bool {
+        self.tls.certificate_file.is_some()
+    }
+
+    /// It is no earlier than this, seconds since 1970.
+    pub fn now(&self) -> i64 {
+        i64::try_from(self.time.seconds()).unwrap_or(i64::MAX)
+    }
+
+    fn is_good(&self, own: &Certificate) -> bool {
+        own.age(self.now()) != Age::Expired
+    }
+
+    fn shown(&self) -> Result<Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>, TlsError> {
+        match (&self.tls.certificate_file, &self.tls.key_file) {
+            (Some(certificate), Some(key)) => Ok(Some((certificates(certificate)?, private_key(key)?))),
+            (None, None) => match self.certificate() {
+                Ok(own) => {
+                    let own = own.filter(|own| self.is_good(own));
+                    Ok(own.map(|own| (own.chain, self.identity.tls_key().into())))
+                }
+                // An update needs no certificate: it is tried without one, and this is told.
+                Err(error) => {
+                    tracing::warn!(id = "ota.certificate.unusable", "this device's certificate: {error}");
+                    Ok(None)
+                }
+            },
+            _ => {
+                let problem = "both or neither are expected".into();
+                Err(TlsError { what: "certificate_file and key_file", path: None, problem })
+            }
+        }
+    }
+
+    /// The configured authorities, or the system's, and those that the fleet named: while one authority takes another's place
+    /// both count.
+    fn authorities(&self) -> Result<RootCertStore, TlsError> {
+        let mut store = RootCertStore::empty();
+        match &self.tls.authorities_file {
+            Some(path) => {
+                for certificate in certificates(path)? {
+                    store.add(certificate).map_err(|error| wrong("authorities_file", path, error))?;
+                }
+            }
+            // A machine without any has no use for https://; that shows when it is used.
+            None => {
+                store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            }
+        }
+        let named = certificate::authorities_path(&self.home);
+        if named.exists() {
+            // What a server sent must never keep the agent from starting.
+            match certificates(&named) {
+                Ok(named) => {
+                    store.add_parsable_certificates(named);
+                }
+                Err(error) => tracing::warn!(id = "ota.authorities.unusable", "{error}"),
+            }
+        }
+        Ok(store)
     }
 }
 
@@ -72,28 +171,18 @@ struct BoundedTime {
     bound: TimeBound,
 }
 
-impl TimeProvider for BoundedTime {
-    fn current_time(&self) -> Option<UnixTime> {
+impl BoundedTime {
+    fn seconds(&self) -> u64 {
         let bound = self.bound.0.load(Ordering::Relaxed);
         let wall = clock::wall_s(&*self.clock).and_then(|wall| u64::try_from(wall).ok()).unwrap_or(0);
-        Some(UnixTime::since_unix_epoch(Duration::from_secs(wall.max(bound))))
+        wall.max(bound)
     }
 }
 
-fn authorities(tls: &Tls) -> Result<RootCertStore, TlsError> {
-    let mut store = RootCertStore::empty();
-    match &tls.authorities_file {
-        Some(path) => {
-            for certificate in certificates(path)? {
-                store.add(certificate).map_err(|error| wrong("authorities_file", path, error))?;
-            }
-        }
-        // A machine without any has no use for https://; that shows when it is used.
-        None => {
-            store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
+impl TimeProvider for BoundedTime {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(self.seconds())))
     }
-    Ok(store)
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -113,9 +202,14 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
 }
 
 fn open(what: &'static str, path: &Path) -> Result<BufReader<std::io::Take<File>>, TlsError> {
-    use std::io::Read as _;
     let file = File::open(path).map_err(|error| wrong(what, path, error))?;
     Ok(BufReader::new(file.take(LIMIT)))
+}
+
+fn bytes(path: &Path) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path).ok()?.take(LIMIT).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
 }
 
 fn wrong(what: &'static str, path: &Path, problem: impl ToString) -> TlsError {

@@ -95,7 +95,11 @@ fn each_end_has_its_exit_code() {
     assert_eq!(code(&["dance"]), Some(2));
     assert_eq!(code(&["install", "/nonexistent"]), Some(4));
     server.set_files(Default::default());
-    assert_eq!(code(&["check-now"]), Some(4));
+    let output = agent(&device, &["check-now"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(said["failed"]["exit"], 4, "{said}");
+    assert!(!output.stderr.is_empty());
     std::fs::write(device.path("agent.toml"), "colour = 'red'").unwrap();
     let output = agent(&device, &["status"]).output().unwrap();
     assert_eq!(output.status.code(), Some(3));
@@ -134,7 +138,47 @@ fn the_daemon_polls_when_asked_and_ends_in_order() {
     let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(status["models"]["stop-sign"]["deployment"]["phase"], "staged", "{status}");
     assert!(device.staged(&digest).is_some());
+    assert_eq!(status["running"], true);
+    // A failure of the running agent is a failure of who asked.
+    server.set_files(Default::default());
+    assert_eq!(agent(&device, &["check-now"]).status().unwrap().code(), Some(4));
     let pid = rustix::process::Pid::from_raw(i32::try_from(daemon.0.id()).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     assert_eq!(daemon.0.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn the_status_says_who_it_is_what_it_may_and_what_decides() {
+    let (_server, device, digest) = world(&noise(1, 50_000));
+    let text = |command: &[&str]| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_stopline-agent"));
+        let output = program.args(command).arg("--config").arg(device.path("agent.toml")).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let fresh = text(&["status"]);
+    println!("{fresh}\n");
+    for line in ["device      none", "agent       does not run", "deployment  none", "the factory's model"] {
+        assert!(fresh.contains(line), "{line}:\n{fresh}");
+    }
+    text(&["check-now"]);
+    device.trust(&[("stop-sign", 1)], &[]);
+    let staged = text(&["status"]);
+    println!("{staged}");
+    let short = &digest.to_string()[..12];
+    for line in [
+        "clock       synchronised, 20".to_owned(),
+        "certificate none: `stopline-agent enroll`".into(),
+        "network     wifi; over mobile networks 0.0 MB today".into(),
+        format!("deployment  staged: 1.1.0 ({short}) by r-1"),
+        "floor       releases from 1 on (trust folder 1, highest seen 0)".into(),
+        "outcomes    0 waiting".into(),
+    ] {
+        assert!(staged.contains(&line), "{line}:\n{staged}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&text(&["status", "--json"])).unwrap();
+    assert_eq!(json["models"]["stop-sign"]["floor"]["trust"], 1);
+    assert_eq!(json["certificate"]["state"], "none");
+    std::fs::remove_file(device.path("trust/deny.json")).unwrap();
+    assert!(text(&["status"]).contains("deny.json"), "what stops every update is said");
 }

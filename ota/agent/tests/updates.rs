@@ -268,6 +268,83 @@ fn a_lower_release_is_taken_where_the_roll_out_names_it_and_the_floor_allows() {
     assert_eq!(device.offer().unwrap().digest, first);
 }
 
+/// TRUST: the floor is the highest that a signed release ever named, and whoever lists older ones again does not lower it.
+#[test]
+fn the_highest_floor_ever_seen_is_remembered_and_never_falls() {
+    let (mut operator, server, device, first) = world();
+    operator.release_by("models", 3, &noise(3, TAR), |release| release.security_floor = 2);
+    // Shown to nobody yet: it is signed and seen, and that is enough.
+    let mut nobody = rollout("r-3", 3);
+    nobody.targets.values_mut().for_each(|variant| variant.percent_bp = 0);
+    operator.rollout(&nobody);
+    server.set_files(operator.publish());
+    device.agent().poll().unwrap();
+    operator.rollout(&rollout("r-back", 1));
+    server.set_files(operator.publish());
+    let mut agent = device.agent();
+    agent.poll().unwrap();
+    assert_eq!(phase(&agent), Some((Phase::Rejected, Some(DeployCause::Floor))), "after a start too");
+    assert!(device.offer().is_none() && device.staged(&first).is_none() && server.asked().is_empty());
+    // A person with a stick does not get below it either.
+    let stick = tempfile::tempdir().unwrap();
+    let mut old = Operator::new(now());
+    old.release(1, &noise(1, TAR));
+    operator::stick(&old.publish(), stick.path());
+    assert!(agent.install(stick.path()).is_err());
+    // The highest counts: a later release that names a lower one changes nothing, and one above it is taken.
+    let second = operator.release(2, &noise(2, TAR));
+    operator.rollout(&rollout("r-2", 2));
+    server.set_files(operator.publish());
+    agent.poll().unwrap();
+    assert_eq!(device.offer().unwrap().digest, second);
+    let file: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(device.path("home/floor.json")).unwrap()).unwrap();
+    assert_eq!(file["models"][MODEL], 2);
+    std::fs::write(device.path("home/floor.json"), "{").unwrap();
+    drop(agent);
+    let config = stopline_agent::config::Config::parse(&device.config).unwrap();
+    let broken =
+        stopline_agent::agent::Agent::open(config, device.clock.clone(), device.runtime.handle().clone());
+    assert!(broken.is_err_and(|error| error.to_string().contains("floor.json")), "fails closed");
+}
+
+#[test]
+fn who_asks_now_is_not_held_by_a_pause_after_a_failure_and_is_told_so() {
+    let (_operator, server, device, digest) = world();
+    server.fail([link::Fault::Status(429, Some(4_000))]);
+    let mut agent = device.agent();
+    agent.poll().unwrap();
+    assert_eq!(phase(&agent), Some((Phase::Deferred, Some(DeployCause::Network))));
+    agent.poll().unwrap();
+    assert_eq!(server.asked().len(), 1, "a poll of its own keeps to the pause");
+    let passed = agent.check_now().unwrap();
+    assert_eq!(passed.len(), 1);
+    assert_eq!((&passed[0].model[..], passed[0].cause), (MODEL, Some(DeployCause::Network)));
+    assert!(passed[0].seconds >= 3_900, "{passed:?}");
+    assert_eq!((phase(&agent), device.staged(&digest).is_some()), (Some((Phase::Staged, None)), true));
+    // After a start, when only the journal knows of the pause.
+    let (_operator, server, device, digest) = world();
+    server.fail([link::Fault::Status(429, Some(4_000))]);
+    device.agent().poll().unwrap();
+    let mut agent = device.agent();
+    agent.poll().unwrap();
+    assert_eq!(server.asked().len(), 1);
+    assert_eq!(agent.check_now().unwrap().len(), 1);
+    assert!(device.staged(&digest).is_some());
+    assert_eq!(agent.check_now().unwrap(), [], "nothing is held any more");
+}
+
+#[test]
+fn who_asks_now_does_not_open_a_window() {
+    let (mut operator, server, device, _) = world();
+    operator.rollout(&Rollout { window: Window { parked: true, ..Window::default() }, ..rollout("r-w", 1) });
+    server.set_files(operator.publish());
+    let mut agent = device.agent();
+    agent.check_now().unwrap();
+    assert_eq!(phase(&agent), Some((Phase::Deferred, Some(DeployCause::Window))));
+    assert!(server.asked().is_empty());
+}
+
 #[test]
 fn under_one_name_a_roll_out_does_not_change_its_target() {
     let (mut operator, server, device, first) = world();

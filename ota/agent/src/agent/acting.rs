@@ -5,7 +5,7 @@ use stopline_depot::eligible::{Hindrance, may_fetch, spread};
 use stopline_depot::rollout::{State, Window};
 use stopline_depot::slots::{Deployment, Offer, SlotState, back_off_s};
 
-use super::Agent;
+use super::{Agent, PassedOver};
 use crate::clock;
 use crate::decision::{Decision, Here, decide};
 use crate::download::DownloadError;
@@ -30,11 +30,30 @@ impl Agent {
     }
 
     fn may_try(&self, model: &str, deployment: &Deployment) -> bool {
-        let later = self.retry_at.get(model).is_some_and(|at| self.clock.since_boot_ms() < *at);
-        let label = deployment.next_try.zip(clock::wall_s(&*self.clock));
+        self.asked || self.pause_s(model, deployment).is_none()
+    }
+
+    /// Seconds that a failure still holds it; none: it may be tried.
+    fn pause_s(&self, model: &str, deployment: &Deployment) -> Option<u64> {
+        if let Some(at) = self.retry_at.get(model) {
+            let left = at.saturating_sub(self.clock.since_boot_ms());
+            return (left > 0).then(|| left.div_ceil(1_000));
+        }
+        let (next, now) = deployment.next_try.zip(clock::wall_s(&*self.clock))?;
         // A label far ahead was written by a clock that was wrong.
-        let labelled = label.is_some_and(|(next, now)| now < next && next - now <= 2 * 86_400);
-        !later && (!labelled || self.retry_at.contains_key(model))
+        let left = u64::try_from(next.saturating_sub(now)).ok()?;
+        (1..=2 * 86_400).contains(&left).then_some(left)
+    }
+
+    /// Deployments that a failure holds now.
+    pub(super) fn held(&self) -> Vec<PassedOver> {
+        let of = |model: &String| {
+            let deployment = self.depot.journal().of(model)?;
+            let waits = matches!(deployment.phase, Phase::Offered | Phase::Fetching | Phase::Deferred);
+            let seconds = self.pause_s(model, deployment).filter(|_| waits)?;
+            Some(PassedOver { model: model.clone(), cause: deployment.cause, seconds })
+        };
+        self.config.models.iter().filter_map(of).collect()
     }
 
     fn put_off(&mut self, model: &str, seconds: u64) {
@@ -53,7 +72,7 @@ impl Agent {
             hardware: &self.config.hardware,
             device: self.identity.id(),
             camera: self.config.device.camera.as_deref(),
-            floor: trust.floor_of(model),
+            floor: self.floor_of(&trust, model),
             denied: trust.denies(&digest),
             bad: self.state.is_bad(&digest)?,
             runtime: runtime.as_ref(),

@@ -94,6 +94,7 @@ impl Agent {
         candidate: &Candidate,
     ) -> Result<Installed, AgentError> {
         let digest = candidate.release.unpacked.sha256;
+        self.floor.raise(model, candidate.release.security_floor)?;
         self.check_fits(candidate)?;
         let packed = place(folder, candidate)?;
         if self.depot.slot_state(&digest)? != SlotState::Staged {
@@ -142,7 +143,7 @@ impl Agent {
             hardware: &self.config.hardware,
             device: self.identity.id(),
             camera: None,
-            floor: trust.floor_of(&candidate.release.model),
+            floor: self.floor_of(&trust, &candidate.release.model),
             denied: trust.denies(&digest),
             bad: self.state.is_bad(&digest)?,
             runtime: runtime.as_ref(),

@@ -164,6 +164,14 @@ impl Download {
                 self.chunk_bytes
             ));
         }
+        let least_rate = self.least_bytes.div_ceil(u64::from(self.stall_s));
+        if (1..least_rate).contains(&self.rate_bytes_per_s) {
+            return Err(format!(
+                "download.rate_bytes_per_s: {}; at least {least_rate} are expected, or each download counts as stalled \
+                 (least_bytes in stall_s)",
+                self.rate_bytes_per_s
+            ));
+        }
         let proxy = self.proxy.as_deref().map_or(Ok(()), |url| reqwest::Url::parse(url).map(drop));
         proxy.map_err(|error| format!("download.proxy: {error}"))
     }
@@ -175,10 +183,18 @@ impl Download {
 pub struct Tls {
     /// Certificates of the authorities that are believed, PEM; none: the system's.
     pub authorities_file: Option<PathBuf>,
-    /// This device's certificate chain, PEM.
+    /// A certificate chain that something else provides and renews, PEM; none: the one that `enroll` got.
     pub certificate_file: Option<PathBuf>,
     /// Its key, PEM.
     pub key_file: Option<PathBuf>,
+}
+
+/// Who issues and renews this device's certificate.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Enrolment {
+    /// `https://`: `v1/enroll` and `v1/renew` lie below it.
+    pub url: Option<String>,
 }
 
 /// A broker that may tell it to ask now, and that hears of transitions. Nothing it says is believed beyond that.

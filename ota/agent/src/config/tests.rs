@@ -42,6 +42,8 @@ fn what_is_wrong_is_refused_by_its_key() {
         ("[window]\nmin_battery_percent = 101", "window.min_battery_percent"),
         ("[mqtt]\nhost = 'b'\nfleet = '../x'", "mqtt.fleet"),
         ("outcomes_url = 'ftp://x'", "outcomes_url"),
+        ("[enrolment]\nurl = 'http://fleet.example'", "enrolment.url"),
+        ("[download]\nrate_bytes_per_s = 10", "download.rate_bytes_per_s"),
     ] {
         let problem = Config::parse(&format!("{LEAST}{line}\n")).unwrap_err();
         assert!(problem.contains(key), "{line}: {problem}");

@@ -34,7 +34,6 @@ impl Downloader<'_> {
         cost: &mut Cost,
     ) -> Result<Result<(), HttpError>, DownloadError> {
         self.ask(wanted, partial, may_go_on)?;
-        let mut whole_answers = 0;
         loop {
             cost.requests += 1;
             let answer = match self.request(wanted, partial) {
@@ -48,19 +47,20 @@ impl Downloader<'_> {
                     }
                     return Ok(Err(error));
                 }
-                Use::Whole if partial.length() > 0 && whole_answers < WHOLE_ANSWERS => {
+                Use::Whole if partial.length() > 0 && cost.whole_answers < WHOLE_ANSWERS => {
                     // Its body is not read: what is there would be fetched again. The tag may be the reason; the digest,
                     // not the tag, says in the end whether the parts fit together.
-                    whole_answers += 1;
+                    cost.whole_answers += 1;
                     partial.set_etag(None);
                     drop(answer);
                 }
-                Use::Whole => {
-                    cost.wasted = cost.wasted.saturating_add(partial.length());
-                    partial.restart()?;
-                    return self.take(wanted, answer, partial, may_go_on, cost);
+                // What is here comes once more, and nothing can be done about that; it is passed over, so that a connection
+                // that ends earlier than the last one takes nothing away.
+                Use::Whole => return self.take(wanted, answer, partial, partial.length(), may_go_on, cost),
+                Use::GoOn => {
+                    cost.whole_answers = 0;
+                    return self.take(wanted, answer, partial, 0, may_go_on, cost);
                 }
-                Use::GoOn => return self.take(wanted, answer, partial, may_go_on, cost),
             }
         }
     }
@@ -74,17 +74,19 @@ impl Downloader<'_> {
         self.http.get(wanted.urls.first().map_or("", String::as_str), &headers)
     }
 
+    /// Takes what comes, but for the first `passed_over` bytes.
     fn take(
         &self,
         wanted: Wanted<'_>,
         mut answer: Answer,
         partial: &mut Partial,
+        mut passed_over: u64,
         may_go_on: &mut dyn FnMut(u64) -> Result<(), Hindrance>,
         cost: &mut Cost,
     ) -> Result<Result<(), HttpError>, DownloadError> {
         let tag = answer.header(&ETAG).map(str::to_owned);
         partial.set_etag(tag.as_deref());
-        let (began, mut taken) = (self.clock.since_boot_ms(), 0_u64);
+        let (began, mut taken, mut unasked) = (self.clock.since_boot_ms(), 0_u64, 0_u64);
         loop {
             let piece = match answer.piece() {
                 Ok(Some(piece)) => piece,
@@ -98,19 +100,22 @@ impl Downloader<'_> {
             let piece = piece.as_ref();
             let bytes = u64::try_from(piece.len()).unwrap_or(u64::MAX);
             cost.received = cost.received.saturating_add(bytes);
+            let known = passed_over.min(bytes);
+            passed_over -= known;
             let missing = wanted.file.length - partial.length();
-            let used = &piece[..usize::try_from(missing.min(bytes)).unwrap_or(piece.len())];
-            cost.wasted = cost.wasted.saturating_add(bytes.saturating_sub(missing));
-            partial.add(used)?;
-            taken = taken.saturating_add(bytes);
-            if partial.unsynced() >= self.settings.chunk_bytes {
-                partial.sync()?;
+            let place = |bytes: u64| usize::try_from(bytes).unwrap_or(piece.len());
+            let used = &piece[place(known)..place(known.saturating_add(missing).min(bytes))];
+            cost.wasted = cost.wasted.saturating_add(bytes - u64::try_from(used.len()).unwrap_or(bytes));
+            partial.add(used, self.settings.chunk_bytes)?;
+            (taken, unasked) = (taken.saturating_add(bytes), unasked.saturating_add(bytes));
+            if unasked >= self.settings.chunk_bytes {
+                unasked = 0;
                 self.ask(wanted, partial, may_go_on)?;
             }
+            self.keep_to_rate(began, taken);
             if partial.length() >= wanted.file.length {
                 return Ok(Ok(()));
             }
-            self.keep_to_rate(began, taken);
         }
     }
 

@@ -61,9 +61,18 @@ impl Partial {
         self.known.etag = etag.filter(|tag| tag.starts_with('"') && tag.len() <= 256).map(str::to_owned);
     }
 
-    pub(super) fn add(&mut self, bytes: &[u8]) -> Result<(), DownloadError> {
-        self.file.write_all(bytes).map_err(io_error(&self.path))?;
-        self.length = self.length.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+    /// Writes `bytes`, and syncs so often that a cut never costs more than `chunk`.
+    pub(super) fn add(&mut self, mut bytes: &[u8], chunk: u64) -> Result<(), DownloadError> {
+        while !bytes.is_empty() {
+            let room = usize::try_from(chunk.saturating_sub(self.unsynced()).max(1)).unwrap_or(bytes.len());
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            self.file.write_all(now).map_err(io_error(&self.path))?;
+            self.length = self.length.saturating_add(u64::try_from(now.len()).unwrap_or(u64::MAX));
+            if self.unsynced() >= chunk {
+                self.sync()?;
+            }
+            bytes = later;
+        }
         Ok(())
     }
 

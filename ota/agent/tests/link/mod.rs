@@ -1,4 +1,5 @@
 //! A web server on this machine that can behave as badly as a link: for each request of a model's file the next fault of a list.
+//! With or without TLS; what is posted may be answered by a test.
 #![allow(dead_code)] // every test program uses another part of it
 
 use std::collections::{BTreeMap, VecDeque};
@@ -6,6 +7,13 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use rustls::pki_types::CertificateDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+/// Answers a post to a path, with whom the connection is: a status and a body, or none for what every server does.
+pub type Answers =
+    Box<dyn FnMut(&str, &[u8], Option<&CertificateDer<'static>>) -> Option<(u16, Vec<u8>)> + Send>;
 
 /// What goes wrong with one answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +38,7 @@ pub enum Fault {
     Status(u16, Option<u64>),
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct State {
     pub files: BTreeMap<String, Vec<u8>>,
     pub faults: VecDeque<Fault>,
@@ -45,6 +53,14 @@ pub struct State {
     pub posted: Vec<Vec<u8>>,
     /// What a post is answered with.
     pub post_status: u16,
+    /// Who answers posts before that.
+    pub answers: Option<Answers>,
+    /// Connections on which no TLS came about, and why.
+    pub refused: Vec<String>,
+    /// The body of a model's file comes in so many bytes, so long apart.
+    pub pace: Option<(usize, Duration)>,
+    /// Whether ranges are unknown here: the whole file comes, whatever is asked for.
+    pub no_ranges: bool,
 }
 
 pub struct Server {
@@ -54,15 +70,29 @@ pub struct Server {
 
 impl Server {
     pub fn start(files: BTreeMap<String, Vec<u8>>) -> Self {
+        Self::start_with(files, None)
+    }
+
+    /// Over TLS.
+    pub fn start_tls(files: BTreeMap<String, Vec<u8>>, tls: Arc<ServerConfig>) -> Self {
+        Self::start_with(files, Some(tls))
+    }
+
+    fn start_with(files: BTreeMap<String, Vec<u8>>, tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
         let state = Arc::new(Mutex::new(State { files, post_status: 200, ..State::default() }));
         let served = state.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let state = served.clone();
+                stream.set_nodelay(true).unwrap();
+                let (state, tls) = (served.clone(), tls.clone());
                 // A client that goes away ends its connection's thread.
-                std::thread::spawn(move || drop(serve(stream, &state)));
+                std::thread::spawn(move || match tls {
+                    Some(tls) => drop(serve_tls(stream, tls, &state)),
+                    None => drop(serve(stream, None, &state)),
+                });
             }
         });
         Self { url, state }
@@ -95,20 +125,45 @@ struct Question {
     body: Vec<u8>,
 }
 
-fn serve(stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let mut stream = stream;
+fn serve_tls(mut stream: TcpStream, tls: Arc<ServerConfig>, state: &Mutex<State>) -> io::Result<()> {
+    let mut connection = ServerConnection::new(tls).map_err(io::Error::other)?;
+    while connection.is_handshaking() {
+        if let Err(error) = connection.complete_io(&mut stream) {
+            state.lock().unwrap().refused.push(error.to_string());
+            // What the client has sent by now is read, or the alert that tells it why would be lost.
+            stream.shutdown(std::net::Shutdown::Write)?;
+            stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+            while stream.read(&mut [0; 1 << 10])? > 0 {}
+            return Err(error);
+        }
+    }
+    let peer = connection.peer_certificates().and_then(|chain| chain.first()).cloned();
+    serve(StreamOwned::new(connection, stream), peer, state)
+}
+
+fn serve<S: Read + Write>(
+    stream: S,
+    peer: Option<CertificateDer<'static>>,
+    state: &Mutex<State>,
+) -> io::Result<()> {
+    let mut reader = BufReader::new(stream);
     while let Some(question) = question(&mut reader, state)? {
+        let stream = reader.get_mut();
         let is_model = question.path.starts_with("/targets/models/");
         let (fault, body) = {
             let mut state = state.lock().unwrap();
             state.requests += 1;
             if question.method == "POST" {
-                let status = state.post_status;
-                state.posted.push(question.body);
+                let own = state
+                    .answers
+                    .as_mut()
+                    .and_then(|answers| answers(&question.path, &question.body, peer.as_ref()));
+                let (status, body) = own.unwrap_or_else(|| {
+                    state.posted.push(question.body);
+                    (state.post_status, Vec::new())
+                });
                 drop(state);
-                reply(&mut stream, status, &[], &[])?;
+                reply(stream, status, &[], &body)?;
                 continue;
             }
             if is_model {
@@ -120,10 +175,10 @@ fn serve(stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
             (fault, state.files.get(&question.path).cloned())
         };
         let Some(body) = body else {
-            count(state, reply(&mut stream, 404, &[], b"")?);
+            count(state, reply(stream, 404, &[], b"")?);
             continue;
         };
-        if !answer(&mut stream, state, &question, &body, fault, is_model)? {
+        if !answer(stream, state, &question, &body, fault, is_model)? {
             return Ok(());
         }
     }
@@ -132,7 +187,7 @@ fn serve(stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
 
 /// Whether the connection goes on.
 fn answer(
-    stream: &mut TcpStream,
+    stream: &mut (impl Read + Write),
     state: &Mutex<State>,
     question: &Question,
     body: &[u8],
@@ -164,8 +219,15 @@ fn answer(
         _ => {}
     }
     let named = question.headers.get("if-range");
+    let (pace, no_ranges) = {
+        let state = state.lock().unwrap();
+        (state.pace.filter(|_| is_model), state.no_ranges)
+    };
     let ranged = question.range.filter(|from| {
-        *from < body.len() && fault != Some(Fault::Whole) && named.is_none_or(|named| *named == tag)
+        *from < body.len()
+            && !no_ranges
+            && fault != Some(Fault::Whole)
+            && named.is_none_or(|named| *named == tag)
     });
     let from = ranged.unwrap_or(0);
     let mut part = body[from..].to_vec();
@@ -188,8 +250,12 @@ fn answer(
         Some(Fault::Dribble) => 0,
         _ => length,
     };
-    for piece in part[..sent].chunks(16 << 10) {
+    let (size, pause) = pace.unwrap_or((16 << 10, Duration::ZERO));
+    for piece in part[..sent].chunks(size) {
+        // Over a link a client that does not want the body has gone before much of it is on its way.
+        std::thread::sleep(pause);
         stream.write_all(piece)?;
+        stream.flush()?;
         let mut state = state.lock().unwrap();
         state.all_bytes += piece.len();
         state.model_bytes += if is_model { piece.len() } else { 0 };
@@ -214,7 +280,7 @@ fn answer(
     }
 }
 
-fn question(reader: &mut BufReader<TcpStream>, state: &Mutex<State>) -> io::Result<Option<Question>> {
+fn question(reader: &mut BufReader<impl Read>, state: &Mutex<State>) -> io::Result<Option<Question>> {
     let mut first = String::new();
     if reader.read_line(&mut first)? == 0 {
         return Ok(None);
@@ -251,10 +317,11 @@ fn head(status: u16, headers: &[(&str, &str)], length: usize) -> String {
     text + "\r\n"
 }
 
-fn reply(stream: &mut TcpStream, status: u16, headers: &[(&str, &str)], body: &[u8]) -> io::Result<usize> {
+fn reply(stream: &mut impl Write, status: u16, headers: &[(&str, &str)], body: &[u8]) -> io::Result<usize> {
     let head = head(status, headers, body.len());
     stream.write_all(head.as_bytes())?;
     stream.write_all(body)?;
+    stream.flush()?;
     Ok(head.len() + body.len())
 }
 

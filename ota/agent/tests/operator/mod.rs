@@ -43,14 +43,14 @@ fn keys(role: &str, count: usize) -> Vec<KeyFileSigner> {
     (1..=count).map(key).collect()
 }
 
-fn file(signed: &impl serde::Serialize, signers: &[KeyFileSigner]) -> Vec<u8> {
+fn file<'a>(signed: &impl serde::Serialize, signers: impl IntoIterator<Item = &'a KeyFileSigner>) -> Vec<u8> {
     let signed = serde_json::to_value(signed).unwrap();
     let message = canonical(&signed).unwrap();
     let signature = |signer: &KeyFileSigner| {
         let sig: String = signer.sign(&message).unwrap().iter().map(|byte| format!("{byte:02x}")).collect();
         json!({"keyid": signer.key().id(), "sig": sig})
     };
-    let signatures: Vec<Value> = signers.iter().map(signature).collect();
+    let signatures: Vec<Value> = signers.into_iter().map(signature).collect();
     serde_json::to_vec(&json!({"signatures": signatures, "signed": signed})).unwrap()
 }
 
@@ -82,6 +82,8 @@ pub struct Operator {
     pub now: Time,
     signers: BTreeMap<String, Vec<KeyFileSigner>>,
     root: Root,
+    /// Root metadata by version, as signed.
+    roots: Vec<Vec<u8>>,
     roles: BTreeMap<RoleName, Targets>,
     contents: BTreeMap<String, Vec<u8>>,
     version: u64,
@@ -111,10 +113,12 @@ impl Operator {
         );
         let roles =
             [("targets", targets), ("models", Targets::new(days(900))), ("rollout", Targets::new(days(7)))];
+        let roots = vec![file(&root, &signers["root"])];
         Self {
             now,
             signers,
             root,
+            roots,
             roles: roles.into_iter().map(|(name, targets)| (role(name), targets)).collect(),
             contents: BTreeMap::new(),
             version: 0,
@@ -178,8 +182,26 @@ impl Operator {
         self.roles.get_mut(&role(name)).unwrap().expires = whole_seconds(at);
     }
 
+    /// The first root, as an image carries it.
     pub fn root_file(&self) -> Vec<u8> {
-        file(&self.root, &self.signers["root"])
+        self.roots[0].clone()
+    }
+
+    /// All keys of all roles that root names are others from now on; old and new holders sign.
+    pub fn rotate(&mut self) {
+        let mut root = self.root.next(self.root.expires);
+        let mut holders = Vec::new();
+        for (name, count) in [("root", 3), ("targets", 3), ("snapshot", 1), ("timestamp", 1)] {
+            let new = keys(&format!("{name} {} ", root.version), count);
+            self.signers[name].iter().for_each(|old| root.revoke(&role(name), &old.key().id()));
+            new.iter().for_each(|signer| root.allow(&role(name), signer.key().clone()));
+            let before = self.signers.insert(name.to_owned(), new).unwrap();
+            if name == "root" {
+                holders = before;
+            }
+        }
+        self.roots.push(file(&root, holders.iter().chain(&self.signers["root"])));
+        self.root = root;
     }
 
     /// Signs everything anew: what a server then serves, by path.
@@ -188,8 +210,11 @@ impl Operator {
         let mut files = BTreeMap::new();
         let mut serve =
             |file: MetadataFile, bytes: &[u8]| files.insert(format!("/metadata/{file}"), bytes.to_vec());
-        serve(MetadataFile::versioned(&role("root"), 1), &self.root_file());
-        let mut snapshot = Snapshot::new(self.now.checked_add(SignedDuration::from_hours(24 * 7)).unwrap());
+        for (version, root) in (1..).zip(&self.roots) {
+            serve(MetadataFile::versioned(&role("root"), version), root);
+        }
+        let week = SignedDuration::from_hours(24 * 7);
+        let mut snapshot = Snapshot::new(self.now.checked_add(self.fresh_for.max(week)).unwrap());
         snapshot.version = self.version;
         for (name, targets) in &mut self.roles {
             targets.version = self.version;
