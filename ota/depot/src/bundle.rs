@@ -15,9 +15,10 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
-use sha2::{Digest, Sha256};
 use tar::{EntryType, Header};
 
+use crate::deployment::DeployCause;
+use crate::digest::Digest;
 use crate::manifest::{Manifest, ManifestError};
 
 /// Bytes of `bundle.tar`, at most.
@@ -55,6 +56,16 @@ pub enum BundleError {
     /// Reading or writing failed.
     #[error("bundle: {0}")]
     Io(#[from] io::Error),
+}
+
+impl BundleError {
+    /// The cause that a deployment waits or ends with: a manifest of a newer schema waits for a newer runtime.
+    pub fn cause(&self) -> DeployCause {
+        match self {
+            Self::Manifest(ManifestError::Newer { .. }) => DeployCause::Schema,
+            Self::Manifest(_) | Self::Form { .. } | Self::Content(_) | Self::Io(_) => DeployCause::Bundle,
+        }
+    }
 }
 
 /// What goes into a bundle, and what comes out of one.
@@ -147,7 +158,7 @@ impl<'a> Bundle<'a> {
             ));
         }
         let said = self.manifest.provenance.as_ref().and_then(|provenance| provenance.sha256.as_deref());
-        let found = hex(&Sha256::digest(self.model));
+        let found = Digest::of(self.model).to_string();
         match said {
             Some(said) if !said.eq_ignore_ascii_case(&found) => {
                 Err(format!("model.onnx has the SHA-256 {found}, the manifest's provenance says {said}"))
@@ -216,10 +227,6 @@ fn is_golden_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let Some(name) = name.strip_prefix(GOLDEN) else { return false };
     (1..=MAX_NAME).contains(&name.len()) && name.chars().all(plain) && !name.starts_with('.')
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Walks over the archive; every header is compared with the one that would have been written.

@@ -121,6 +121,8 @@ impl Refusal {
     /// The stable cause that a deployment ends or waits with.
     pub fn cause(&self) -> DeployCause {
         match self {
+            // Lists that a newer program wrote: it waits for that program.
+            Self::Trust(error) if error.cause() == DeployCause::Schema => DeployCause::Schema,
             Self::Trust(_) | Self::Root { .. } | Self::Evidence(_) => DeployCause::Signature,
             Self::Content { .. } => DeployCause::Content,
             Self::Format(VersionedError::Newer { .. }) => DeployCause::Schema,

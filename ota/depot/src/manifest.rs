@@ -1,7 +1,8 @@
 //! What a model is and how it wants to be fed and read: `model.toml` by hand, the same keys as JSON in a bundle.
 //!
 //! A [`Manifest`] exists only checked: [`Manifest::from_toml`] and [`Manifest::from_json`] refuse unknown keys and
-//! values that cannot work, and say which key, what was found and what is allowed.
+//! values that cannot work, and say which key, what was found and what is allowed. One of a newer schema is told apart
+//! ([`ManifestError::Newer`]), whatever keys it has.
 
 mod check;
 mod decode;
@@ -169,6 +170,12 @@ pub enum ManifestError {
     /// Not JSON, a key that is unknown or missing, or a value of the wrong kind.
     #[error("{0}")]
     Json(#[from] serde_json::Error),
+    /// A newer program wrote it: not an error of the manifest. A deployment waits for a newer runtime.
+    #[error("schema: found {found}, expected at most {SCHEMA}. Install a newer program; until then it waits")]
+    Newer {
+        /// Its schema.
+        found: u64,
+    },
     /// A value that cannot work.
     #[error("{key}: found {found}, expected {expected}")]
     Value {
@@ -187,6 +194,7 @@ impl Manifest {
     /// # Errors
     /// [`ManifestError`] names the line or the key, what was found and what is allowed.
     pub fn from_toml(text: &str) -> Result<Self, ManifestError> {
+        not_newer(toml::from_str(text).ok())?;
         let manifest: Self = toml::from_str(text)?;
         manifest.check()?;
         Ok(manifest)
@@ -197,6 +205,7 @@ impl Manifest {
     /// # Errors
     /// As [`Manifest::from_toml`].
     pub fn from_json(text: &[u8]) -> Result<Self, ManifestError> {
+        not_newer(serde_json::from_slice(text).ok())?;
         let manifest: Self = serde_json::from_slice(text)?;
         manifest.check()?;
         Ok(manifest)
@@ -205,5 +214,19 @@ impl Manifest {
     /// The class number of `label`.
     pub fn class_of(&self, label: &str) -> Option<usize> {
         self.labels.iter().position(|known| known == label)
+    }
+}
+
+/// All that is asked of a manifest before its other keys: a newer schema may have keys that this program does not know.
+#[derive(Deserialize)]
+struct Stamp {
+    schema: u64,
+}
+
+/// What has no schema is left to the whole manifest's own message.
+fn not_newer(head: Option<Stamp>) -> Result<(), ManifestError> {
+    match head {
+        Some(Stamp { schema: found }) if found > u64::from(SCHEMA) => Err(ManifestError::Newer { found }),
+        _ => Ok(()),
     }
 }

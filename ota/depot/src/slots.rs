@@ -33,6 +33,7 @@ mod files;
 mod filling;
 mod journal;
 mod lock;
+mod paths;
 mod pointers;
 mod state;
 #[cfg(test)]
@@ -47,12 +48,12 @@ pub use journal::{
     Deployment, FIRST_BACK_OFF_S, Journal, LONGEST_BACK_OFF_S, MAX_MODELS, MAX_TRANSITIONS, back_off_s,
 };
 pub use lock::Lock;
+pub use paths::{DepotPaths, FactoryPaths, StatePaths, TrustPaths};
 pub use pointers::{FORGIVEN_POWER_CUTS, PointerError, Restart};
 pub use state::{RuntimeState, StateReader};
-pub use trust::{MAX_ROOT, Trust, TrustPaths};
+pub use trust::{MAX_ROOT, Trust};
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -62,159 +63,6 @@ use crate::disk::Disk;
 use crate::release::Release;
 use crate::rollout::State;
 use crate::versioned::{Versioned, VersionedError, check_name};
-
-/// The agent's depot.
-#[derive(Debug, Clone)]
-pub struct DepotPaths(PathBuf);
-
-impl DepotPaths {
-    /// Below `folder`.
-    pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self(folder.into())
-    }
-
-    /// The depot itself.
-    pub fn folder(&self) -> &Path {
-        &self.0
-    }
-
-    /// Held by the one updater.
-    pub fn lock(&self) -> PathBuf {
-        self.0.join("lock")
-    }
-
-    /// The agent's TUF store.
-    pub fn metadata(&self) -> PathBuf {
-        self.0.join("metadata")
-    }
-
-    /// Where each deployment has come.
-    pub fn journal(&self) -> PathBuf {
-        self.0.join("journal.json")
-    }
-
-    /// All slots.
-    pub fn slots(&self) -> PathBuf {
-        self.0.join("slots")
-    }
-
-    /// The slot of a bundle.
-    pub fn slot(&self, digest: &Digest) -> PathBuf {
-        self.slots().join(digest.to_string())
-    }
-
-    /// The bundle in its slot.
-    pub fn bundle(&self, digest: &Digest) -> PathBuf {
-        self.slot(digest).join("bundle.tar")
-    }
-
-    /// What says that a slot is Staged.
-    pub fn slot_record(&self, digest: &Digest) -> PathBuf {
-        self.slot(digest).join("slot.json")
-    }
-
-    /// All offers.
-    pub fn offers(&self) -> PathBuf {
-        self.0.join("offers")
-    }
-
-    /// What is offered for a model. The name was checked when it was read ([`check_name`]).
-    pub fn offer(&self, model: &str) -> PathBuf {
-        self.offers().join(format!("{model}.json"))
-    }
-}
-
-/// The runtime's state.
-#[derive(Debug, Clone)]
-pub struct StatePaths(PathBuf);
-
-impl StatePaths {
-    /// Below `folder`.
-    pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self(folder.into())
-    }
-
-    /// The state itself.
-    pub fn folder(&self) -> &Path {
-        &self.0
-    }
-
-    /// Held by the one runtime.
-    pub fn lock(&self) -> PathBuf {
-        self.0.join("lock")
-    }
-
-    /// Which bundle is current.
-    pub fn pointers(&self) -> PathBuf {
-        self.0.join("pointers.json")
-    }
-
-    /// All verdicts.
-    pub fn verdicts(&self) -> PathBuf {
-        self.0.join("verdicts")
-    }
-
-    /// All approvals.
-    pub fn approvals(&self) -> PathBuf {
-        self.0.join("approvals")
-    }
-
-    /// What became of all offers.
-    pub fn progresses(&self) -> PathBuf {
-        self.0.join("progress")
-    }
-
-    /// What is known of a bundle.
-    pub fn verdict(&self, digest: &Digest) -> PathBuf {
-        self.verdicts().join(format!("{digest}.json"))
-    }
-
-    /// That a bundle was judged.
-    pub fn approval(&self, digest: &Digest) -> PathBuf {
-        self.approvals().join(format!("{digest}.json"))
-    }
-
-    /// What became of the offer for a model.
-    pub fn progress(&self, model: &str) -> PathBuf {
-        self.progresses().join(format!("{model}.json"))
-    }
-
-    /// What the engine made of models.
-    pub fn plans(&self) -> PathBuf {
-        self.0.join("plans")
-    }
-
-    /// Whether the last process ended in order.
-    pub fn session(&self) -> PathBuf {
-        self.0.join("session.json")
-    }
-
-    /// The newest root that was followed.
-    pub fn root(&self) -> PathBuf {
-        self.0.join("root.json")
-    }
-}
-
-/// The bundles that came with the device.
-#[derive(Debug, Clone)]
-pub struct FactoryPaths(PathBuf);
-
-impl FactoryPaths {
-    /// Below `folder`.
-    pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self(folder.into())
-    }
-
-    /// A model's bundle. The name was checked when it was read ([`check_name`]).
-    pub fn bundle(&self, model: &str) -> PathBuf {
-        self.0.join(model).join("bundle.tar")
-    }
-
-    /// What is signed of it, where the image brings that along.
-    pub fn slot_record(&self, model: &str) -> PathBuf {
-        self.0.join(model).join("slot.json")
-    }
-}
 
 /// The record of a Staged slot; none if it is not Staged.
 ///

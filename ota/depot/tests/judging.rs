@@ -174,11 +174,16 @@ fn an_approval_is_good_for_its_own_digest_and_model_only() {
 #[test]
 fn without_a_root_or_with_lists_that_cannot_be_read_nothing_is_loaded() {
     let workshop = Workshop::default();
-    for (file, bytes) in [("root.json", &b"{"[..]), ("deny.json", b"{"), ("floor.json", b"{\"schema\": 9}")] {
+    let broken = [
+        ("root.json", &b"{"[..], DeployCause::Signature),
+        ("deny.json", b"{", DeployCause::Signature),
+        ("floor.json", b"{\"schema\": 9}", DeployCause::Schema),
+    ];
+    for (file, bytes, cause) in broken {
         let device = Device::of(&workshop);
         device.write(file, bytes);
         let refused = device.trust().unwrap_err();
-        assert_eq!(refused.cause(), DeployCause::Signature);
+        assert_eq!(refused.cause(), cause);
         assert!(refused.to_string().contains(file), "{refused}");
     }
     for file in ["root.json", "floor.json", "deny.json"] {

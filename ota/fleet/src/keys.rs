@@ -152,7 +152,7 @@ fn open_token(_: &Path, _: &str, _: &str, _: Option<&Path>, _: &Passphrase) -> R
     Err(Failure::usage("this program was built without tokens: build it with the feature `pkcs11`"))
 }
 
-/// Reads a public key's file.
+/// Reads a public key's file: as this program writes it, or `SubjectPublicKeyInfo` in PEM.
 pub fn read_public(path: &Path) -> Result<Key> {
     let bytes = files::read(path, files::MAX_SMALL)?;
     if bytes.starts_with(b"-----BEGIN") && bytes.windows(11).any(|part| part == b"PRIVATE KEY") {
@@ -161,8 +161,11 @@ pub fn read_public(path: &Path) -> Result<Key> {
             path.display()
         )));
     }
-    serde_json::from_slice(&bytes)
-        .map_err(|error| Failure::refused(format!("{}: no public key: {error}", path.display())))
+    let refused = |problem: String| Failure::refused(format!("{}: no public key: {problem}", path.display()));
+    if bytes.starts_with(b"-----BEGIN") {
+        return Key::from_public_pem(&String::from_utf8_lossy(&bytes)).map_err(refused);
+    }
+    serde_json::from_slice(&bytes).map_err(|error| refused(error.to_string()))
 }
 
 /// Writes a public key's file.
@@ -205,12 +208,16 @@ pub fn new(name: &Path, passphrase: Option<&Passphrase>, with_others: bool) -> R
     Ok(Said::new(words, json!({"keyid": id, "private": private, "public": public})))
 }
 
-/// Shows a key by its public file, or opens a private one.
-pub fn show(spec: &KeySpec, passphrase: &Passphrase) -> Result<Said> {
+/// Shows a key by its public file, or opens a private one; with `write` its public half is written there, to be given to
+/// whoever runs `init` or `rotate`.
+pub fn show(spec: &KeySpec, write: Option<&Path>, passphrase: &Passphrase) -> Result<Said> {
     let key = match spec {
         KeySpec::File(path) if path.extension().is_some_and(|ending| ending == PUBLIC) => read_public(path)?,
         other => other.open(passphrase)?.key().clone(),
     };
+    if let Some(path) = write {
+        write_public(path, &key)?;
+    }
     let words = vec![
         format!("{}  {} {}", key.id(), key.keytype, key.scheme),
         serde_json::to_string(&key).map_err(Failure::failed)?,

@@ -7,19 +7,21 @@ mod nights;
 mod random;
 #[cfg(test)]
 mod tests;
+mod weather;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::json;
 use stopline_depot::eligible::poll_second;
-use stopline_depot::rollout::{ALL_BP, Gates, Rollout, Stage, State, Unit, Variant, Window, bucket};
+use stopline_depot::rollout::{ALL_BP, Gates, Rollout, Stage, State, Unit, Variant, Window, bucket, member};
 use stopline_depot::versioned::Versioned as _;
 
 use crate::exit::{Exit, Failure, Result, Said};
 use nights::Nights;
 
 pub use nights::Night;
+pub use weather::Weather;
 
 /// The one hardware variant that is simulated.
 pub const HARDWARE: &str = "board";
@@ -45,6 +47,10 @@ pub struct Plan {
     pub bundle_bytes: u64,
     /// Shares to go through.
     pub stages: Vec<Stage>,
+    /// Ids of devices that take part from the beginning.
+    pub cohort: Vec<String>,
+    /// Ids of devices that take no part.
+    pub exclude: Vec<String>,
     /// Gates.
     pub gates: Gates,
     /// When vehicles may fetch.
@@ -65,7 +71,13 @@ impl Plan {
             .collect()
     }
 
+    /// Where the device of this number in [`Plan::ids`] is in a night, counted from 1.
+    pub fn weather(&self, device: usize, night: u32) -> Weather {
+        weather::weather(self, u64::try_from(device).unwrap_or(u64::MAX), night)
+    }
+
     fn rollout(&self, state: State) -> Rollout {
+        let hashed = |ids: &[String]| ids.iter().map(|id| member(&self.salt, id)).collect::<BTreeSet<_>>();
         let variant = Variant {
             target: "models/simulated/new.slb".into(),
             abort_to: Some("models/simulated/old.slb".into()),
@@ -81,8 +93,8 @@ impl Plan {
             salt: self.salt.clone(),
             state,
             unit: Unit::Device,
-            cohorts: BTreeMap::new(),
-            exclude: BTreeSet::new(),
+            cohorts: BTreeMap::from([("first".to_owned(), hashed(&self.cohort))]),
+            exclude: hashed(&self.exclude),
             forgive: BTreeSet::new(),
             window: self.window.clone(),
             report_within_s: 3 * 86_400,

@@ -31,9 +31,9 @@ struct Step {
     detail: String,
 }
 
-/// Steps so far.
+/// Steps so far, and what is not wrong and yet keeps some devices out.
 #[derive(Default)]
-struct Steps(Vec<Step>);
+struct Steps(Vec<Step>, Vec<String>);
 
 impl Steps {
     fn accepted(&mut self, step: impl ToString, detail: impl ToString) {
@@ -80,7 +80,8 @@ fn walk(source: &mut impl Source, place: &str, root: &[u8], now: Timestamp) -> S
     if let Err(failure) = try_walk(source, root, now, &mut steps) {
         steps.refused("a device goes no further", failure);
     }
-    let complaints = source.complaints();
+    let mut complaints = source.complaints();
+    complaints.append(&mut steps.1);
     let whole = steps.0.iter().all(|step| step.accepted);
     let mut words: Vec<String> = steps
         .0
@@ -144,6 +145,20 @@ fn told_top_level<F: Fetch, S: stopline_tuf::store::Store>(session: &Session<'_,
     steps.accepted("snapshot", format!("version {}, until {}", snapshot.version, snapshot.expires));
     let targets = session.targets();
     steps.accepted("targets", format!("version {}, until {}", targets.version, targets.expires));
+    let delegations = targets.delegations.iter();
+    let delegated = delegations.flat_map(|all| {
+        all.roles.iter().map(|one| (one.name.as_str(), (&one.keyids, one.threshold), &all.keys))
+    });
+    let top = root.roles.iter().map(|(name, one)| (name.as_str(), (&one.keyids, one.threshold), &root.keys));
+    for (name, (ids, threshold), keys) in top.chain(delegated) {
+        let plain = ids.iter().filter(|id| keys.get(*id).is_some_and(|key| key.keytype == "ed25519")).count();
+        if u64::try_from(plain).is_ok_and(|plain| plain < threshold) {
+            steps.1.push(format!(
+                "{name}: {plain} of the {threshold} keys that must sign are ed25519. Devices verify ECDSA and RSA only \
+                 where their programs were built with stopline-tuf's features ecdsa and rsa-pss"
+            ));
+        }
+    }
 }
 
 /// Has a delegated role loaded. A device learns of a role by looking for something; what is not there does for that.

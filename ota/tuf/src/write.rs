@@ -11,6 +11,7 @@ mod draft;
 mod key_file;
 #[cfg(feature = "pkcs11")]
 pub mod pkcs11;
+mod public_key;
 mod publication;
 
 pub use build::whole_seconds;

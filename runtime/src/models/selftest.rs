@@ -128,7 +128,7 @@ pub fn selftest(tar: &[u8], engine: &DetectorOptions, test: &SelfTest) -> Report
 }
 
 fn run(tar: &[u8], engine: &DetectorOptions, test: &SelfTest, report: &mut Report) -> Result<(), Failed> {
-    let bundle = Bundle::read(tar).map_err(|error| (DeployCause::Bundle, error.to_string()))?;
+    let bundle = Bundle::read(tar).map_err(|error| (error.cause(), error.to_string()))?;
     let manifest = &bundle.manifest;
     (report.model, report.version) = (manifest.name.clone(), manifest.version.to_string());
     if let Some(least) = &manifest.min_runtime

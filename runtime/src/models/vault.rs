@@ -120,7 +120,8 @@ impl VaultError {
         match self {
             Self::Read { .. } | Self::Digest { .. } => DeployCause::Content,
             Self::Record(error) => error.cause(),
-            Self::Unspoken { .. } | Self::Bundle { .. } => DeployCause::Bundle,
+            Self::Unspoken { .. } => DeployCause::Bundle,
+            Self::Bundle { cause, .. } => cause.cause(),
             Self::Refused { cause, .. } => cause.cause(),
             Self::Load(_) => DeployCause::Load,
         }

@@ -63,11 +63,13 @@ pub fn pack(bundle: &Bundle<'_>, out: impl Write) -> Result<Packed, BundleError>
 /// [`BundleError::Content`] for a frame that is not as [`pack`] writes it, or too large, before anything is decoded;
 /// [`BundleError::Io`] for one that is damaged.
 pub fn unpack(packed: impl Read, packed_length: u64, out: impl Write) -> Result<Measure, BundleError> {
-    unpack_within(packed, packed_length, 1..=MAX_UNPACKED, out)
+    let mut unpacked = Measured::new(out);
+    unpack_within(packed, packed_length, 1..=MAX_UNPACKED, &mut unpacked)?;
+    Ok(unpacked.finish().1)
 }
 
 /// [`unpack`] of a frame that promises exactly `length` bytes, the signed length; any other is refused before anything is
-/// decoded.
+/// decoded. What comes out is not measured here: a slot hashes what is written to it.
 ///
 /// # Errors
 /// As [`unpack`].
@@ -76,7 +78,7 @@ pub fn unpack_exactly(
     packed_length: u64,
     length: u64,
     out: impl Write,
-) -> Result<Measure, BundleError> {
+) -> Result<(), BundleError> {
     unpack_within(packed, packed_length, length..=length.min(MAX_UNPACKED), out)
 }
 
@@ -85,7 +87,7 @@ fn unpack_within(
     packed_length: u64,
     promise: RangeInclusive<u64>,
     out: impl Write,
-) -> Result<Measure, BundleError> {
+) -> Result<(), BundleError> {
     let mut packed = BufReader::with_capacity(PIECE, packed.take(packed_length));
     let expected = content_size(packed.fill_buf()?).map_err(BundleError::Content)?;
     let allowed = *promise.start()..=(*promise.end()).min(packed_length.saturating_mul(MAX_RATIO));
@@ -99,16 +101,15 @@ fn unpack_within(
     }
     let mut decoder = zstd::Decoder::with_buffer(packed)?.single_frame();
     decoder.window_log_max(MAX_WINDOW_LOG)?;
-    let mut unpacked = Measured::new(out);
     // One byte more than promised would show.
-    let copied = copy((&mut decoder).take(expected.saturating_add(1)), &mut unpacked)?;
+    let copied = copy((&mut decoder).take(expected.saturating_add(1)), out)?;
     if copied != expected {
         return Err(BundleError::Content(format!("{copied} bytes came of a frame that promised {expected}")));
     }
     if !decoder.finish().fill_buf()?.is_empty() {
         return Err(BundleError::Content("something follows the zstd frame".into()));
     }
-    Ok(unpacked.finish().1)
+    Ok(())
 }
 
 /// [`io::copy`] in pieces that are worth a write.

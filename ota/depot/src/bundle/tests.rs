@@ -164,7 +164,7 @@ fn a_size_beyond_the_end_is_refused() {
 #[test]
 fn the_model_is_the_one_its_provenance_names() {
     let mut said: serde_json::Value = serde_json::from_slice(&manifest(&[])).unwrap();
-    said["provenance"] = serde_json::json!({"sha256": hex(&Sha256::digest(b"onnx")).to_uppercase()});
+    said["provenance"] = serde_json::json!({"sha256": Digest::of(b"onnx").to_string().to_uppercase()});
     let said = serde_json::to_vec(&said).unwrap();
     Bundle::new(&said, b"onnx", None, BTreeMap::new()).unwrap();
     let error = Bundle::new(&said, b"another", None, BTreeMap::new()).unwrap_err().to_string();
@@ -227,7 +227,7 @@ mod packing {
         for length in [1, 1000, 300_000] {
             let (slb, measures, tar) = packed(&noise(length));
             assert_eq!(measures.packed.length, slb.len() as u64);
-            assert_eq!(measures.packed.sha256, <[u8; 32]>::from(Sha256::digest(&slb)));
+            assert_eq!(measures.packed.sha256, *Digest::of(&slb).as_bytes());
             let (again, measure) = unpacked(&slb).unwrap();
             assert!(again == tar && measure == measures.unpacked);
             assert_eq!(packed(&noise(length)).0, slb, "deterministic");

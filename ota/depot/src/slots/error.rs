@@ -115,7 +115,7 @@ impl DepotError {
         match self {
             Self::File { source: VersionedError::Newer { .. }, .. } => DeployCause::Schema,
             #[cfg(feature = "packed")]
-            Self::Packed(_) => DeployCause::Bundle,
+            Self::Packed(error) => error.cause(),
             #[cfg(feature = "packed")]
             Self::Delta(_) => DeployCause::Content,
             Self::Content { .. } | Self::File { .. } => DeployCause::Content,

@@ -163,7 +163,7 @@ mod packed {
         pub fn unpack(&mut self, packed: impl Read, packed_length: u64) -> Result<(), DepotError> {
             let length = self.record.length;
             let done = unpack_exactly(packed, packed_length, length, &mut *self);
-            done.map(drop).map_err(|error| self.take_error().unwrap_or(DepotError::Packed(error)))
+            done.map_err(|error| self.take_error().unwrap_or(DepotError::Packed(error)))
         }
 
         /// Fills the slot with what a delta makes of the bundle in the slot `from`.

@@ -1,11 +1,11 @@
 //! What neither process may write: the runtime's own root, floor and deny list. What is missing or cannot be read fails
 //! closed: nothing new is loaded.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::error::{DepotError, io};
 use super::files;
-use super::{Deny, Floor};
+use super::{Deny, Floor, TrustPaths};
 use crate::digest::Digest;
 use crate::disk::Disk;
 use crate::versioned::Versioned;
@@ -15,32 +15,6 @@ pub const MAX_ROOT: u64 = 512 << 10;
 
 const REMEDY: &str =
     "Without it nothing new is loaded. Install it with the image, readable and not writable by this user";
-
-/// The trust folder.
-#[derive(Debug, Clone)]
-pub struct TrustPaths(PathBuf);
-
-impl TrustPaths {
-    /// At `folder`.
-    pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self(folder.into())
-    }
-
-    /// The runtime's own root.
-    pub fn root(&self) -> PathBuf {
-        self.0.join("root.json")
-    }
-
-    /// Oldest releases.
-    pub fn floor(&self) -> PathBuf {
-        self.0.join("floor.json")
-    }
-
-    /// Bundles that are never loaded.
-    pub fn deny(&self) -> PathBuf {
-        self.0.join("deny.json")
-    }
-}
 
 /// What the trust folder says, read whole at one time.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,13 +1,14 @@
 //! Night after night: who asks, who fetches, who drives with what, and what the gates make of it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use stopline_depot::deployment::{DeployCause, Exposure, Outcome, Phase};
 use stopline_depot::digest::Digest;
-use stopline_depot::eligible::{Allowance, MobileUse, Surroundings, may_fetch};
+use stopline_depot::eligible::{Allowance, may_fetch};
 use stopline_depot::gates::{Decision, Received, judge, tally};
-use stopline_depot::rollout::{ALL_BP, Network, Rollout, State};
+use stopline_depot::rollout::{ALL_BP, Rollout, State};
 
 use super::random::{happens, mix, poisson, uniform};
+use super::weather::is_away;
 use super::{Course, HARDWARE, Nature, Plan};
 use crate::rollouts::{Step, stepped};
 
@@ -21,7 +22,7 @@ const DAY_S: u32 = 86_400;
 const HOUR_S: u32 = 3_600;
 
 /// One night.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Night {
     /// From 1.
     pub night: u32,
@@ -36,7 +37,7 @@ pub struct Night {
     /// Devices that have it or had it.
     pub have_it: u64,
     /// Who got it, where names are asked for.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub who: Vec<String>,
 }
 
@@ -121,24 +122,20 @@ impl<'a> Nights<'a> {
         u64::try_from(self.devices.iter().filter(|device| device.since > 0).count()).unwrap_or(u64::MAX)
     }
 
-    fn is_away(&self, index: u64) -> bool {
-        happens(index, 77, self.plan.away_percent)
-    }
-
     fn all_reached(&self) -> bool {
-        let mut all = (0..).zip(&self.devices);
-        all.all(|(index, device): (u64, _)| device.since > 0 || self.is_away(index))
+        let mut all = (0_u64..).zip(&self.devices).zip(&self.plan.ids);
+        all.all(|((index, device), id)| {
+            let left_out = || !self.rollout.part(HARDWARE, id).takes_part();
+            device.since > 0 || is_away(self.plan, index) || left_out()
+        })
     }
 
     /// Who asks in the night, and who fetches.
     fn night(&mut self, night: u32) -> Night {
         let (mut requests, mut bytes, mut updated, mut who) = (0, 0, 0, Vec::new());
         for at in 0..self.devices.len() {
-            let index = u64::try_from(at).unwrap_or(u64::MAX);
-            let parked = happens(index, u64::from(night) << 8, self.plan.parked_percent);
-            // One that is on the road at night reaches the server over LTE half of the time.
-            let online = parked || mix(index, u64::from(night) << 8 | 1) & 1 == 0;
-            if self.is_away(index) || !online {
+            let weather = self.plan.weather(at, night);
+            if !weather.reachable {
                 continue;
             }
             requests += 1;
@@ -149,7 +146,7 @@ impl<'a> Nights<'a> {
             if !self.rollout.part(HARDWARE, &self.plan.ids[at]).takes_part() {
                 continue;
             }
-            let now = surroundings(self.polls[at], parked);
+            let now = weather.surroundings(self.polls[at]);
             if may_fetch(&self.rollout.window, &Allowance::default(), &now, self.plan.bundle_bytes).is_ok() {
                 self.devices[at].since = night;
                 (requests, bytes, updated) = (requests + 1, bytes + self.plan.bundle_bytes, updated + 1);
@@ -219,7 +216,7 @@ impl<'a> Nights<'a> {
         for (at, device) in self.devices.iter().enumerate() {
             let index = u64::try_from(at).unwrap_or(u64::MAX);
             let sampled = mix(index, 99).is_multiple_of(if device.since > 0 { canary } else { control });
-            if sampled && !self.is_away(index) {
+            if sampled && !is_away(self.plan, index) {
                 report(&self.plan.ids[at], device, now_s, &mut received);
             }
         }
@@ -231,7 +228,7 @@ impl<'a> Nights<'a> {
         let mut seconds = Vec::new();
         for (at, device) in self.devices.iter().enumerate().filter(|(_, device)| device.since > 0) {
             let index = u64::try_from(at).unwrap_or(u64::MAX);
-            if self.is_away(index) || device.crashed {
+            if is_away(self.plan, index) || device.crashed {
                 continue;
             }
             let offset = self.polls[at] % HOUR_S;
@@ -249,17 +246,6 @@ impl<'a> Nights<'a> {
         let last = seconds.len().checked_sub(1)?;
         let count = u64::try_from(seconds.len()).ok()?;
         Some((seconds[last / 2], seconds[last - last / 100], count))
-    }
-}
-
-/// A vehicle at the second at which it asks.
-fn surroundings(second: u32, parked: bool) -> Surroundings {
-    Surroundings {
-        local_minute: u16::try_from(second / 60).ok(),
-        network: Some(if parked { Network::Wifi } else { Network::Lte }),
-        parked: Some(parked),
-        battery_percent: None,
-        mobile: MobileUse::default(),
     }
 }
 

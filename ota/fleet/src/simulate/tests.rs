@@ -11,6 +11,8 @@ fn plan(devices: u32) -> Plan {
         alerts_an_hour: 0.2,
         bundle_bytes: 4 << 20,
         stages: USUAL_STAGES.to_vec(),
+        cohort: Vec::new(),
+        exclude: Vec::new(),
         gates: Gates::default(),
         window: Window { local: Some((60, 300)), parked: true, ..Window::default() },
         salt: "a salt".into(),
@@ -42,4 +44,21 @@ fn who_gets_it_is_who_the_rollout_names() {
     let named = plan.ids.iter().filter(|id| bucket(&plan.salt, id) < 100);
     assert_eq!(who.iter().map(|id| id.as_str().unwrap()).collect::<Vec<_>>(), named.collect::<Vec<_>>());
     assert!(!who.is_empty());
+}
+
+#[test]
+fn the_cohort_gets_it_in_the_first_night_and_the_excluded_never() {
+    let everywhere = Plan { parked_percent: 100, away_percent: 0, name_them: true, ..plan(400) };
+    let (first, never) = (everywhere.ids[..9].to_vec(), everywhere.ids[300..].to_vec());
+    let plan = Plan { cohort: first.clone(), exclude: never.clone(), nights: 1, ..everywhere };
+    let who = |plan: &Plan| {
+        let said = run(plan).unwrap();
+        let who = said.json["courses"][0]["nights"][0]["who"].as_array().unwrap().clone();
+        who.iter().map(|id| id.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let early = who(&plan);
+    assert!(first.iter().all(|id| early.contains(id)), "{early:?}");
+    let all = who(&Plan { stages: vec![Stage { bp: ALL_BP, min_dwell_s: 0 }], ..plan });
+    assert_eq!(all.len(), 300);
+    assert!(!never.iter().any(|id| all.contains(id)));
 }

@@ -35,6 +35,8 @@ impl ObjectStorage {
     /// # Errors
     /// What is wrong with the URL or the environment.
     pub fn open(url: &str) -> Result<Self> {
+        // The client for HTTP panics without one. Another part of this process may have chosen already; then that one holds.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let wrong = |error: &dyn std::fmt::Display| Failure::usage(format!("{url}: {error}"));
         let parsed = url.parse().map_err(|error: url::ParseError| wrong(&error))?;
         let environment = std::env::vars().map(|(key, value)| (key.to_ascii_lowercase(), value));

@@ -2,6 +2,9 @@
 //! a repository in a folder, and vehicles that look at it.
 #![allow(dead_code)] // every test program uses another part of it
 
+pub mod program;
+pub mod served;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -60,6 +63,11 @@ pub struct Desk {
 impl Desk {
     /// A repository that is begun, signed and published, without a model.
     pub fn new() -> Self {
+        Self::begun(day(0))
+    }
+
+    /// One that is begun at this time.
+    pub fn begun(now: Timestamp) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let desk = Self {
             staging: Staging::new(folder.path().join("staging")),
@@ -79,9 +87,9 @@ impl Desk {
             snapshot: vec![public("snapshot")],
             timestamp: vec![public("timestamp")],
         };
-        init::run(&desk.staging, &holders, day(0)).unwrap();
+        init::run(&desk.staging, &holders, now).unwrap();
         desk.sign_by(&["anna", "ben"]).unwrap();
-        desk.publish(day(0)).unwrap();
+        desk.publish(now).unwrap();
         desk
     }
 

@@ -7,18 +7,32 @@ use std::process::Command;
 
 /// A program that stands in for the runtime: a script that runs the stand-in with the Python of the test environment.
 pub fn stand_in(folder: &Path) -> Option<PathBuf> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let python = std::env::var_os("STOPLINE_PYTHON").filter(|path| !path.is_empty());
-    let python = python.map_or_else(|| PathBuf::from("python3"), PathBuf::from);
+    let python = python();
     if !Command::new(&python).arg("--version").output().is_ok_and(|output| output.status.success()) {
         return skip("no Python for the runtime's stand-in");
     }
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join("stand_in").join("stopline.py");
-    let path = folder.join("stopline");
+    let script = fixture("stand_in/stopline.py");
     let text = format!("#!/bin/sh\nexec '{}' '{}' \"$@\"\n", python.display(), script.display());
-    std::fs::write(&path, text).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    Some(path)
+    Some(program(&folder.join("stopline"), &text))
+}
+
+/// The Python of the test environment, or the system's.
+pub fn python() -> PathBuf {
+    let python = std::env::var_os("STOPLINE_PYTHON").filter(|path| !path.is_empty());
+    python.map_or_else(|| PathBuf::from("python3"), PathBuf::from)
+}
+
+/// A file beside the tests.
+pub fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
+}
+
+/// A program made of this text.
+pub fn program(path: &Path, text: &str) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path.to_owned()
 }
 
 /// Says why a test did not run.

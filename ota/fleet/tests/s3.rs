@@ -1,0 +1,134 @@
+//! `publish s3://…` over HTTP, against a server that checks signatures (SigV4) and rights, and does conditional writes:
+//! moto, from PyPI. It keeps everything in memory, answers one request at a time, and judges neither the age of a request nor
+//! the digest of its body.
+#![allow(clippy::unwrap_used)] // what cannot be prepared fails the test
+#![cfg(feature = "store")]
+
+mod desk;
+mod needs;
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use desk::program::{Room, first_push};
+use serde_json::Value;
+
+/// The server; it ends with the test.
+struct Bucket {
+    server: Child,
+    said: Value,
+}
+
+impl Bucket {
+    fn start() -> Option<Self> {
+        let python = needs::python();
+        let moto = Command::new(&python).args(["-c", "import moto.server, boto3"]).output();
+        if !moto.is_ok_and(|output| output.status.success()) {
+            return needs::skip("no S3 server: moto[server,s3] is not in the Python test environment");
+        }
+        let mut command = Command::new(python);
+        command.arg(needs::fixture("s3/server.py")).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut server = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Some(Self { server, said: serde_json::from_str(&line).unwrap() })
+    }
+
+    fn text(&self, key: &str) -> String {
+        self.said[key].as_str().unwrap().to_owned()
+    }
+
+    /// A room whose repository lies in the bucket.
+    fn room(&self) -> Option<Room> {
+        let mut room = Room::new();
+        let program = needs::stand_in(room.folder.path())?;
+        room.environment.extend([
+            ("STOPLINE_PROGRAM", program.into()),
+            ("STOPLINE_REPOSITORY", format!("s3://{}/fleet", self.text("bucket")).into()),
+            ("AWS_ENDPOINT", self.text("url").into()),
+            ("AWS_ALLOW_HTTP", "true".into()),
+            ("AWS_REGION", "us-east-1".into()),
+            ("AWS_ACCESS_KEY_ID", self.text("key").into()),
+            ("AWS_SECRET_ACCESS_KEY", self.text("secret").into()),
+        ]);
+        Some(room)
+    }
+}
+
+impl Drop for Bucket {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+/// The page's commands, with the repository where the environment says.
+fn push(room: &Room) {
+    for line in first_push() {
+        room.well(&line.replace("publish repository", "publish"));
+    }
+}
+
+#[test]
+fn the_first_push_goes_into_a_bucket_and_a_vehicle_accepts_it_from_there() {
+    let Some(bucket) = Bucket::start() else { return };
+    let Some(room) = bucket.room() else { return };
+    push(&room);
+    room.well("stopline-fleet status");
+    let place = format!("s3://{}/fleet", bucket.text("bucket"));
+    let verified = room.well(&format!("stopline-fleet verify {place}"));
+    assert!(verified.contains("stop-sign"), "{verified}");
+    assert!(room.well("stopline-fleet rollout status").contains("100 of 10000"));
+    assert!(!room.path("repository").exists(), "nothing of it went into a folder");
+}
+
+#[test]
+fn a_wrong_secret_or_an_unknown_key_is_refused_by_the_bucket_and_told() {
+    let Some(bucket) = Bucket::start() else { return };
+    let Some(mut room) = bucket.room() else { return };
+    push(&room);
+    room.environment.push(("AWS_SECRET_ACCESS_KEY", "a-thief-guesses-forty-characters-of-a-key".into()));
+    let (code, _, error) = room.run("stopline-fleet rollout pause stop-sign --online online");
+    assert!(code == 1 && error.contains("SignatureDoesNotMatch"), "{code} {error}");
+    room.environment.push(("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE".into()));
+    let (code, _, error) = room.run("stopline-fleet rollout pause stop-sign --online online");
+    assert!(code == 1 && error.contains("InvalidAccessKeyId"), "{code} {error}");
+}
+
+#[test]
+fn two_publishers_racing_into_a_bucket_lose_and_mix_nothing() {
+    let rounds = if std::env::var_os("STOPLINE_FULL").is_some() { 100 } else { 8 };
+    println!("rounds: {rounds} (full: 100)");
+    let Some(bucket) = Bucket::start() else { return };
+    let Some(room) = bucket.room() else { return };
+    push(&room);
+    let version = || -> u64 {
+        let said: Value = serde_json::from_str(&room.well("stopline-fleet status --json")).unwrap();
+        let roles = said["expiries"].as_array().unwrap();
+        roles.iter().find(|role| role["role"] == "timestamp").unwrap()["version"].as_u64().unwrap()
+    };
+    let before = version();
+    let mut lost = 0;
+    for round in 0..rounds {
+        // One starts a new roll-out, the other signs everything anew: both replace the same timestamp.
+        let start =
+            format!("stopline-fleet rollout start stop-sign --id race-{round} --online online --json");
+        let both = [start.as_str(), "stopline-fleet refresh --now --online online --json"].map(|line| {
+            let mut command = room.command(line);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        });
+        for child in both {
+            let output = child.wait_with_output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+            lost += said["published"]["lost_races"].as_u64().unwrap();
+        }
+        let said = room.well("stopline-fleet rollout status --json");
+        let said: Value = serde_json::from_str(&said).unwrap();
+        assert_eq!(said["rollouts"][0]["rollout_id"], format!("race-{round}"), "nobody overwrote it");
+        room.well("stopline-fleet verify s3://models/fleet");
+    }
+    println!("{rounds} rounds, {lost} races lost and made up for");
+    assert_eq!(version(), before + 2 * rounds, "each publication counts once");
+    assert!(lost > 0, "they never met: it was no race");
+}
