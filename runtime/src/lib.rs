@@ -26,6 +26,8 @@ pub mod config;
 mod cpu;
 pub mod daemon;
 pub mod decode;
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod detection;
 pub mod detector;
 pub mod doctor;
