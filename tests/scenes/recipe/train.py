@@ -75,6 +75,7 @@ class Trainer:
     """One run."""
 
     def __init__(self, net, train, val, size, given, record):
+        net.to(memory_format=torch.channels_last)
         self.net, self.val, self.size, self.given, self.record = net, val, size, given, record
         self.varied = Varied(train, size, given.seed)
         self.cells = grid(*size)
