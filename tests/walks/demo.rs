@@ -160,7 +160,7 @@ fn the_live_page_opens_and_ctrl_c_ends_everything_in_order() {
     let page = told.split("http://").nth(1).and_then(|rest| rest.split('/').next()).expect("an address");
     read_to("seen");
     let state = until_connected(page);
-    assert!(state["name"].as_str().is_some_and(|name| name.starts_with("Stopline demo: ")), "{state}");
+    assert!(state["name"].as_str().is_some_and(|name| name.starts_with("stopline-demo-")), "{state}");
     let children = children_of(going.child.id());
     assert_eq!(children.len(), 2, "the daemon and the page");
     kill_process(Pid::from_child(&going.child), Signal::INT).expect("it is there");

@@ -195,10 +195,40 @@ fn a_slow_model_and_one_that_fails_its_golden_vector_never_decide() {
         device.progress("bright").filter(|told| told.rollout_id == "golden" && told.phase == Phase::Rejected)
     });
     assert_eq!(told.cause, Some(DeployCause::Golden), "{}", told.detail);
+    reopened(&bench, &mut daemon, &device, &bad);
     let right = device.stage(&golden_bundle(&picture, good), 4);
     device.offer("bright", "right", right, State::Active);
     wait_for_phase(&mut daemon, &device, Phase::Good);
     wait_for_version(&mut daemon, "1.3.0");
+}
+
+/// A person takes back what was found of a bundle: the same offer is tried again, and fails again.
+fn reopened(bench: &Bench, daemon: &mut Daemon<'_>, device: &Device, bad: &Digest) {
+    let model = |arguments: &[&str]| {
+        let output = Command::new(stopline())
+            .arg("model")
+            .args(arguments)
+            .arg("--config")
+            .arg(bench.path("stopline.toml"))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        println!("{arguments:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
+        (output.status.code(), said)
+    };
+    let listed: Vec<Verdict> = serde_json::from_str(&model(&["verdicts", "--json"]).1).unwrap();
+    let golden = VerdictState::Bad { cause: DeployCause::Golden };
+    assert!(listed.iter().any(|one| one.digest == *bad && one.verdict == golden), "{listed:?}");
+    let unknown = Digest::of(b"nobody").to_string();
+    assert_eq!(model(&["reopen", &unknown]).0, Some(10), "nothing is known of it");
+    let (code, said) = model(&["reopen", &bad.to_string()]);
+    assert!(code == Some(0) && said.contains("is open again"), "{said}");
+    let phase = |wanted: fn(Phase) -> bool| {
+        move |_: &Daemon<'_>| device.progress("bright").filter(|told| wanted(told.phase))
+    };
+    daemon.wait("it is tried again", LONG, phase(|phase| phase != Phase::Rejected));
+    let told = daemon.wait("it fails again", LONG, phase(|phase| phase == Phase::Rejected));
+    assert_eq!(told.cause, Some(DeployCause::Golden), "{}", told.detail);
 }
 
 /// A bright box on grey.

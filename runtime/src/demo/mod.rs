@@ -5,8 +5,8 @@
 //! the file of the `log` actuator, the outbox. Nothing is armed and there is no bus: what would be on it is made by the
 //! code that would send it, and checked here by the reference receiver.
 //!
-//! In walk order: [`kit`] (what is played) → [`setup`] (the configuration) → [`process`] (the processes) → [`play`] (one
-//! clip), which hears by [`listen`] and [`bus`], says by [`tell`] and [`screen`] and keeps by [`keep`] → [`summary`].
+//! In walk order: `kit` with `bundled` (what is played) → `setup` (the configuration) → `process` (the processes) → `play`
+//! (one clip), which hears by `listen` and `bus`, says by `tell` and `screen` and keeps by `keep` → `summary`.
 
 mod bundled;
 mod bus;

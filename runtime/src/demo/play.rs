@@ -90,7 +90,7 @@ pub fn play(stage: &Stage<'_>, screen: &mut Screen, clip: &'static Clip) -> Resu
     let arguments =
         ["run".into(), "--with-parent".into(), "--config".into(), place.config.clone().into_os_string()];
     let daemon = Process::start("the daemon", &arguments, &place.log).or_exit(Exit::Internal)?;
-    screen.begins(info.duration.unwrap_or_default());
+    screen.begins(&info, &truth.note);
     let began = stage.clock.monotonic();
     let mut playing = Playing {
         stage,
@@ -240,8 +240,10 @@ impl Playing<'_> {
         counts.frames += 1;
         counts.latency.add(record.latency_us.total());
         self.keep.record(at, record)?;
+        // What is told of it became known with the decision.
+        let decided = at + Duration::from_micros(record.latency_us.total());
         for line in self.teller.record(at, record) {
-            screen.line(at, &line);
+            screen.line(decided, &line);
         }
         self.newest = Some((at, now(record)));
         Ok(())
@@ -280,7 +282,10 @@ impl Playing<'_> {
             let subject = match message.subject {
                 Subject::Fall => format!("fall, persons down: {}", message.persons_down),
                 Subject::FallOver => "nobody is down any more".to_owned(),
-                other => format!("{other:?}").to_lowercase(),
+                Subject::MonitoringLost => "nobody watches for falls".to_owned(),
+                Subject::MonitoringRestored => "somebody watches for falls again".to_owned(),
+                // The configuration asks for no other.
+                other => format!("{other:?}"),
             };
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let line = Line {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use stopline_sensors::source::SourceInfo;
 
 use super::kit::Clip;
 use super::play::Played;
@@ -55,8 +56,16 @@ impl Screen {
         self.say(&format!("{}{again}", self.paint(BOLD, &format!("{at} of {of}  {}", clip.title))));
     }
 
-    /// Its live lines appear.
-    pub fn begins(&mut self, length: Duration) {
+    /// What it is; and its live lines appear.
+    pub fn begins(&mut self, info: &SourceInfo, note: &str) {
+        let (width, height) = info.size;
+        let length = info.duration.unwrap_or_default();
+        let rate = info.period.map_or(0.0, |period| 1.0 / period.as_secs_f64().max(1e-6));
+        let facts = format!("{width}×{height}, {rate:.0} frames a second, {:.1} s", length.as_secs_f64());
+        self.say(&self.paint(DIM, &format!("        {facts}")));
+        if !note.is_empty() {
+            self.say(&self.paint(DIM, &format!("        {note}")));
+        }
         if !self.terminal {
             return;
         }

@@ -63,9 +63,9 @@ pub fn write(place: &Place, directory: &Path, kit: &Kit, clip: &Clip) -> anyhow:
 fn text(directory: &Path, kit: &Kit, clip: &Clip) -> String {
     let mut out = format!(
         "# Made by `stopline demo`; `stopline run --config` plays it again.\nschema = 1\n\n[run]\nname = {}\n\
-         directory = {}\n# A demo needs no privileges.\nlock_memory = false\nrealtime_priority = 0\n\
+         directory = {}\n# For a demo nothing is kept from the rest of the machine.\nlock_memory = false\n\
          stream_pictures_per_s = 8.0\nstream_picture_width = 960\n\n[[camera]]\nname = {}\nsource = {}\n",
-        quoted(&format!("Stopline demo: {}", clip.title)),
+        quoted(&format!("stopline-demo-{}", clip.name)),
         path(&run_directory(directory)),
         quoted(clip.camera),
         path(&kit.recording(clip)),

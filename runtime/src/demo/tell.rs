@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use stopline_decide::frame::Payload;
 use stopline_depot::record::{DecisionRecord, RecordedSituation};
+use stopline_sensors::clock::Monotonic;
 
 use super::bus::{Frame, request, spaced};
 use crate::percentiles::millis_text;
@@ -12,8 +13,8 @@ use crate::report::story::words_of_state;
 
 /// A label that was not seen for so long is news when it is seen again.
 const FORGOTTEN: Duration = Duration::from_secs(3);
-/// A brake is told again when it has changed by this, in m/s².
-const STEP: f32 = 1.0;
+/// A brake is told again when it has changed by this, in m/s², and not oftener than this.
+const STEP: (f32, Duration) = (1.0, Duration::from_millis(300));
 
 /// What a line is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +61,8 @@ pub struct Teller {
     state: String,
     seen: BTreeMap<String, Duration>,
     phases: BTreeMap<u32, String>,
-    asked: Option<Payload>,
+    /// What was asked for when it was last told, and when.
+    asked: Option<(Payload, Monotonic)>,
     unusable: bool,
 }
 
@@ -109,10 +111,10 @@ impl Teller {
             });
         };
         self.unusable = false;
-        if self.asked.as_ref().is_some_and(|asked| !is_news(asked, payload)) {
+        if self.asked.as_ref().is_some_and(|(asked, at)| !is_news(asked, payload, frame.at.since(*at))) {
             return None;
         }
-        self.asked = Some(*payload);
+        self.asked = Some((*payload, frame.at));
         let age = payload.object_age.map(|age| format!(" · picture {} ms old", age.0 / 1_000_000));
         let words = request(payload);
         let asks = payload.deceleration > 0.0 || payload.hold || payload.warn.is_some();
@@ -145,13 +147,13 @@ fn decision(situation: &RecordedSituation, took_us: u64) -> Line {
 }
 
 /// Whether a receiver is asked for something else: what changes in every frame is left out.
-fn is_news(before: &Payload, now: &Payload) -> bool {
+fn is_news(before: &Payload, now: &Payload, passed: Duration) -> bool {
     let constant =
         |payload: &Payload| Payload { deceleration: 0.0, object_age: None, decision_age: None, ..*payload };
     let brakes = |payload: &Payload| payload.deceleration > 0.0;
     constant(before) != constant(now)
         || brakes(before) != brakes(now)
-        || (before.deceleration - now.deceleration).abs() >= STEP
+        || passed >= STEP.1 && (before.deceleration - now.deceleration).abs() >= STEP.0
 }
 
 #[cfg(test)]
@@ -159,7 +161,6 @@ mod tests {
     use stopline_decide::command::Row;
     use stopline_decide::e2e::Check;
     use stopline_decide::time::Nanos;
-    use stopline_sensors::clock::Monotonic;
 
     use super::*;
 
@@ -211,7 +212,9 @@ mod tests {
         let little_more = Payload { deceleration: 2.9, ..braking };
         assert_eq!(teller.frame(&frame(Some(little_more))), None);
         let more = Payload { deceleration: 3.1, ..braking };
-        assert!(teller.frame(&frame(Some(more))).is_some());
+        assert_eq!(teller.frame(&frame(Some(more))), None, "too soon");
+        let later = Frame { at: Monotonic::from_nanos(300_000_000), ..frame(Some(more)) };
+        assert!(teller.frame(&later).is_some());
         assert_eq!(teller.frame(&frame(None)).expect("told").weight, Weight::Bad);
         assert_eq!(teller.frame(&frame(None)), None, "once");
     }

@@ -24,6 +24,8 @@ const TRIES: u32 = 3;
 const RETRY_SOON_S: u64 = 60;
 /// Seconds until something that a person or an update must change is.
 const RETRY_LATE_S: u64 = 3600;
+/// Seconds from a failure until a bundle that is open again is tried: a verdict that cannot be written is no endless round.
+const REOPEN_S: u64 = 10;
 
 #[derive(Clone, Debug, PartialEq)]
 enum Stage {
@@ -194,13 +196,13 @@ impl Deployer {
     }
 
     /// Whether what was found against the offered bundle no longer holds: somebody has reopened it, or this runtime is
-    /// newer than the one that could not load it. Not at once, so that a verdict that cannot be written is no endless round.
+    /// newer than the one that could not load it.
     fn is_open_again(&self, cause: Option<DeployCause>, seen: &Seen) -> bool {
         let judged = cause.is_some_and(|cause| {
             is_of_the_model(cause) || matches!(cause, DeployCause::KnownBad | DeployCause::Surroundings)
         });
         let bad = matches!(seen.known.verdict, VerdictState::Bad { .. }) && !seen.known.reopened;
-        let soon = self.failed_at.is_some_and(|at| self.now_s < at.saturating_add(RETRY_SOON_S));
+        let soon = self.failed_at.is_some_and(|at| self.now_s < at.saturating_add(REOPEN_S));
         judged && !bad && seen.known.deferred < TRIES && !soon
     }
 

@@ -405,7 +405,7 @@ fn a_verdict_that_cannot_be_written_is_no_endless_round() {
     bench.step(|_| ());
     bench.step(|seen| seen.judged = Some(Err((DeployCause::Bundle, "no".into()))));
     bench.seen.known = Known::default();
-    for _ in 0..RETRY_SOON_S - 1 {
+    for _ in 0..REOPEN_S - 1 {
         bench.seen.now_s += 1;
         assert!(bench.step(|_| ()).is_empty(), "at {} s", bench.seen.now_s);
     }
