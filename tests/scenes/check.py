@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from recipe import bundle, export, model, restore, score
-from recipe.data import letterbox
+from recipe.data import Varied, letterbox
 from recipe.loss import loss
 from scenes import person, stills, street
 from scenes.camera import Light, Studio, View, sky
@@ -107,6 +107,11 @@ class Recipe(unittest.TestCase):
         best = (raw[:, 4].sigmoid() * raw[:, 6].sigmoid()).argmax()
         overlap = score.overlaps(model.boxes(raw, cells)[best].numpy(), np.array([[20.0, 20, 60, 80]]))
         self.assertGreater(overlap[0], 0.6)
+
+    def test_pictures_with_a_rare_label_come_as_often_as_asked_for(self):
+        class Three:
+            boxes = [np.zeros((0, 5), np.float32), np.array([[0, 0, 9, 9, 2]], np.float32), np.array([[0, 0, 9, 9, 0], [0, 0, 9, 9, 2]], np.float32)]
+        self.assertEqual(Varied(Three, (64, 64), 1, repeat=[(2, 3), (0, 2)]).order, [0, 1, 1, 1, 2, 2, 2])
 
     def test_average_precision_of_known_answers(self):
         self.assertAlmostEqual(score.precision([(0.9, True), (0.8, True)], 2), 1.0)

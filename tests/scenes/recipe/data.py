@@ -67,16 +67,21 @@ def fitted(data, k, size):
 
 
 class Varied(torch.utils.data.Dataset):
-    """Training pictures: scaled, moved, mirrored, joined by four, recoloured. Chance comes from seed, round and number."""
+    """Training pictures: scaled, moved, mirrored, joined by four, recoloured. Chance comes from seed, round and number.
 
-    def __init__(self, data, size, seed, mosaic=0.5):
+    `repeat` holds (class, times): pictures that show a rare class come several times a round, each time varied otherwise.
+    """
+
+    def __init__(self, data, size, seed, mosaic=0.5, repeat=()):
         self.data, self.size, self.seed, self.mosaic, self.round = data, size, seed, mosaic, 0
+        shows = lambda boxes: max([times for c, times in repeat if (boxes[:, 4] == c).any()], default=1)
+        self.order = [k for k, boxes in enumerate(data.boxes) for _ in range(shows(boxes))]
 
     def __len__(self):
-        return len(self.data)
+        return len(self.order)
 
-    def __getitem__(self, k):
-        rng = np.random.default_rng([self.seed, self.round, k])
+    def __getitem__(self, at):
+        rng, k = np.random.default_rng([self.seed, self.round, at]), self.order[at]
         if rng.random() < self.mosaic:
             picture, boxes = self.joined(k, rng)
         else:
@@ -104,7 +109,7 @@ class Varied(torch.utils.data.Dataset):
         x, y = int(width * rng.uniform(0.3, 0.7)), int(height * rng.uniform(0.3, 0.7))
         out, boxes = np.full((height, width, 3), PAD, np.uint8), []
         for n, (x0, y0, x1, y1) in enumerate([(0, 0, x, y), (x, 0, width, y), (0, y, x, height), (x, y, width, height)]):
-            which = k if n == 0 else int(rng.integers(len(self.data)))
+            which = k if n == 0 else self.order[int(rng.integers(len(self.order)))]
             part, found = self.single(which, rng, (x1 - x0, y1 - y0), (0.9, 2.2))
             out[y0:y1, x0:x1] = part
             boxes.append(found + np.array([x0, y0, x0, y0, 0], np.float32))

@@ -56,6 +56,7 @@ def arguments():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--small-until", type=float, default=0.45, help="share of the schedule that is trained at three quarters of the size, which is faster")
+    parser.add_argument("--repeat", nargs="*", default=[], metavar="LABEL=TIMES", help="pictures with a rare label come several times a round")
     parser.add_argument("--val-most", type=int, default=300, help="pictures looked at after each round")
     return parser.parse_args()
 
@@ -77,7 +78,8 @@ class Trainer:
     def __init__(self, net, train, val, size, given, record):
         net.to(memory_format=torch.channels_last)
         self.net, self.val, self.size, self.given, self.record = net, val, size, given, record
-        self.varied = Varied(train, size, given.seed)
+        repeat = [(LABELS.index(name), int(times)) for name, times in (part.split("=") for part in given.repeat)]
+        self.varied = Varied(train, size, given.seed, repeat=repeat)
         self.cells = grid(*size)
         self.mean = copy.deepcopy(net).eval()
         self.steps, self.begin, self.best = 0, time.monotonic(), -1.0

@@ -18,7 +18,7 @@ import numpy as np
 
 from . import person, room, signs, street, things
 from .camera import Light, Studio, View, sky
-from .mesh import Mesh
+from .mesh import Mesh, rotation
 from .scene import Scene, Thing, boxes
 
 FPS = 15
@@ -157,6 +157,44 @@ def fall(rng, way=1, begin=2.4, down=10.6):
     return Clip(mesh, [], moving, view, light, signs.atlas(rng), begin + long + down, None, None, [event])
 
 
+def clutter(rng, kmh=30.0, seconds=8.0):
+    """A drive along a street with all that looks like a stop sign, and people who stay on the pavement: no event."""
+    v0 = kmh / 3.6
+    mesh, light = road_scene(rng, None)
+    for k, y in enumerate(np.arange(18, 18 + v0 * seconds + 20, 9.0)):
+        cell, side = int(rng.choice(street.CONFUSERS)), (1 if k % 2 else -1)
+        things.sign(mesh, cell, (side * rng.uniform(4.6, 5.6), y, 0.12), rng.uniform(0.6, 0.9), rng.normal(0, 0.1), rng.uniform(1.8, 2.6), rng)
+    walkers = [(person.dressed(rng), float(rng.choice([-1, 1]) * rng.uniform(5.2, 6.0)), 16 + 14 * k, rng.uniform(-1.5, 1.5)) for k in range(4)]
+
+    def moving(mesh, t):
+        return [street.put(mesh, rng, (x, y + pace * t, 0.12), 0.0 if pace > 0 else np.pi, 40 + k, person.walking(2 * np.pi * t * abs(pace) / 1.4, 0.4), look)
+                for k, (look, x, y, pace) in enumerate(walkers)]
+    return Clip(mesh, [], moving, drives(lambda t: v0 * t), light, signs.atlas(rng), seconds, lambda t: v0, lambda t: (0.12, 0.0, 0), [])
+
+
+def no_fall(rng, seconds=12.0):
+    """Somebody in a corridor who walks, bends or kneels for a while, gets up and goes on: no event."""
+    clip = fall(rng, begin=2.4, down=seconds - 3.4)
+    look, low = person.dressed(rng, False), [person.bending, person.kneeling, person.crawling][rng.integers(2)](rng)
+    up = person.standing(rng)
+
+    def moving(mesh, t):
+        walked = min(t, 2.4) + max(t - 8.0, 0.0)
+        share = np.clip(min((t - 2.6) / 1.2, (7.6 - t) / 1.2), 0, 1)
+        pose = up.blend(low, share)
+        pose.turn = np.eye(3) if share < 0.05 else mesh_turn(low.turn, share)
+        if t < 2.4 or t > 8.0:
+            pose = person.walking(2 * np.pi * walked / 1.3, 0.36)
+        return [street.put(mesh, rng, (0.1, 8.8 - walked, 0), np.pi, 40, pose, look, "person")]
+    clip.moving, clip.events, clip.seconds = moving, [], seconds
+    return clip
+
+
+def mesh_turn(turn, share):
+    """A share of a rotation about x."""
+    return rotation(x=share * np.arctan2(turn[2, 1], turn[2, 2]))
+
+
 def frames(studio, clip, rng, fps=FPS):
     """Each frame's time, picture and truth."""
     studio.print_sheet(clip.sheet)
@@ -240,7 +278,11 @@ lateral_m = 0.0
 """, encoding="utf-8")
 
 
-KINDS = {"stop_sign": stop_sign, "pedestrian": pedestrian, "fall": fall}
+BUNDLED = ["stop_sign", "pedestrian", "fall"]
+KINDS = {"stop_sign": stop_sign, "pedestrian": pedestrian, "fall": fall, "clutter": clutter, "no_fall": no_fall}
+
+# What a kind's number in the seed is: new kinds go to the end, so that old clips stay as they are.
+ORDER = ["fall", "pedestrian", "stop_sign", "clutter", "no_fall"]
 
 
 def main():
@@ -254,9 +296,9 @@ def main():
     given.out.mkdir(parents=True, exist_ok=True)
     calibration(given.out / "front.cal.toml")
     studio = Studio()
-    for kind in given.kind or KINDS:
+    for kind in given.kind or (KINDS if given.count else BUNDLED):
         for k in range(max(given.count, 1)):
-            rng = np.random.default_rng([given.seed + k, sorted(KINDS).index(kind)])
+            rng = np.random.default_rng([given.seed + k, ORDER.index(kind)])
             name = kind if given.count == 0 else f"{kind}_{given.seed + k}"
             truth = write(studio, varied(kind, rng) if given.count else KINDS[kind](rng), rng, given.out, name)
             if given.frames:
@@ -271,6 +313,10 @@ def varied(kind, rng):
         return stop_sign(rng, kmh=float(rng.uniform(15, 36)), size=float(rng.choice([0.75, 0.9])), word=None)
     if kind == "pedestrian":
         return pedestrian(rng, kmh=float(rng.uniform(15, 36)), pace=float(rng.uniform(1.0, 1.8)))
+    if kind == "clutter":
+        return clutter(rng, kmh=float(rng.uniform(15, 36)))
+    if kind == "no_fall":
+        return no_fall(rng)
     return fall(rng, way=int(rng.integers(4)), begin=float(rng.uniform(1.5, 3)))
 
 
