@@ -287,11 +287,10 @@ impl Playing<'_> {
                 // The configuration asks for no other.
                 other => format!("{other:?}"),
             };
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
             let line = Line {
                 about: About::Alert,
                 weight: Weight::Strong,
-                text: format!("{subject} · outbox/{name}"),
+                text: format!("{subject} · to the outbox"),
             };
             let made = Monotonic::from_nanos(message.made_monotonic_ns);
             screen.line(self.place_in_clip(made).unwrap_or_default(), &line);

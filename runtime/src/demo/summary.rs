@@ -7,6 +7,9 @@ use super::play::Played;
 use super::screen::Screen;
 use crate::percentiles::millis_text;
 
+/// More dropped frames than one in so many are told.
+const MUCH: u64 = 20;
+
 /// Prints it.
 pub fn print(screen: &Screen, played: &[Played], directory: &Path) {
     if played.is_empty() {
@@ -36,6 +39,15 @@ pub fn print(screen: &Screen, played: &[Played], directory: &Path) {
         "  {before} frames came while the model was being loaded; they are not counted as dropped"
     ));
     bus(screen, played);
+    let (frames, dropped) =
+        played.iter().fold((0, 0), |(frames, dropped), one| (frames + one.frames, dropped + one.dropped));
+    if dropped * MUCH > frames + dropped {
+        let text = format!(
+            "{dropped} of {} frames were dropped: this machine is too slow or too busy for the model",
+            frames + dropped
+        );
+        screen.say(&format!("  {}", screen.good(false, &text)));
+    }
     screen.say("");
     screen.say(&screen.bold("Where it lies"));
     screen.say(&format!("  {}/", directory.display()));

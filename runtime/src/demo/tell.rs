@@ -115,7 +115,7 @@ impl Teller {
             return None;
         }
         self.asked = Some((*payload, frame.at));
-        let age = payload.object_age.map(|age| format!(" · picture {} ms old", age.0 / 1_000_000));
+        let age = payload.object_age.map(|age| format!(" · {} ms old", age.0 / 1_000_000));
         let words = request(payload);
         let asks = payload.deceleration > 0.0 || payload.hold || payload.warn.is_some();
         let strong = asks || payload.persons_down > 0;
@@ -208,7 +208,7 @@ mod tests {
         assert_eq!(teller.frame(&frame(Some(aged))), None);
         let braking = Payload { row: Row::Braking, deceleration: 2.0, ..aged };
         let told = teller.frame(&frame(Some(braking))).expect("told");
-        assert_eq!(told.text, "2A0  7C 03 00  brake 2.00 m/s² · picture 35 ms old");
+        assert_eq!(told.text, "2A0  7C 03 00  brake 2.00 m/s² · 35 ms old");
         let little_more = Payload { deceleration: 2.9, ..braking };
         assert_eq!(teller.frame(&frame(Some(little_more))), None);
         let more = Payload { deceleration: 3.1, ..braking };
