@@ -2,7 +2,7 @@
 
 use std::io::BufReader;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -55,7 +55,7 @@ impl Drop for Listener {
     }
 }
 
-fn listen(socket: &PathBuf, to: &SyncSender<Heard>, stop: &AtomicBool) {
+fn listen(socket: &Path, to: &SyncSender<Heard>, stop: &AtomicBool) {
     let stream = loop {
         match UnixStream::connect(socket) {
             Ok(stream) => break stream,
