@@ -32,6 +32,8 @@ pub enum Exit {
     Unfit = 12,
     /// A model did not pass its self-test: golden vectors, latency or memory.
     SelfTest = 13,
+    /// The demo did not find an event that is in a clip.
+    Missed = 14,
 }
 
 /// Why a command failed, and what it exits with.

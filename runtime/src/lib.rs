@@ -14,7 +14,7 @@
 //! | [`daemon::polling`], [`daemon::control`], [`daemon::switch`]: heat and supply; arming | `poll`, `control`, `arm-input` | 1 s; when asked; 50 ms | none | – | – |
 //!
 //! [`daemon`] starts all of it. [`config`] is the one configuration file, [`signals`] what the vehicle says of itself.
-//! [`models`] judges bundles and says when a new one may decide.
+//! [`models`] judges bundles and says when a new one may decide. `demo` plays recorded clips through all of it.
 //! [`detector`] runs prepare, infer and decode in a row for one model; [`model`] reads an ONNX file and its manifest before
 //! that; [`observe`] gives detections their part in decisions. `capture` for learning has no code yet.
 
@@ -26,6 +26,8 @@ pub mod config;
 mod cpu;
 pub mod daemon;
 pub mod decode;
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod detection;
 pub mod detector;
 pub mod doctor;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stopline::act::can::pack::Packer;
-use stopline::act::config::ActuatorConfig;
+use stopline::act::config::{ActuatorConfig, FrameConfig};
 use stopline_decide::cause::Cause;
 use stopline_decide::command::{Command, Row};
 use stopline_decide::commander::{CommandConfig, Commander};
@@ -116,8 +116,7 @@ fn acting_allocates_nothing_per_period() {
     }
     actuators.iter_mut().for_each(|actuator| actuator.close());
 
-    let config = toml::from_str("name = \"brake\"\ninterface = \"can0\"\n").unwrap();
-    let mut packer = Packer::new(&config).unwrap();
+    let mut packer = Packer::new("brake", &FrameConfig::default()).unwrap();
     for command in &commands {
         let (frames, allocated) = counted(|| {
             let before = packer.counter();

@@ -5,10 +5,13 @@
 mod act;
 mod backends;
 mod calibrate;
+mod champion_and_challenger;
 mod check;
 #[cfg(feature = "h264")]
 mod decide;
 mod decoders;
+#[cfg(feature = "demo")]
+mod demo;
 #[cfg(feature = "h264")]
 mod detect;
 mod eval;
@@ -16,6 +19,7 @@ mod eval;
 mod looking_on;
 mod models_over_the_air;
 mod operator_to_activation;
+mod paired;
 #[cfg(feature = "h264")]
 mod replay;
 #[cfg(feature = "rtsp")]

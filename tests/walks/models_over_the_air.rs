@@ -1,7 +1,7 @@
 //! A model over the air on one device, from an offer to deciding, and back: a real daemon on a clip, a depot made by hand.
 
 use std::collections::BTreeMap;
-use std::io::{BufReader, Cursor};
+use std::io::Cursor;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -13,10 +13,11 @@ use stopline_depot::disk::RealDisk;
 use stopline_depot::manifest::{Budget, Golden, GoldenDetection, Manifest, Tolerance};
 use stopline_depot::rollout::State;
 use stopline_depot::slots::{self, Floor, Pointers, TrustPaths};
-use stopline_depot::stream::{Message, Messages};
-use stopline_tests::daemon::{Bench, Daemon, MANIFEST, RATE, SIZE, bright, connect, heavy};
+use stopline_tests::daemon::{Bench, Daemon, MANIFEST, RATE, SIZE, bright, heavy};
 use stopline_tests::signed::{Device, Workshop, bundle, key, release};
 use stopline_tests::stopline;
+
+use crate::paired::{Attempt, strictly};
 
 pub(crate) const LONG: Duration = Duration::from_secs(120);
 
@@ -91,62 +92,30 @@ fn verdict(device: &Device, digest: &Digest) -> Option<VerdictState> {
     verdict.map(|verdict| verdict.verdict)
 }
 
-/// Frames and their versions and capture times, read from the stream until `enough` says so.
-fn records(bench: &Bench, enough: impl Fn(&[(u64, u64, String)]) -> bool) -> Vec<(u64, u64, String)> {
-    let stream = connect(bench);
-    stream.set_read_timeout(Some(LONG)).unwrap();
-    let mut messages = Messages::new(BufReader::new(stream));
-    let (mut jpeg, mut seen) = (Vec::new(), Vec::new());
-    while !enough(&seen) {
-        match messages.next(&mut jpeg).unwrap() {
-            Some(Message::Record(record)) => {
-                seen.push((record.frame, record.captured_ns, record.model.version.to_string()));
-            }
-            Some(_) => {}
-            None => panic!("the stream ended after {} records", seen.len()),
-        }
-    }
-    seen
-}
-
-/// Longest time between two decisions, and frames without one.
-fn gaps(seen: &[(u64, u64, String)]) -> (Duration, u64) {
-    let pairs = || seen.windows(2);
-    let longest = pairs().map(|pair| pair[1].1 - pair[0].1).max().unwrap_or_default();
-    let missing = pairs().map(|pair| pair[1].0.saturating_sub(pair[0].0).saturating_sub(1)).sum();
-    (Duration::from_nanos(longest), missing)
-}
-
 #[test]
 fn a_new_model_is_proven_and_decides_while_the_old_one_goes_on_to_the_last_frame() {
-    let (bench, device) = standing();
-    let mut daemon = start(&bench, &device, 20, 30);
-    wait_for_version(&mut daemon, "1.0.0");
-    let without = records(&bench, |seen| seen.len() >= 300);
-    let digest = device.stage(&plain("1.1.0"), 1);
-    device.offer("bright", "r1", digest, State::Active);
-    let with = records(&bench, |seen| {
-        seen.iter().filter(|(_, _, version)| version == "1.1.0").count() >= 60 || seen.len() > 6000
-    });
-    wait_for_phase(&mut daemon, &device, Phase::Good);
-    let at = with.iter().position(|(_, _, version)| version == "1.1.0").expect("it decided");
-    assert!(with[..at].iter().all(|(_, _, version)| version == "1.0.0"), "the old one until then");
-    assert!(with[at..].iter().all(|(_, _, version)| version == "1.1.0"), "and the new one from then on");
-    let exchange = gaps(&with[at.saturating_sub(2)..(at + 3).min(with.len())]);
-    let (before, during) = (gaps(&without), gaps(&with));
-    println!(
-        "longest gap and frames without a decision: without {before:?}, with {during:?}, exchange {exchange:?}"
-    );
-    let period = Duration::from_secs(1) / RATE as u32;
-    assert!(
-        exchange.0 <= (2 * period).max(before.0),
-        "{exchange:?} with frames every {period:?}; before {before:?}"
-    );
-    assert_eq!(pointers(&device).models["bright"].current, Some(digest));
-    assert_eq!(verdict(&device, &digest), Some(VerdictState::Good));
-    daemon.wait("the health file tells it", LONG, |daemon| {
-        let shown = daemon.health()?.models.first()?.deployment.clone()?;
-        (shown.phase == "good" && shown.bundle == digest.to_string()).then_some(())
+    strictly("an update", || {
+        let (bench, device) = standing();
+        let mut daemon = start(&bench, &device, 20, 30);
+        wait_for_version(&mut daemon, "1.0.0");
+        let digest = device.stage(&plain("1.1.0"), 1);
+        let attempt = Attempt::new(&bench, &mut daemon, |daemon| {
+            device.offer("bright", "r1", digest, State::Active);
+            wait_for_phase(daemon, &device, Phase::Good);
+        });
+        let at = attempt.seen.iter().position(|seen| seen.version == "1.1.0").expect("it decided");
+        assert!(attempt.seen[..at].iter().all(|seen| seen.version == "1.0.0"), "the old one until then");
+        assert!(
+            attempt.seen[at..].iter().all(|seen| seen.version == "1.1.0"),
+            "and the new one from then on"
+        );
+        assert_eq!(pointers(&device).models["bright"].current, Some(digest));
+        assert_eq!(verdict(&device, &digest), Some(VerdictState::Good));
+        daemon.wait("the health file tells it", LONG, |daemon| {
+            let shown = daemon.health()?.models.first()?.deployment.clone()?;
+            (shown.phase == "good" && shown.bundle == digest.to_string()).then_some(())
+        });
+        attempt
     });
 }
 
@@ -226,10 +195,40 @@ fn a_slow_model_and_one_that_fails_its_golden_vector_never_decide() {
         device.progress("bright").filter(|told| told.rollout_id == "golden" && told.phase == Phase::Rejected)
     });
     assert_eq!(told.cause, Some(DeployCause::Golden), "{}", told.detail);
+    reopened(&bench, &mut daemon, &device, &bad);
     let right = device.stage(&golden_bundle(&picture, good), 4);
     device.offer("bright", "right", right, State::Active);
     wait_for_phase(&mut daemon, &device, Phase::Good);
     wait_for_version(&mut daemon, "1.3.0");
+}
+
+/// A person takes back what was found of a bundle: the same offer is tried again, and fails again.
+fn reopened(bench: &Bench, daemon: &mut Daemon<'_>, device: &Device, bad: &Digest) {
+    let model = |arguments: &[&str]| {
+        let output = Command::new(stopline())
+            .arg("model")
+            .args(arguments)
+            .arg("--config")
+            .arg(bench.path("stopline.toml"))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        println!("{arguments:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
+        (output.status.code(), said)
+    };
+    let listed: Vec<Verdict> = serde_json::from_str(&model(&["verdicts", "--json"]).1).unwrap();
+    let golden = VerdictState::Bad { cause: DeployCause::Golden };
+    assert!(listed.iter().any(|one| one.digest == *bad && one.verdict == golden), "{listed:?}");
+    let unknown = Digest::of(b"nobody").to_string();
+    assert_eq!(model(&["reopen", &unknown]).0, Some(10), "nothing is known of it");
+    let (code, said) = model(&["reopen", &bad.to_string()]);
+    assert!(code == Some(0) && said.contains("is open again"), "{said}");
+    let phase = |wanted: fn(Phase) -> bool| {
+        move |_: &Daemon<'_>| device.progress("bright").filter(|told| wanted(told.phase))
+    };
+    daemon.wait("it is tried again", LONG, phase(|phase| phase != Phase::Rejected));
+    let told = daemon.wait("it fails again", LONG, phase(|phase| phase == Phase::Rejected));
+    assert_eq!(told.cause, Some(DeployCause::Golden), "{}", told.detail);
 }
 
 /// A bright box on grey.
@@ -270,7 +269,7 @@ fn golden_bundle(picture: &[u8], golden: Golden) -> Vec<u8> {
     })
 }
 
-fn selftest(bundle: &[u8], exit: i32) -> Value {
+pub(crate) fn selftest(bundle: &[u8], exit: i32) -> Value {
     use std::io::Write as _;
     let mut child = Command::new(stopline())
         .args([
@@ -350,18 +349,27 @@ fn the_same_model_runs_after_all_keys_are_replaced_and_a_floor_that_rises_is_tol
 
 #[test]
 fn a_killed_shadow_costs_the_active_model_no_frame_and_is_begun_again() {
-    let (bench, device) = standing();
-    let mut daemon = start(&bench, &device, 120, 5);
-    wait_for_version(&mut daemon, "1.0.0");
-    let digest = device.stage(&plain("1.1.0"), 1);
-    device.offer("bright", "r1", digest, State::Active);
-    wait_for_phase(&mut daemon, &device, Phase::Shadow);
-    let child = daemon.wait("the shadow", LONG, |daemon| shadow_of(daemon.pid().as_raw_nonzero().get()));
-    let pid = rustix::process::Pid::from_raw(child).unwrap();
-    rustix::process::kill_process(pid, Signal::KILL).unwrap();
-    wait_for_phase(&mut daemon, &device, Phase::Good);
-    let camera = daemon.health().unwrap().cameras[0].clone();
-    assert!(camera.invalid == 0 && camera.decided > 120, "{camera:?}");
+    strictly("a killed shadow", || {
+        let (bench, device) = standing();
+        let mut daemon = start(&bench, &device, 120, 5);
+        wait_for_version(&mut daemon, "1.0.0");
+        let digest = device.stage(&plain("1.1.0"), 1);
+        let attempt = Attempt::new(&bench, &mut daemon, |daemon| {
+            device.offer("bright", "r1", digest, State::Active);
+            wait_for_phase(daemon, &device, Phase::Shadow);
+            let shadow =
+                daemon.wait("the shadow", LONG, |daemon| shadow_of(daemon.pid().as_raw_nonzero().get()));
+            let pid = rustix::process::Pid::from_raw(shadow).unwrap();
+            rustix::process::kill_process(pid, Signal::KILL).unwrap();
+            daemon.wait("another shadow", LONG, |daemon| {
+                shadow_of(daemon.pid().as_raw_nonzero().get()).filter(|another| *another != shadow)
+            });
+            wait_for_phase(daemon, &device, Phase::Good);
+        });
+        assert!(attempt.seen.len() > 120, "{} frames", attempt.seen.len());
+        assert_eq!(daemon.health().unwrap().cameras[0].invalid, 0);
+        attempt
+    });
 }
 
 /// The process of this one's children that is a shadow.

@@ -18,13 +18,13 @@ use crate::models_over_the_air::{
 };
 
 /// The operator's machines, in one folder.
-struct Desk {
+pub(crate) struct Desk {
     folder: tempfile::TempDir,
 }
 
 impl Desk {
     /// With keys, and a repository that is begun.
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let desk = Self { folder: tempfile::tempdir().unwrap() };
         std::fs::write(desk.path("passphrase"), "correct horse\n").unwrap();
         for line in [
@@ -39,12 +39,19 @@ impl Desk {
         desk
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Runs `stopline-fleet` as an operator types it.
-    fn fleet(&self, line: &str) -> String {
+    pub(crate) fn fleet(&self, line: &str) -> String {
+        let (status, said) = self.try_fleet(line);
+        assert_eq!(status, Some(0), "stopline-fleet {line}");
+        said
+    }
+
+    /// The same, where it may be refused: its exit code, and everything it said.
+    pub(crate) fn try_fleet(&self, line: &str) -> (Option<i32>, String) {
         let output = Command::new(program("stopline-fleet"))
             .args(line.split_whitespace())
             .current_dir(self.folder.path())
@@ -52,10 +59,10 @@ impl Desk {
             .env("STOPLINE_PASSPHRASE_FILE", "passphrase")
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        println!("$ stopline-fleet {line}\n{said}{}", String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "stopline-fleet {line}: {}", output.status);
-        said
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
+        println!("$ stopline-fleet {line}\n{said}");
+        (output.status.code(), said)
     }
 
     /// Packs a version, two of three sign it, and it is published for every vehicle.

@@ -21,8 +21,12 @@ use crate::exit::{Failure, Result, Said};
 use crate::files;
 
 /// Figures compared, by their names in `stopline eval --json`, and by how much a challenger may fall behind.
-pub const MARGINS: [(&str, f64); 4] =
-    [("summary.AP", 0.01), ("summary.AP50", 0.01), ("operating.recall", 0.01), ("operating.precision", 0.01)];
+pub const MARGINS: [(&str, f64); 4] = [
+    ("summary.mAP", 0.01),
+    ("summary.mAP50", 0.01),
+    ("operating.recall", 0.01),
+    ("operating.precision", 0.01),
+];
 /// Days after which a record is stale.
 pub const MAX_AGE_DAYS: i64 = 30;
 /// Share of pictures that are run again: one in this many.
@@ -120,6 +124,8 @@ pub struct Unpacked {
     pub digest: Digest,
     /// The model's name.
     pub model: String,
+    /// Score from which its detections count: precision and recall are told there, for its detections alone as well.
+    at: String,
     folder: PathBuf,
 }
 
@@ -130,8 +136,12 @@ impl Unpacked {
         let length = u64::try_from(slb.len()).unwrap_or(u64::MAX);
         let measure = packed::unpack(slb, length, &mut tar).map_err(Failure::refused)?;
         let bundle = Bundle::read(&tar).map_err(Failure::refused)?;
-        let unpacked =
-            Self { digest: Digest::from_bytes(measure.sha256), model: bundle.manifest.name.clone(), folder };
+        let unpacked = Self {
+            digest: Digest::from_bytes(measure.sha256),
+            model: bundle.manifest.name.clone(),
+            at: bundle.manifest.thresholds.score.to_string(),
+            folder,
+        };
         let manifest = toml::to_string(&bundle.manifest).map_err(Failure::failed)?;
         files::write(&unpacked.onnx(), bundle.model)?;
         files::write(&unpacked.manifest(), manifest.as_bytes())?;
@@ -192,7 +202,7 @@ fn measure(unpacked: &Unpacked, test_set: &TestSet, detections: &Path, stopline:
             .map_err(|error| Failure::failed(format!("{}: {error}", folder.display())))?;
     }
     let (onnx, manifest) = (unpacked.onnx(), unpacked.manifest());
-    let arguments: [&std::ffi::OsStr; 11] = [
+    let arguments: [&std::ffi::OsStr; 13] = [
         "eval".as_ref(),
         test_set.annotations.as_ref(),
         "--images".as_ref(),
@@ -203,20 +213,29 @@ fn measure(unpacked: &Unpacked, test_set: &TestSet, detections: &Path, stopline:
         manifest.as_ref(),
         "--results".as_ref(),
         detections.as_ref(),
+        "--at".as_ref(),
+        unpacked.at.as_ref(),
         "--json".as_ref(),
     ];
     parse_report(&stopline.run(arguments)?.stdout)
 }
 
 /// What the runtime computes from detections alone.
-fn measure_again(test_set: &TestSet, detections: &Path, stopline: &Stopline) -> Result<Value> {
-    let arguments: [&std::ffi::OsStr; 7] = [
+fn measure_again(
+    unpacked: &Unpacked,
+    test_set: &TestSet,
+    detections: &Path,
+    stopline: &Stopline,
+) -> Result<Value> {
+    let arguments: [&std::ffi::OsStr; 9] = [
         "eval".as_ref(),
         test_set.annotations.as_ref(),
         "--images".as_ref(),
         test_set.images.as_ref(),
         "--detections".as_ref(),
         detections.as_ref(),
+        "--at".as_ref(),
+        unpacked.at.as_ref(),
         "--json".as_ref(),
     ];
     parse_report(&stopline.run(arguments)?.stdout)

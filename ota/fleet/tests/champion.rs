@@ -82,7 +82,7 @@ impl Bench {
         let mut value = desk::read_json(&path);
         value["detections"] = stopline_depot::digest::Digest::of(&bytes).to_string().into();
         let share = all.len() as f64 / 400.0;
-        for name in ["summary.AP", "summary.AP50", "operating.recall"] {
+        for name in ["summary.mAP", "summary.mAP50", "operating.recall"] {
             value["figures"][name] = share.into();
         }
         std::fs::write(path, serde_json::to_vec(&value).unwrap()).unwrap();
@@ -146,8 +146,8 @@ fn a_challenger_that_nobody_compared_is_refused() {
 #[test]
 fn an_edited_figure_is_refused() {
     let Some(bench) = Bench::new(60) else { return };
-    bench.edit(|record| record["figures"]["summary.AP"] = 0.99.into());
-    bench.refused("edited: summary.AP");
+    bench.edit(|record| record["figures"]["summary.mAP"] = 0.99.into());
+    bench.refused("edited: summary.mAP");
 }
 
 #[test]

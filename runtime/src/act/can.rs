@@ -73,7 +73,7 @@ impl CanActuator {
     /// # Errors
     /// There is no such bus, or the frame cannot be made as configured. A bus that is down is a fault while it runs.
     pub fn open(config: &CanConfig, clock: Arc<dyn Clock>) -> Result<Self, ActError> {
-        let packer = Packer::new(config)?;
+        let packer = Packer::new(&config.name, &config.frame())?;
         let port = open(&config.interface, &packer, &clock)
             .map_err(|source| ActError::Bus { name: config.name.clone(), source })?;
         Ok(Self {

@@ -81,6 +81,27 @@ pub struct CanConfig {
     pub send_idle: bool,
 }
 
+/// A frame that carries the command, apart from the bus it goes to. Its keys mean what they mean in [`CanConfig`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FrameConfig {
+    /// See [`CanConfig::dbc`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dbc: Option<PathBuf>,
+    /// See [`CanConfig::message`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// See [`CanConfig::signals`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub signals: BTreeMap<Part, Carrier>,
+    /// See [`CanConfig::constants`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub constants: BTreeMap<String, f64>,
+    /// See [`CanConfig::e2e`].
+    #[serde(default)]
+    pub e2e: Protection,
+}
+
 /// A part of the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -262,6 +283,9 @@ pub struct LogConfig {
     /// Above this size the file becomes FILE.1 and begins anew (16).
     #[serde(default = "sixteen")]
     pub most_mib: u64,
+    /// Write the frame too that a bus would get of the command, were it armed: a bus to look at where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame: Option<FrameConfig>,
 }
 
 impl ActuatorConfig {
@@ -289,6 +313,9 @@ impl ActuatorConfig {
 
     /// Takes relative paths from `folder`, where the configuration file lies.
     pub fn resolve(&mut self, folder: &Path) {
+        if let Self::Log(LogConfig { frame: Some(FrameConfig { dbc: Some(dbc), .. }), .. }) = self {
+            *dbc = folder.join(&*dbc);
+        }
         let path = match self {
             Self::Can(config) => config.dbc.as_mut(),
             Self::Gpio(config) => Some(&mut config.chip),
@@ -311,7 +338,10 @@ impl ActuatorConfig {
             Self::Gpio(config) => config.check(),
             Self::Run(config) => config.check(),
             Self::Outbox(config) => config.check(),
-            Self::Log(config) => within("most_mib", config.most_mib, 1, 4_096),
+            Self::Log(config) => {
+                config.frame.as_ref().map_or(Ok(()), FrameConfig::check)?;
+                within("most_mib", config.most_mib, 1, 4_096)
+            }
         }
     }
 
@@ -371,6 +401,12 @@ pub fn may_arm(actuators: &[ActuatorConfig]) -> Result<(), Misfit> {
 }
 
 impl CanConfig {
+    /// The frame alone.
+    pub fn frame(&self) -> FrameConfig {
+        let Self { dbc, message, signals, constants, e2e, .. } = self.clone();
+        FrameConfig { dbc, message, signals, constants, e2e }
+    }
+
     fn check(&self) -> Result<(), Misfit> {
         if self.interface.is_empty() || self.interface.len() > 15 {
             return Err(Misfit::new(
@@ -379,6 +415,12 @@ impl CanConfig {
                 "a bus, for example \"can0\"",
             ));
         }
+        self.frame().check()
+    }
+}
+
+impl FrameConfig {
+    fn check(&self) -> Result<(), Misfit> {
         if self.dbc.is_none() {
             let own = [("message", self.message.is_some()), ("signals", !self.signals.is_empty())];
             if let Some((key, _)) = own.into_iter().find(|(_, given)| *given) {

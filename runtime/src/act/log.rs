@@ -6,6 +6,10 @@
 //!  "parking_brake":false,"warn":"warn","disengage":false,"escalate":false,"persons_down":0,"monitoring_lost":false,
 //!  "cause":null,"situation":3,"object_age_us":31000,"decision_age_us":8000}
 //! ```
+//!
+//! With `frame` each line also holds, as `frame`, what a bus would get of the command, were it armed: identifier and bytes as
+//! `candump -L` writes them (`2A0#3C010000000000FFFF`), counter and checksum in place. The counter goes on with each line,
+//! so that with `every_period` a receiver could check the file as it would the bus.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -16,8 +20,10 @@ use std::sync::atomic::AtomicBool;
 use serde_json::json;
 use stopline_decide::command::Command;
 use stopline_decide::decision::WarnLevel;
+use stopline_sensors::can::frame::BusFrame;
 use stopline_sensors::clock::{Clock, Monotonic};
 
+use super::can::pack::Packer;
 use super::config::{Kind, LogConfig};
 use super::worker::{Failed, Job, Worker};
 use super::{ActError, Actuator, Fault, Outcome, Shown};
@@ -30,15 +36,20 @@ pub struct LogActuator {
     name: String,
     every_period: bool,
     before: Option<Command>,
-    worker: Worker<(Monotonic, Command)>,
+    packer: Option<Packer>,
+    worker: Worker<Entry>,
 }
+
+/// When, what, and the frame.
+type Entry = (Monotonic, Command, Option<BusFrame>);
 
 impl LogActuator {
     /// Opens the file and starts the thread that writes it.
     ///
     /// # Errors
-    /// The file cannot be opened, or no thread can be started.
+    /// The file cannot be opened, the frame cannot be made as configured, or no thread can be started.
     pub fn open(config: &LogConfig, _clock: Arc<dyn Clock>) -> Result<Self, ActError> {
+        let packer = config.frame.as_ref().map(|frame| Packer::new(&config.name, frame)).transpose()?;
         let path = |source| ActError::Path {
             name: config.name.clone(),
             key: "file",
@@ -50,7 +61,13 @@ impl LogActuator {
         let writer = Writer { path: config.file.clone(), file, length, most: config.most_mib << 20 };
         let worker = Worker::start(&config.name, writer)
             .map_err(|source| ActError::Thread { name: config.name.clone(), source })?;
-        Ok(Self { name: config.name.clone(), every_period: config.every_period, before: None, worker })
+        Ok(Self {
+            name: config.name.clone(),
+            every_period: config.every_period,
+            before: None,
+            packer,
+            worker,
+        })
     }
 
     /// Lines handled so far.
@@ -73,9 +90,16 @@ impl Actuator for LogActuator {
         let writes = self.every_period || !self.before.as_ref().is_some_and(same);
         let mut fault = self.worker.is_failing().then_some(Fault::Worker);
         if writes {
-            if self.worker.give((now, *command)) {
+            let counter = self.packer.as_ref().map(Packer::counter);
+            let frame =
+                self.packer.as_mut().and_then(|packer| packer.frame(&Command { armed: true, ..*command }));
+            if self.worker.give((now, *command, frame)) {
                 self.before = Some(*command);
             } else {
+                // What no line holds has not counted.
+                if let (Some(packer), Some(counter)) = (&mut self.packer, counter) {
+                    packer.take_back(counter);
+                }
                 fault = Some(Fault::Worker);
             }
         }
@@ -93,13 +117,13 @@ fn without_times(command: &Command) -> Command {
 }
 
 /// A command as a line of the log, without its end.
-pub fn line(at: Monotonic, command: &Command) -> String {
+pub fn line(at: Monotonic, command: &Command, frame: Option<&BusFrame>) -> String {
     let micros = |nanos: stopline_decide::time::Nanos| nanos.0 / 1_000;
     let warn = command.warn.map(|level| match level {
         WarnLevel::Inform => "inform",
         WarnLevel::Warn => "warn",
     });
-    json!({
+    let mut line = json!({
         "schema": SCHEMA,
         "t_us": at.as_nanos() / 1_000,
         "armed": command.armed,
@@ -117,8 +141,11 @@ pub fn line(at: Monotonic, command: &Command) -> String {
         "situation": command.situation,
         "object_age_us": command.object_age.map(micros),
         "decision_age_us": command.decision_age.map(micros),
-    })
-    .to_string()
+    });
+    if let Some(frame) = frame {
+        line["frame"] = format!("{frame:?}").into();
+    }
+    line.to_string()
 }
 
 struct Writer {
@@ -128,9 +155,9 @@ struct Writer {
     most: u64,
 }
 
-impl Job<(Monotonic, Command)> for Writer {
-    fn work(&mut self, (at, command): (Monotonic, Command), _stop: &AtomicBool) -> Result<(), Failed> {
-        self.write(at, &command).map_err(|error| {
+impl Job<Entry> for Writer {
+    fn work(&mut self, (at, command, frame): Entry, _stop: &AtomicBool) -> Result<(), Failed> {
+        self.write(at, &command, frame.as_ref()).map_err(|error| {
             tracing::error!(file = %self.path.display(), %error, "the command log cannot be written");
             Failed
         })
@@ -138,8 +165,8 @@ impl Job<(Monotonic, Command)> for Writer {
 }
 
 impl Writer {
-    fn write(&mut self, at: Monotonic, command: &Command) -> io::Result<()> {
-        let mut line = line(at, command);
+    fn write(&mut self, at: Monotonic, command: &Command, frame: Option<&BusFrame>) -> io::Result<()> {
+        let mut line = line(at, command, frame);
         line.push('\n');
         if self.length + line.len() as u64 > self.most {
             let mut older = self.path.clone().into_os_string();

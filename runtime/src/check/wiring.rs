@@ -116,12 +116,20 @@ fn actuators(config: &Config, report: &mut Report) {
     for (at, actuator) in config.actuators.iter().enumerate() {
         let about = format!("actuator {}", actuator.name());
         let finding = match actuator {
-            ActuatorConfig::Can(can) => match Packer::new(can) {
+            ActuatorConfig::Can(can) => match Packer::new(&can.name, &can.frame()) {
                 Ok(_) => Finding::passed(about, format!("its frame fits on {}", can.interface)),
                 Err(error) => {
                     Finding::refused(about, error.to_string(), "names must be those of the DBC file")
                 }
             },
+            ActuatorConfig::Log(log) if log.frame.is_some() => {
+                match log.frame.as_ref().map(|frame| Packer::new(&log.name, frame)) {
+                    Some(Err(error)) => {
+                        Finding::refused(about, error.to_string(), "names must be those of the DBC file")
+                    }
+                    _ => Finding::passed(about, "its frame can be made".to_owned()),
+                }
+            }
             ActuatorConfig::Run(run) if !run.program.exists() => Finding::refused(
                 about,
                 format!("{}: no such program", run.program.display()),

@@ -5,6 +5,8 @@ mod arm;
 mod bench;
 mod calibrate;
 mod check;
+#[cfg(feature = "demo")]
+mod demo;
 mod detect;
 mod doctor;
 mod eval;
@@ -37,7 +39,8 @@ use thresholds::ThresholdArgs;
                         dataset, 4 unusable model or manifest, 5 camera or stream lost, 6 result not written, \
                         7 unusable configuration, 8 actuator or vehicle bus not to be had, 9 ended at once by a \
                         second signal, 10 refused by the running daemon, 11 records differ from their reference, \
-                        12 `doctor` or `check` found what does not work, 13 a model did not pass its self-test."
+                        12 `doctor` or `check` found what does not work, 13 a model did not pass its self-test, 14 the demo did \
+                        not find an event."
 )]
 pub struct Cli {
     /// Say more (-v) or everything (-vv) on stderr; STOPLINE_LOG overrides.
@@ -51,6 +54,9 @@ pub struct Cli {
 enum Command {
     /// Run the daemon: cameras, models, decisions, actuators, by a configuration file.
     Run(run::Args),
+    /// See it work: recorded clips through the daemon, nothing armed.
+    #[cfg(feature = "demo")]
+    Demo(demo::Args),
     /// Arm the running daemon at standstill, or disarm it.
     Arm(arm::Args),
     /// Answer the open fall alerts of the running daemon.
@@ -111,6 +117,8 @@ impl Cli {
     pub fn run(self) -> Result<(), Failure> {
         match self.command {
             Command::Run(args) => run::run(&args),
+            #[cfg(feature = "demo")]
+            Command::Demo(args) => demo::run(&args),
             Command::Arm(args) => arm::run(&args),
             Command::Acknowledge(args) => acknowledge::run(&args),
             Command::Detect(args) => detect::run(&args),

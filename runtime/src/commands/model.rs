@@ -1,6 +1,7 @@
 //! `stopline model`: look into a model file, write a first manifest for it, or test a bundle.
 
 mod selftest;
+mod verdicts;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -25,6 +26,10 @@ enum Command {
     Manifest(ManifestArgs),
     /// Test a bundle on this machine: golden vectors, latency, memory.
     Selftest(selftest::Args),
+    /// List what this device has found out of bundles.
+    Verdicts(verdicts::Verdicts),
+    /// Take back what was found of a bundle, so that it is tried again.
+    Reopen(verdicts::Reopen),
 }
 
 #[derive(clap::Args, Debug)]
@@ -52,6 +57,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         Command::Inspect(args) => inspect(args),
         Command::Manifest(args) => manifest(args),
         Command::Selftest(args) => selftest::run(args),
+        Command::Verdicts(args) => verdicts::verdicts(args),
+        Command::Reopen(args) => verdicts::reopen(args),
     }
 }
 

@@ -26,6 +26,13 @@ pub struct EngineArgs {
     /// `.toml`, and where there is none, what can be guessed from the file.
     #[arg(long, value_name = "TOML", requires = "model")]
     pub manifest: Option<PathBuf>,
+    #[command(flatten)]
+    pub on: BackendArgs,
+}
+
+/// The engine alone, for a bundle too, which brings its own manifest.
+#[derive(Args, Debug, Clone)]
+pub struct BackendArgs {
     /// The engine.
     #[arg(long, value_enum, default_value_t = BackendKind::Tract)]
     pub backend: BackendKind,
@@ -50,7 +57,8 @@ impl EngineArgs {
 impl ModelArgs {
     /// The same for [`Detector::load`](crate::detector::Detector::load).
     pub fn options(&self) -> DetectorOptions {
-        let EngineArgs { manifest, backend, ort_library, threads, providers } = self.engine.clone();
+        let EngineArgs { manifest, on } = self.engine.clone();
+        let BackendArgs { backend, ort_library, threads, providers } = on;
         DetectorOptions {
             model: self.model.clone(),
             manifest,
@@ -63,25 +71,8 @@ impl ModelArgs {
     }
 }
 
-/// The engine for a bundle, which brings its own manifest.
-#[derive(Args, Debug, Clone)]
-pub struct BundleEngineArgs {
-    /// The engine.
-    #[arg(long, value_enum, default_value_t = BackendKind::Tract)]
-    pub backend: BackendKind,
-    /// libonnxruntime.so for `--backend ort`.
-    #[arg(long, value_name = "SO", env = "STOPLINE_ORT_LIBRARY")]
-    pub ort_library: Option<PathBuf>,
-    /// Threads one inference may use.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub threads: u16,
-    /// Execution provider of ONNX Runtime to try before the CPU; may be given again.
-    #[arg(long = "provider", value_name = "NAME")]
-    pub providers: Vec<String>,
-}
-
-impl BundleEngineArgs {
-    /// The same for a detector; `name` is the bundle's in messages.
+impl BackendArgs {
+    /// The same for the detector of a bundle; `name` is the bundle's in messages.
     pub fn options(&self, name: &str) -> DetectorOptions {
         let Self { backend, ort_library, threads, providers } = self.clone();
         models::engine(name, &Engine { backend, library: ort_library, threads, providers })

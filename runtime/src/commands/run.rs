@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use rustix::process::{Signal, set_parent_process_death_signal};
+
 use crate::config::Config;
 use crate::daemon;
 use crate::exit::{Exit, Failure, OrExit};
@@ -21,12 +23,18 @@ pub struct Args {
     /// Print everything that takes effect, defaults included, and end.
     #[arg(long)]
     print_config: bool,
+    /// End, in order, when the process that started this one does.
+    #[arg(long, hide = true)]
+    with_parent: bool,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if args.print_config {
         print!("{}", Config::load(&args.config).or_exit(Exit::Config)?.effective());
         return Ok(());
+    }
+    if args.with_parent {
+        set_parent_process_death_signal(Some(Signal::TERM)).or_exit(Exit::Internal)?;
     }
     daemon::run(&args.config)
 }

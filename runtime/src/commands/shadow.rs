@@ -1,6 +1,6 @@
 //! `stopline shadow`: the child in which a new model sees what the active one sees.
 
-use super::model_args::BundleEngineArgs;
+use super::model_args::BackendArgs;
 use crate::exit::{Exit, Failure, OrExit};
 use crate::models::limits::Limits;
 use crate::models::shadow::child;
@@ -9,7 +9,7 @@ use crate::models::shadow::child;
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]
-    engine: BundleEngineArgs,
+    engine: BackendArgs,
     #[command(flatten)]
     limits: Limits,
 }

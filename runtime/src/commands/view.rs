@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustix::process::{Signal, set_parent_process_death_signal};
 use stopline_sensors::clock::SystemClock;
 
 use crate::config::{Config, Run};
@@ -32,9 +33,15 @@ pub struct Args {
     /// Name by which it may be asked, besides addresses and localhost; may be given again.
     #[arg(long = "host", value_name = "NAME")]
     hosts: Vec<String>,
+    /// End when the process that started this one does.
+    #[arg(long, hide = true)]
+    with_parent: bool,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    if args.with_parent {
+        set_parent_process_death_signal(Some(Signal::TERM)).or_exit(Exit::Internal)?;
+    }
     let run = match &args.config {
         Some(file) => Config::load(file).or_exit(Exit::Config)?.run,
         None => Run::default(),

@@ -1,4 +1,5 @@
-//! The control socket: what somebody on this machine may tell the running daemon (`stopline arm`, `stopline acknowledge`). Only the process's own
+//! The control socket: what somebody on this machine may tell the running daemon (`stopline arm`, `stopline acknowledge`,
+//! `stopline model reopen`). Only the process's own
 //! user, and root, may connect.
 //!
 //! One line in, one line of JSON out, then the connection is closed. A client that says nothing is left after a second.
@@ -15,6 +16,7 @@ use rustix::fs::Mode;
 use rustix::process::umask;
 use serde::{Deserialize, Serialize};
 use stopline_decide::time::Nanos;
+use stopline_depot::digest::Digest;
 use stopline_sensors::clock::Clock;
 use tracing::Level;
 
@@ -22,12 +24,13 @@ use super::acknowledge::Acknowledge;
 use super::arming::Arming;
 use super::drive::Drive;
 use super::notes::Notes;
+use crate::models::store::Store;
 
 /// How long a client has for its line and for fetching the answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Longest line.
-const LINE: u64 = 64;
+/// Longest line: `reopen` and a digest.
+const LINE: u64 = 96;
 
 /// How long the thread waits before it looks whether it is to end.
 const WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
@@ -50,20 +53,30 @@ pub enum Order {
     Disarm,
     /// Silence the open fall alerts.
     Acknowledge,
+    /// Take back what is known of a bundle, so that it is tried again.
+    Reopen(Digest),
 }
 
 impl Order {
     /// The line.
-    pub fn line(self) -> &'static str {
+    pub fn line(self) -> String {
         match self {
-            Self::Arm => "arm",
-            Self::Disarm => "disarm",
-            Self::Acknowledge => "acknowledge",
+            Self::Arm => "arm".to_owned(),
+            Self::Disarm => "disarm".to_owned(),
+            Self::Acknowledge => "acknowledge".to_owned(),
+            Self::Reopen(digest) => format!("reopen {digest}"),
         }
     }
 
     fn read(line: &str) -> Option<Self> {
-        [Self::Arm, Self::Disarm, Self::Acknowledge].into_iter().find(|order| order.line() == line.trim())
+        match line.trim().split_once(' ') {
+            Some(("reopen", digest)) => digest.parse().ok().map(Self::Reopen),
+            Some(_) => None,
+            None => {
+                let plain = [Self::Arm, Self::Disarm, Self::Acknowledge];
+                plain.into_iter().find(|order| order.line() == line.trim())
+            }
+        }
     }
 }
 
@@ -89,6 +102,8 @@ pub struct Control {
     pub arming: Arc<Arming>,
     /// Silences falls.
     pub acknowledge: Acknowledge,
+    /// What is known of bundles; none where there are no models over the air.
+    pub store: Option<Arc<Store>>,
     /// Whether the vehicle stands.
     pub vehicle: Drive,
     /// The time.
@@ -122,7 +137,10 @@ impl Control {
         BufReader::new(client.take(LINE)).read_line(&mut line)?;
         let answer = match Order::read(&line) {
             Some(order) => self.obey(order),
-            None => Answer { done: false, text: "expected `arm`, `disarm` or `acknowledge`".to_owned() },
+            None => Answer {
+                done: false,
+                text: "expected `arm`, `disarm`, `acknowledge` or `reopen DIGEST`".to_owned(),
+            },
         };
         let mut bytes = serde_json::to_vec(&answer)?;
         bytes.push(b'\n');
@@ -147,6 +165,19 @@ impl Control {
                 let silenced = self.acknowledge.all(Nanos(self.clock.monotonic().as_nanos()));
                 self.done("acknowledged", &format!("acknowledged by command: {silenced} open falls"))
             }
+            Order::Reopen(digest) => self.reopen(&digest),
+        }
+    }
+
+    /// A bundle only: what it may do, and whether it was signed, is judged as for every other.
+    fn reopen(&self, digest: &Digest) -> Answer {
+        let before = self.store.as_ref().and_then(|store| store.reopen(digest));
+        match before {
+            Some(before) => {
+                let text = format!("bundle {digest} is open again by command; it was {before:?}");
+                self.done("model_reopened", &text)
+            }
+            None => Answer { done: false, text: format!("bundle {digest}: nothing is known of it here") },
         }
     }
 
@@ -227,6 +258,7 @@ mod tests {
             listener: listen(&path).expect("listens"),
             arming: Arc::clone(&arming),
             acknowledge: nobody(),
+            store: None,
             vehicle: Drive::new(VehicleSignals::constant(&[(Quantity::Speed, speed)]), false),
             clock: Arc::new(HeldClock::default()),
             notes,
@@ -244,6 +276,8 @@ mod tests {
             assert_eq!(path.metadata().expect("is there").permissions().mode() & 0o777, 0o600);
             assert!(tell(path, Order::Arm).expect("answers").done && arming.armed());
             assert!(tell(path, Order::Disarm).expect("answers").done && !arming.armed());
+            let unknown = tell(path, Order::Reopen(Digest::of(b"new"))).expect("answers");
+            assert!(!unknown.done && unknown.text.contains("nothing is known of it"), "{unknown:?}");
             let answer = tell(path, Order::Acknowledge).expect("answers");
             assert_eq!((answer.done, answer.text.as_str()), (true, "acknowledged by command: 0 open falls"));
         });

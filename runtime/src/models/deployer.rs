@@ -24,6 +24,8 @@ const TRIES: u32 = 3;
 const RETRY_SOON_S: u64 = 60;
 /// Seconds until something that a person or an update must change is.
 const RETRY_LATE_S: u64 = 3600;
+/// Seconds from a failure until a bundle that is open again is tried: a verdict that cannot be written is no endless round.
+const REOPEN_S: u64 = 10;
 
 #[derive(Clone, Debug, PartialEq)]
 enum Stage {
@@ -42,7 +44,7 @@ enum Stage {
     /// Back to a bundle that must be loaded first.
     Returning(Option<Digest>),
     /// It is being put into its place.
-    Settling(Option<Digest>),
+    Settling,
 }
 
 /// One model's deployments.
@@ -60,6 +62,8 @@ pub struct Deployer {
     forgave: Option<(String, Digest)>,
     /// When what was deferred is tried again.
     retry_at: u64,
+    /// When a deployment last ended as failed here.
+    failed_at: Option<u64>,
     now_s: u64,
     /// What was last waited for, so that it is told once.
     waits: Option<&'static str>,
@@ -83,6 +87,7 @@ impl Deployer {
             shadow_ends: 0,
             forgave: None,
             retry_at: 0,
+            failed_at: None,
             now_s: 0,
             waits: None,
         }
@@ -115,7 +120,7 @@ impl Deployer {
             Stage::Exchanging => self.exchanging(seen, &mut todo),
             Stage::Trial => self.trial(seen, &mut todo),
             Stage::Returning(to) => self.returning(to, seen, &mut todo),
-            Stage::Settling(to) => self.settling(to, seen, &mut todo),
+            Stage::Settling => self.settling(seen, &mut todo),
         }
         todo
     }
@@ -154,7 +159,9 @@ impl Deployer {
         let forgiven =
             offer.forgiven && self.forgave.as_ref() != Some(&(offer.rollout_id.clone(), offer.digest));
         let again = told.is_none_or(|told| {
-            told.phase == Phase::Deferred || may_go_on(told.phase) || forgiven && failed(told.phase)
+            told.phase == Phase::Deferred
+                || may_go_on(told.phase)
+                || failed(told.phase) && (forgiven || self.is_open_again(told.cause, seen))
         });
         if offer.state == State::Paused || !again {
             return;
@@ -186,6 +193,17 @@ impl Deployer {
         self.stage = Stage::Judging;
         self.tell(todo, Phase::Staged, None, String::new());
         todo.push(Do::Judge(self.digest));
+    }
+
+    /// Whether what was found against the offered bundle no longer holds: somebody has reopened it, or this runtime is
+    /// newer than the one that could not load it.
+    fn is_open_again(&self, cause: Option<DeployCause>, seen: &Seen) -> bool {
+        let judged = cause.is_some_and(|cause| {
+            is_of_the_model(cause) || matches!(cause, DeployCause::KnownBad | DeployCause::Surroundings)
+        });
+        let bad = matches!(seen.known.verdict, VerdictState::Bad { .. }) && !seen.known.reopened;
+        let soon = self.failed_at.is_some_and(|at| self.now_s < at.saturating_add(REOPEN_S));
+        judged && !bad && seen.known.deferred < TRIES && !soon
     }
 
     /// The roll-out whose model decides was aborted: back, when parked. No fresh metadata is needed.
@@ -408,13 +426,13 @@ impl Deployer {
             }
             Some(Ok(())) if seen.parked.is_some() => {}
             Some(Ok(())) => {
-                self.stage = Stage::Settling(to);
+                self.stage = Stage::Settling;
                 todo.extend([Do::GoTo(to), Do::Exchange]);
             }
         }
     }
 
-    fn settling(&mut self, _to: Option<Digest>, seen: &Seen, todo: &mut Vec<Do>) {
+    fn settling(&mut self, seen: &Seen, todo: &mut Vec<Do>) {
         let Some(exchanged) = &seen.exchanged else { return };
         todo.push(Do::Forget);
         let words = exchanged.as_ref().err().map(|(_, words)| words.clone()).unwrap_or_default();
@@ -423,16 +441,13 @@ impl Deployer {
 
     /// Before Trial: what waits for something is deferred, everything else is refused, and what is the model's own is Bad.
     fn refuse(&mut self, cause: DeployCause, words: String, todo: &mut Vec<Do>) {
-        use DeployCause::{
-            Bundle, Clock, Content, Crash, Disagreement, Golden, Hardware, Heat, Latency, Load, Memory,
-            MinRuntime, Outputs, Schema, Space, Surroundings,
-        };
+        use DeployCause::{Clock, Content, Hardware, Heat, MinRuntime, Schema, Space, Surroundings};
         match cause {
             Hardware | MinRuntime | Schema | Heat | Space | Clock => {
                 self.end(todo, Phase::Deferred, Some(cause), words);
             }
             Surroundings => self.defer(Some(cause), words, todo),
-            Bundle | Load | Golden | Latency | Memory | Disagreement | Crash | Outputs => {
+            cause if is_of_the_model(cause) => {
                 todo.push(Do::Verdict(self.digest, VerdictState::Bad { cause }, 0));
                 self.end(todo, Phase::Rejected, Some(cause), words);
             }
@@ -455,6 +470,9 @@ impl Deployer {
         );
         let wait = if soon { RETRY_SOON_S } else { RETRY_LATE_S };
         self.retry_at = if phase == Phase::Deferred { self.now_s.saturating_add(wait) } else { self.now_s };
+        if matches!(phase, Phase::Rejected | Phase::Reverted) {
+            self.failed_at = Some(self.now_s);
+        }
         self.tell(todo, phase, cause, words);
         self.stage = Stage::Idle;
     }
@@ -472,6 +490,12 @@ impl Deployer {
         self.told = Some(progress.clone());
         todo.push(Do::Tell(progress));
     }
+}
+
+/// Causes that make a bundle Bad.
+fn is_of_the_model(cause: DeployCause) -> bool {
+    use DeployCause::{Bundle, Crash, Disagreement, Golden, Latency, Load, Memory, Outputs, Stalled};
+    matches!(cause, Bundle | Load | Golden | Latency | Memory | Disagreement | Crash | Outputs | Stalled)
 }
 
 /// Whether a start finds something that was cut and is taken up again.

@@ -85,6 +85,20 @@ impl Store {
         told(self.state().write_verdict(&verdict))
     }
 
+    /// Takes back what is known of a bundle, and what was counted against it, so that it is tried again: a person knows
+    /// better, or has mended what the model was blamed for. What was known; `None` where nothing was, or where it cannot be
+    /// written, which is told.
+    pub fn reopen(&self, digest: &Digest) -> Option<VerdictState> {
+        let before = self.verdict(digest)?;
+        let verdict = Verdict {
+            verdict: VerdictState::Untested,
+            runtime: super::runtime_version(),
+            deferred: 0,
+            ..before.clone()
+        };
+        told(self.state().write_verdict(&verdict)).then_some(before.verdict)
+    }
+
     /// Keeps that a bundle was judged, and the root it led to.
     pub fn approve(&self, judged: &Judged) -> bool {
         let root = judged

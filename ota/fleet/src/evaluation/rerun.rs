@@ -29,7 +29,7 @@ pub fn check(trial: &Trial<'_>, unpacked: &Unpacked, record: &Evaluation) -> Res
             path.display()
         )));
     }
-    let computed = figures(&measure_again(trial.test_set, &path, trial.stopline)?)?;
+    let computed = figures(&measure_again(unpacked, trial.test_set, &path, trial.stopline)?)?;
     for (name, value) in &computed {
         let said = record.figures.get(name).copied().unwrap_or(f64::NAN);
         // Written so that what is no number differs.

@@ -29,7 +29,7 @@ def report(dataset, detections):
     return {
         "schema": 1,
         "dataset": {"images": len(dataset["images"])},
-        "summary": {"AP": share, "AP50": share},
+        "summary": {"mAP": share, "mAP50": share},
         "operating": {"precision": 1.0, "recall": share},
     }
 

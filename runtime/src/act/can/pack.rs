@@ -9,7 +9,7 @@ use stopline_sensors::can::frame::{BusFrame, BusId, MOST_BYTES};
 use stopline_sensors::dbc::{Database, DbcError, Message};
 
 use super::super::ActError;
-use super::super::config::{CanConfig, Part};
+use super::super::config::{FrameConfig, Part};
 
 /// Makes frames. Nothing is allocated after it is made.
 pub struct Packer {
@@ -44,13 +44,13 @@ const OWN: [(Part, &str); 12] = [
 ];
 
 impl Packer {
-    /// As configured.
+    /// As configured for the actuator `name`.
     ///
     /// # Errors
     /// The file cannot be read, a message or signal is not there or overlaps another or the checksum, or a constant is out
     /// of range.
-    pub fn new(config: &CanConfig) -> Result<Self, ActError> {
-        let dbc = |key: &str, source| ActError::Dbc { name: config.name.clone(), key: key.into(), source };
+    pub fn new(name: &str, config: &FrameConfig) -> Result<Self, ActError> {
+        let dbc = |key: &str, source| ActError::Dbc { name: name.into(), key: key.into(), source };
         let database = match &config.dbc {
             Some(path) => Database::read(path),
             None => Database::parse(frame::DBC),
@@ -71,12 +71,12 @@ impl Packer {
         };
         let carried = carried?;
         let sender = e2e::Sender::new(config.e2e, message.size)
-            .map_err(|error| wrong(config, format!("e2e: {error} (message {})", message.name)))?;
+            .map_err(|error| wrong(name, format!("e2e: {error} (message {})", message.name)))?;
         let mut packer = Self { message, blank: [0; MOST_BYTES], carried, sender };
         packer.fill_blank(config).map_err(|source| dbc("constants", source))?;
-        packer.refuse_overlaps(config)?;
+        packer.refuse_overlaps(name)?;
         BusFrame::new(packer.message.id, packer.bytes()).ok_or_else(|| {
-            wrong(config, format!("message {} has a length that no frame has", packer.message.name))
+            wrong(name, format!("message {} has a length that no frame has", packer.message.name))
         })?;
         Ok(packer)
     }
@@ -133,7 +133,7 @@ impl Packer {
         self.blank.get(..self.message.size).unwrap_or_default()
     }
 
-    fn fill_blank(&mut self, config: &CanConfig) -> Result<(), DbcError> {
+    fn fill_blank(&mut self, config: &FrameConfig) -> Result<(), DbcError> {
         let mut blank = self.blank;
         let data = blank.get_mut(..self.message.size).unwrap_or_default();
         for carried in &self.carried {
@@ -150,7 +150,7 @@ impl Packer {
 
     /// Every carried signal, at its least and its most, must be read back as written, with all the others at the opposite
     /// end and the checksum in place.
-    fn refuse_overlaps(&self, config: &CanConfig) -> Result<(), ActError> {
+    fn refuse_overlaps(&self, name: &str) -> Result<(), ActError> {
         let layout = |number: usize| self.message.signals()[number].layout();
         for one in &self.carried {
             for high in [false, true] {
@@ -173,14 +173,14 @@ impl Packer {
                          the counter; check `signals` and `e2e`",
                         self.message.name
                     );
-                    return Err(wrong(config, what));
+                    return Err(wrong(name, what));
                 }
             }
             let twice = self.carried.iter().filter(|other| other.signal == one.signal).count();
             if twice > 1 {
                 let signal = &self.message.signals()[one.signal].name;
                 return Err(wrong(
-                    config,
+                    name,
                     format!("signal {signal} carries two parts; one signal carries one"),
                 ));
             }
@@ -242,8 +242,8 @@ impl Carried {
     }
 }
 
-fn wrong(config: &CanConfig, what: String) -> ActError {
-    ActError::Frame { name: config.name.clone(), what }
+fn wrong(name: &str, what: String) -> ActError {
+    ActError::Frame { name: name.to_owned(), what }
 }
 
 #[cfg(test)]

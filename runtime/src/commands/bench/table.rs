@@ -25,13 +25,13 @@ impl Table<'_> {
     pub(super) fn text(&self) -> String {
         let Measured { size: (width, height), format, detections, invalid, skipped, .. } = self.measured;
         let manifest = self.detector.manifest();
-        let backend = format!("{:?}", self.args.model.engine.backend).to_lowercase();
+        let backend = format!("{:?}", self.args.model.engine.on.backend).to_lowercase();
         let core = self.args.core.map_or_else(|| "any core".to_owned(), |core| format!("core {core}"));
         let mut text = format!(
             "{} {} by {backend}, {} thread(s), {core}\n{}: {} frames of {width}x{height} {format} after {} to warm up\n\n",
             manifest.name,
             manifest.version,
-            self.args.model.engine.threads,
+            self.args.model.engine.on.threads,
             self.args.source,
             self.measured.total.len(),
             self.args.warm_up,
@@ -74,8 +74,8 @@ impl Table<'_> {
             "model": manifest.name,
             "version": manifest.version.to_string(),
             "sha256": self.detector.digest(),
-            "backend": format!("{:?}", self.args.model.engine.backend).to_lowercase(),
-            "threads": self.args.model.engine.threads,
+            "backend": format!("{:?}", self.args.model.engine.on.backend).to_lowercase(),
+            "threads": self.args.model.engine.on.threads,
             "core": self.args.core,
             "source": self.args.source,
             "width": width,

@@ -169,7 +169,7 @@ fn subject(args: &Args, model: &ModelArgs, detector: &Detector) -> Subject {
     Subject {
         model: Some(format!("{} {}", manifest.name, manifest.version)),
         sha256: Some(detector.digest().to_owned()),
-        backend: Some(format!("{:?}", model.engine.backend).to_lowercase()),
+        backend: Some(format!("{:?}", model.engine.on.backend).to_lowercase()),
         least_score: Some(f64::from(args.score)),
         max_detections: Some(args.max_detections as usize),
         ..Subject::default()

@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use stopline_depot::bundle::MAX_UNPACKED;
 use stopline_depot::deployment::DeployCause;
 
-use crate::commands::model_args::BundleEngineArgs;
+use crate::commands::model_args::BackendArgs;
 use crate::exit::{Exit, Failure, OrExit};
 use crate::models::limits::Limits;
 use crate::models::selftest::{Report, SelfTest, selftest};
@@ -38,7 +38,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     runs: u32,
     #[command(flatten)]
-    engine: BundleEngineArgs,
+    engine: BackendArgs,
     #[command(flatten)]
     limits: Limits,
 }

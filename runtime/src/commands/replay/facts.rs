@@ -58,7 +58,7 @@ fn model(args: &Args, eyes: &Eyes) -> Vec<Fact> {
         facts.insert(1, ("File", model.display().to_string()));
         facts.push((
             "Engine",
-            format!("{:?}, threads: {}", args.engine.backend, args.engine.threads).to_lowercase(),
+            format!("{:?}, threads: {}", args.engine.on.backend, args.engine.on.threads).to_lowercase(),
         ));
     }
     facts.extend(args.config.as_ref().map(|path| ("Configuration", path.display().to_string())));

@@ -36,6 +36,7 @@ pub(super) fn aside(config: &Config, parts: &Parts) -> Result<Vec<JoinHandle<()>
                     listener,
                     arming: Arc::clone(&parts.arming),
                     acknowledge: parts.acknowledge(),
+                    store: parts.depot.as_ref().and_then(|depot| depot.store.clone()),
                     vehicle: parts.drive.clone(),
                     clock: Arc::clone(&parts.clock),
                     notes: parts.notes.clone(),

@@ -373,3 +373,40 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_bundle_that_was_found_bad_is_tried_again_by_the_same_offer_once_it_is_open_again() {
+    let mut bench = Bench::new();
+    let fails = |bench: &mut Bench, cause| {
+        bench.step(|_| ());
+        bench.step(|seen| seen.judged = Some(Err((cause, "no".into()))));
+        assert_eq!(bench.phase(), (Phase::Rejected, Some(cause)));
+        bench.seen.now_s += 3600;
+    };
+    fails(&mut bench, DeployCause::Load);
+    assert!(bench.step(|_| ()).is_empty(), "bad stays bad");
+    bench.seen.known.reopened = true;
+    assert!(bench.step(|_| ()).contains(&Do::Judge(digest("new"))), "a newer runtime");
+    bench.seen.known.reopened = false;
+
+    let mut bench = Bench::new();
+    fails(&mut bench, DeployCause::Golden);
+    bench.seen.known = Known::default();
+    assert!(bench.step(|_| ()).contains(&Do::Judge(digest("new"))), "somebody has reopened it");
+
+    let mut bench = Bench::new();
+    fails(&mut bench, DeployCause::Signature);
+    assert!(bench.step(|_| ()).is_empty(), "there was no verdict to take back");
+}
+
+#[test]
+fn a_verdict_that_cannot_be_written_is_no_endless_round() {
+    let mut bench = Bench::new();
+    bench.step(|_| ());
+    bench.step(|seen| seen.judged = Some(Err((DeployCause::Bundle, "no".into()))));
+    bench.seen.known = Known::default();
+    for _ in 0..REOPEN_S - 1 {
+        bench.seen.now_s += 1;
+        assert!(bench.step(|_| ()).is_empty(), "at {} s", bench.seen.now_s);
+    }
+}

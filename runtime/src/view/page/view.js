@@ -2,6 +2,8 @@
 // Shows /state.json a few times a second. Everything that comes in is put in place as text, never as HTML.
 
 const PERIOD_MS = 300;
+// While new pictures come, oftener.
+const BUSY_MS = 100;
 // Older than this the picture is not what is going on.
 const STALE_MS = 2000;
 const COLOURS = { stop_sign: "#ff4d4d", pedestrian: "#ffb020", person: "#4da3ff", fall: "#ff4dd2" };
@@ -18,15 +20,21 @@ const ms = (us) => (us / 1000).toFixed(us < 10000 ? 2 : 1) + " ms";
 const words = (code) => (code ?? "").replaceAll("_", " ");
 
 let shown = new Map();
+let pictured = "";
 
 async function look() {
+  let wait = PERIOD_MS;
   try {
     const answer = await fetch("/state.json", { cache: "no-store" });
-    show(await answer.json());
+    const said = await answer.json();
+    const frames = Object.values(said.pictures ?? {}).map((picture) => picture.frame).join();
+    if (frames !== pictured) wait = BUSY_MS;
+    pictured = frames;
+    show(said);
   } catch (error) {
     lost(`this page has lost stopline view: ${error.message}`);
   }
-  setTimeout(look, PERIOD_MS);
+  setTimeout(look, wait);
 }
 
 function lost(why) {
@@ -51,7 +59,7 @@ function show(said) {
   cameras(said);
   events(said.events ?? []);
   if (said.health) {
-    command(said.health);
+    command(said.health, Object.values(said.records ?? {}));
     latency(said.health.stages);
     frames(said.health.cameras);
   }
@@ -143,22 +151,34 @@ function boxes(to, record, scale) {
   }
 }
 
-function command(health) {
-  const { row, valid, deceleration, hold } = health.command;
+// The command is that of the newest record, which is newer than the health of the last second.
+function command(health, records) {
+  const newest = records.reduce((a, b) => (b.captured_ns > (a?.captured_ns ?? 0) ? b : a), null);
+  const { row, valid, deceleration, hold } = newest?.command ?? health.command;
+  const speed = newest?.ego?.speed;
+  const situations = records.flatMap((record) => record.situations ?? []).filter(({ phase }) => phase !== "ended");
   const lines = [
     ["row", words(row)],
     ["valid", valid ? "yes" : "no"],
     ["deceleration", `${deceleration.toFixed(2)} m/s²${hold ? ", hold" : ""}`],
+    ["situations", situations.map(situation).join("; ") || "none"],
+    ["own speed", typeof speed === "number" ? `${(speed * 3.6).toFixed(1)} km/h` : (speed ?? "missing").replace("missing", "–")],
     ["longest gap", ms(health.command.longest_gap_us)],
     ["faults", health.faults.map(words).join(", ") || "none"],
     ["armed", health.arming.because],
   ];
+  at("command").className = row;
   filled(at("command"), lines.flatMap(([name, value]) => [made("dt", name), made("dd", value)]));
   filled(at("actuators"), health.actuators.map(({ name, kind, fault }) =>
     made("li", `${name} (${kind}): ${fault ?? "works"}`, fault ? "fault" : "")));
   filled(at("models"), health.models.map(({ name, identity, frames }) => made("li", identity
     ? `${name}: ${identity.name} ${identity.version}, ${identity.digest.slice(0, 12)}, ${frames} frames`
     : `${name}: not loaded`)));
+}
+
+function situation({ kind, id, phase, distance_m: distance, ttc_s: left }) {
+  const far = distance === undefined ? "" : `, ${distance.toFixed(1)} m`;
+  return `${words(kind)} ${id} ${phase}${far}${left === undefined ? "" : `, ${left.toFixed(1)} s left`}`;
 }
 
 // Buckets are powers of two of a microsecond, counted cumulatively.

@@ -5,16 +5,16 @@ use stopline_decide::e2e::{Check, CheckConfig, Checker, DataIdMode, Protection};
 
 use super::*;
 
-fn own() -> CanConfig {
-    toml::from_str("name = \"brake\"\ninterface = \"can0\"\n").unwrap()
+fn own() -> FrameConfig {
+    FrameConfig::default()
 }
 
 fn of(dbc: &str, rest: &str) -> Result<Packer, ActError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bus.dbc");
     std::fs::write(&path, dbc).unwrap();
-    let text = format!("name = \"brake\"\ninterface = \"can0\"\ndbc = {path:?}\nmessage = \"ACC\"\n{rest}");
-    Packer::new(&toml::from_str(&text).unwrap())
+    let text = format!("dbc = {path:?}\nmessage = \"ACC\"\n{rest}");
+    Packer::new("brake", &toml::from_str(&text).unwrap())
 }
 
 /// As a maker's bus may have it: acceleration instead of deceleration, Motorola order, a selector, a constant, CRC at the end.
@@ -30,7 +30,7 @@ fn braking() -> Command {
 
 #[test]
 fn our_own_frame_passes_the_reference_check_and_counts() {
-    let mut packer = Packer::new(&own()).unwrap();
+    let mut packer = Packer::new("brake", &own()).unwrap();
     let mut checker = Checker::new(Protection::default(), CheckConfig::default(), 8).unwrap();
     let found: Vec<Check> =
         (0..20).map(|_| checker.check(packer.frame(&braking()).unwrap().data())).collect();
@@ -41,7 +41,7 @@ fn our_own_frame_passes_the_reference_check_and_counts() {
 
 #[test]
 fn the_counter_of_a_frame_that_was_not_sent_is_used_again_and_showing_counts_nothing() {
-    let mut packer = Packer::new(&own()).unwrap();
+    let mut packer = Packer::new("brake", &own()).unwrap();
     let shown = packer.shown(&braking()).unwrap();
     let before = packer.counter();
     assert_eq!(packer.frame(&braking()).unwrap(), shown);
@@ -52,7 +52,7 @@ fn the_counter_of_a_frame_that_was_not_sent_is_used_again_and_showing_counts_not
 
 #[test]
 fn what_is_not_armed_or_not_valid_asks_for_nothing_on_the_bus() {
-    let mut packer = Packer::new(&own()).unwrap();
+    let mut packer = Packer::new("brake", &own()).unwrap();
     let everything = Command { hold: true, parking_brake: true, disengage: true, ..braking() };
     let unarmed = packer.frame(&Command { armed: false, ..everything }).unwrap();
     let payload = Payload::unpack(unarmed.data().try_into().unwrap()).unwrap();
@@ -139,7 +139,7 @@ fn a_command() -> impl Strategy<Value = Command> {
 proptest! {
     #[test]
     fn by_names_or_by_the_decisions_own_hand_the_bytes_are_the_same(command in a_command()) {
-        let packer = Packer::new(&own()).unwrap();
+        let packer = Packer::new("brake", &own()).unwrap();
         let shown = packer.shown(&command).unwrap();
         let mut by_hand = Payload::from(&command).pack();
         prop_assert!(e2e::Sender::new(Protection::p01(0x0518, DataIdMode::Both), 8).unwrap().protect(&mut by_hand));

@@ -1,0 +1,1 @@
+"""The training recipe: from a COCO dataset to a model that the runtime takes."""

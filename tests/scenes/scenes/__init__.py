@@ -1,0 +1,1 @@
+"""Rendered scenes: roads, junctions, corridors and rooms, with exact truth for every frame."""
