@@ -71,7 +71,7 @@ def driver(speed, times, brake_at):
     return lambda t: (0.12 if t < brake_at - 0.5 else 0.0, 0.0, 1 if t >= brake_at else 0)
 
 
-def stop_sign(rng, kmh=30.0, size=0.75, stop_short=1.5, word="STOP"):
+def stop_sign(rng, kmh=24.0, size=0.75, stop_short=1.5, word="STOP"):
     """Up to a sign at the right; the driver stops with his front `stop_short` metres before it."""
     v0, drive = kmh / 3.6, 5.6
     speed, way, times, speeds, ways = travel(v0, drive, 3.0)
