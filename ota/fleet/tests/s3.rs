@@ -108,8 +108,9 @@ fn two_publishers_racing_into_a_bucket_lose_and_mix_nothing() {
         roles.iter().find(|role| role["role"] == "timestamp").unwrap()["version"].as_u64().unwrap()
     };
     let before = version();
-    let mut lost = 0;
-    for round in 0..rounds {
+    let (mut lost, mut round) = (0, 0);
+    // On until they have met once, which a machine with one core may put off.
+    while round < rounds || lost == 0 && round < 100 {
         // One starts a new roll-out, the other signs everything anew: both replace the same timestamp.
         let start =
             format!("stopline-fleet rollout start stop-sign --id race-{round} --online online --json");
@@ -127,8 +128,9 @@ fn two_publishers_racing_into_a_bucket_lose_and_mix_nothing() {
         let said: Value = serde_json::from_str(&said).unwrap();
         assert_eq!(said["rollouts"][0]["rollout_id"], format!("race-{round}"), "nobody overwrote it");
         room.well("stopline-fleet verify s3://models/fleet");
+        round += 1;
     }
-    println!("{rounds} rounds, {lost} races lost and made up for");
-    assert_eq!(version(), before + 2 * rounds, "each publication counts once");
+    println!("{round} rounds, {lost} races lost and made up for");
+    assert_eq!(version(), before + 2 * round, "each publication counts once");
     assert!(lost > 0, "they never met: it was no race");
 }

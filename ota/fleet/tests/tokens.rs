@@ -112,12 +112,16 @@ fn the_online_keys_may_lie_in_a_token_and_behind_a_program() {
     let (snapshot, timestamp) = (token(library, "p256"), token(library, "ed25519"));
     room.well(&format!("stopline-fleet key show {snapshot} --write snapshot.pub"));
     room.well(&format!("stopline-fleet key show {timestamp} --write timestamp.pub"));
-    ["anna", "ben", "cleo"].map(|name| room.well(&format!("stopline-fleet key new {name}/{name}")));
+    for name in ["anna", "ben", "cleo"] {
+        room.well(&format!("stopline-fleet key new {name}/{name}"));
+    }
     let holders = "--holder anna/anna.pub --holder ben/ben.pub --holder cleo/cleo.pub";
     let online = "--snapshot snapshot.pub --timestamp timestamp.pub --rollout service/ben.pub";
     room.well(&format!("stopline-fleet init {holders} {online}"));
     room.well("stopline-fleet pack stop-sign.onnx stop-sign.toml --hardware board");
-    ["anna", "ben"].map(|name| room.well(&format!("stopline-fleet sign --key {name}/{name}.pem")));
+    for name in ["anna", "ben"] {
+        room.well(&format!("stopline-fleet sign --key {name}/{name}.pem"));
+    }
     let rollout = "--rollout-key command:service/sign,service/ben.pub";
     let keys = format!("--snapshot-key {snapshot} --timestamp-key {timestamp} {rollout}");
     room.well(&format!("stopline-fleet publish repository {keys}"));

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::error::RvError;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
@@ -81,7 +82,9 @@ impl Pkcs11Signer {
     /// [`Pkcs11Error`] says what is wrong.
     pub fn open(library: &Path, token: &str, label: &str, pin: &str) -> Result<Self, Pkcs11Error> {
         let library = Pkcs11::new(library)?;
-        library.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))?;
+        let begun = library.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK));
+        // A process that signs with two keys of one token initialises its library and logs in once.
+        unless_done(begun, RvError::CryptokiAlreadyInitialized)?;
         let mut slot = None;
         for candidate in library.get_slots_with_token()? {
             if library.get_token_info(candidate)?.label().trim_end() == token {
@@ -89,9 +92,21 @@ impl Pkcs11Signer {
             }
         }
         let session = library.open_ro_session(slot.ok_or_else(|| Pkcs11Error::NoToken(token.into()))?)?;
-        session.login(UserType::User, Some(&AuthPin::new(pin.into())))?;
+        let logged_in = session.login(UserType::User, Some(&AuthPin::new(pin.into())));
+        unless_done(logged_in, RvError::UserAlreadyLoggedIn)?;
         let (private, kind, key) = find(&session, label)?;
         Ok(Self { session: Mutex::new(session), private, kind, key, _library: library })
+    }
+}
+
+/// What was done before is no error.
+fn unless_done(
+    answer: Result<(), cryptoki::error::Error>,
+    done: RvError,
+) -> Result<(), cryptoki::error::Error> {
+    match answer {
+        Err(cryptoki::error::Error::Pkcs11(found, _)) if found == done => Ok(()),
+        other => other,
     }
 }
 
