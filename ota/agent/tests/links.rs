@@ -216,10 +216,12 @@ fn tunnel() -> (String, std::sync::Arc<std::sync::Mutex<Vec<String>>>) {
         for mut stream in listener.incoming().flatten() {
             let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
             let first = lines.next().unwrap_or_default();
-            let known = lines.take_while(|line| !line.is_empty()).fold(false, |known, line| {
+            // All of the head is read, or the rest of it would be taken for the tunnel's first bytes.
+            let mut known = false;
+            for line in lines.take_while(|line| !line.is_empty()) {
                 // "board:secret"
-                known || line.to_ascii_lowercase() == "proxy-authorization: basic ym9hcmq6c2vjcmv0"
-            });
+                known |= line.eq_ignore_ascii_case("proxy-authorization: basic ym9hcmq6c2vjcmv0");
+            }
             list.lock().unwrap().push(first.clone());
             let to = first.split_whitespace().nth(1).unwrap_or_default().to_owned();
             if !known {
