@@ -76,10 +76,7 @@ pub fn checks(board: &mut Board) {
     board.check("watchdog: a loop that stands is restarted; the receiver has timed out before", stalled);
     board.check("service: kill -9 is followed by a start", killed);
     board.check("service: SIGHUP reads the configuration again", reloaded);
-    board.check(
-        "nightly: a poll that reaches nobody says so; the timer waits for its hour",
-        nightly,
-    );
+    board.check("nightly: a poll that reaches nobody says so; the timer waits for its hour", nightly);
     board.check("package: an upgrade leaves the loop running", upgraded);
     board.check("service: it ends in order", stopped);
     board.check("package: a purge takes everything that is ours", purged);
@@ -348,6 +345,9 @@ fn reloaded() -> Found {
     })?;
     if main_pid()? != pid {
         return Err("the process is another one".to_owned());
+    }
+    if said.contains('\u{1b}') {
+        return Err(format!("colours for a terminal in the journal: {said:?}"));
     }
     Ok(said)
 }
