@@ -508,6 +508,16 @@ fn another_camera_that_sees_the_object_carries_the_brake_on() {
     }
     let command = bench.tick();
     assert!(command.valid && command.cause == Some(Cause::CameraBlack));
+    // It is the camera that sees: when it asks for nothing any more, nothing is bridged.
+    bench.brake = None;
+    let ends: Vec<f32> = (0..10)
+        .map(|_| {
+            let decision = Decision { camera: 1, ..bench.decide() };
+            bench.commander.take(bench.now(), &decision);
+            bench.tick().deceleration
+        })
+        .collect();
+    assert!(ends[9] < 3.0, "{ends:?}");
 }
 
 #[test]
