@@ -803,6 +803,16 @@ fn a_vehicle_that_stands_while_blind_is_held_too() {
 }
 
 #[test]
+fn a_vehicle_that_stands_before_a_blind_brake_has_run_out_is_held_too() {
+    let mut bench = Bench::braking(sign(1, 3.0));
+    bench.faults = road().with_camera(0, Cause::CameraLost);
+    let ramping = bench.run(600);
+    assert!(ramping.deceleration > 0.0 && ramping.deceleration < 3.0, "{}", ramping.deceleration);
+    bench.ego.speed = Reading::Fresh(0.0);
+    assert!(bench.all(5_000).iter().all(|command| command.hold));
+}
+
+#[test]
 fn the_autopilot_hands_over_when_the_configuration_says() {
     let hands_over = |disengage: Disengage| {
         let mut bench = Bench::with(CommandConfig { disengage, ..CommandConfig::default() });
