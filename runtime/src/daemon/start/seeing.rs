@@ -125,6 +125,7 @@ fn inference(
         notes: parts.notes.clone(),
         shed: Arc::clone(&parts.shed),
         onlookers,
+        capture: parts.capture.clone(),
         priorities: parts.priorities.clone(),
         stop: Arc::clone(&parts.stops.seeing),
     };

@@ -119,13 +119,7 @@ fn a_full_disk_at_every_call_is_told_and_loses_and_doubles_nothing() {
                 refused += 1;
             }
             if disk.list(Path::new(SPOOL)).unwrap().len() == 3 {
-                check(&disk, Path::new(SPOOL)).unwrap_or_else(|harm| {
-                    panic!(
-                        "call {call}: {harm} {:?} {:#?}",
-                        ["waiting", "sending", "ledger"].map(|f| disk.list(&Path::new(SPOOL).join(f))),
-                        entries(&disk, Path::new(SPOOL))
-                    )
-                });
+                check(&disk, Path::new(SPOOL)).unwrap_or_else(|harm| panic!("call {call}: {harm}"));
             }
             for disk in
                 [SharedDisk::new(disk.copy()), disk.after(Cut::Nothing), disk.after(Cut::HalfTheContent)]
