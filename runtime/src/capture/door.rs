@@ -44,6 +44,7 @@ pub struct Door {
 #[derive(Debug)]
 struct Shared {
     cameras: Vec<Option<Eye>>,
+    names: Vec<String>,
     rules: Vec<Rule>,
     rates: Vec<f64>,
     seed: u64,
@@ -76,6 +77,7 @@ pub fn door(config: &Config, tally: &Arc<Tally>) -> (Door, Handed) {
     let of = |rule: Rule| capture.rules.iter().filter(move |one| one.rule == rule);
     let shared = Arc::new(Shared {
         cameras: config.cameras.iter().map(|camera| capture.takes(camera).then(Eye::default)).collect(),
+        names: config.cameras.iter().map(|camera| camera.name.clone()).collect(),
         rules: capture.rules.iter().map(|rule| rule.rule).collect(),
         rates: of(Rule::Random).map(|rule| rule.rate).collect(),
         seed: capture.seed,
@@ -129,6 +131,17 @@ impl Door {
     /// Whether a rule of this kind is configured.
     pub fn has_rule(&self, rule: Rule) -> bool {
         self.shared.rules.contains(&rule)
+    }
+
+    /// A model in shadow saw something else on this frame.
+    pub fn disagreed(&self, meta: &FrameMeta) {
+        let camera = self.shared.names.iter().position(|name| **name == *meta.source);
+        if camera.is_some_and(|camera| self.is_open(camera)) && self.has_rule(Rule::ShadowDisagreement) {
+            let asked = Asked { rule: Rule::ShadowDisagreement, camera, at: meta.captured, detail: None };
+            if !self.ask(asked) {
+                Tally::one(&self.shared.tally.dropped);
+            }
+        }
     }
 
     /// Asks for the picture of a moment; `false` where too much is asked for already.

@@ -100,6 +100,7 @@ fn inference(
         depot: parts.depot.clone(),
         notes: parts.notes.clone(),
     };
+    places.iter().for_each(|placed| placed.onlooker.keeps_at(parts.capture.as_ref()));
     let onlookers = places.iter().map(|placed| (placed.number, Arc::clone(&placed.onlooker))).collect();
     let eye = |camera: &usize| {
         let shared = &parts.cameras[*camera];
