@@ -8,6 +8,7 @@ mod capture;
 mod daemon;
 mod dbc_parity;
 mod eval_parity;
+mod idle_writes;
 mod oracle_parity;
 mod peer_pipeline;
 mod prepare_parity;
