@@ -2,7 +2,7 @@
 //!
 //! In walk order: [`door`] (the inference thread hands a report, and now and then a picture, into a bounded channel that is
 //! never waited for), [`worker`] (a thread of the lowest priority), [`ring`] (compressed pictures of the last seconds, in
-//! memory), [`rules`] (which of them are kept, and why), [`limits`] (how many), [`redact`] (heads and regions are made
+//! memory), [`rules`] (which of them are kept, and why), [`limits`] (how many), [`writer`], [`redact`] (heads and regions are made
 //! unrecognisable), [`seal`] (side-car and picture, encrypted once), [`stopline_depot::spool`].
 //!
 //! A picture leaves memory only whole: a second after it was taken, when what is known of persons before and after it has
@@ -20,6 +20,8 @@ pub mod start;
 pub mod tally;
 #[cfg(feature = "capture")]
 pub mod worker;
+#[cfg(feature = "capture")]
+pub mod writer;
 
 #[cfg(test)]
 mod tests;

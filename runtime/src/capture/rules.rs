@@ -34,8 +34,9 @@ pub fn is_near(rule: &CaptureRule, found: &[Found]) -> Option<f32> {
     let mut nearest: Option<(f32, f32)> = None;
     for of in found.iter().filter(|of| of.invalid.is_none()) {
         let thresholds = &of.model.manifest.thresholds;
-        for detection in &of.detections {
-            // Most frames have nothing near: names are looked up only where the lowest threshold allows it.
+        let highest = thresholds.per_class.values().copied().fold(thresholds.score, f32::max);
+        // Most frames have nothing near: names are looked up only where some threshold is.
+        for detection in of.detections.iter().filter(|one| one.score <= highest + rule.within) {
             let label = label_of(&of.model.manifest, detection.class);
             let above =
                 detection.score - thresholds.per_class.get(&label).copied().unwrap_or(thresholds.score);

@@ -48,7 +48,7 @@ pub fn start(
         config: capture.clone(),
         cameras: config.cameras.iter().map(|camera| camera.name.clone()).collect(),
         finder,
-        seal: super::seal::Seal::new(&capture.recipients).map_err(failed)?,
+        seal: Arc::new(super::seal::Seal::new(&capture.recipients).map_err(failed)?),
         now: Arc::clone(now),
         clock: Arc::clone(clock),
         notes: notes.clone(),

@@ -169,7 +169,7 @@ fn keep(config: &Config) -> Kept {
         config: config.capture.clone(),
         cameras: vec!["front".into()],
         finder: config.models[0].options(),
-        seal: Seal::new(&config.capture.recipients).unwrap(),
+        seal: Arc::new(Seal::new(&config.capture.recipients).unwrap()),
         now: Arc::default(),
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
         notes,
