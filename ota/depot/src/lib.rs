@@ -15,10 +15,10 @@
 //! - [`eligible`]: when a vehicle asks, fetches and tries again.
 //! - [`outcome`]: what a device says of a deployment, signed.
 //! - [`slots`]: where all of it lies, and who writes it.
+//! - [`spool`]: captured frames, encrypted, that wait for the agent; each ends exactly once.
 //! - [`versioned`]: files with a schema version; what is newer waits.
-//!
-//! Belongs here and has no code yet: spool.
 
+mod archive;
 pub mod bundle;
 #[cfg(feature = "packed")]
 pub mod delta;
@@ -36,5 +36,6 @@ pub mod record;
 pub mod release;
 pub mod rollout;
 pub mod slots;
+pub mod spool;
 pub mod stream;
 pub mod versioned;
