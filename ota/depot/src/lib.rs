@@ -16,13 +16,12 @@
 //! - [`outcome`]: what a device says of a deployment, signed.
 //! - [`batch`]: captured records on their way to the fleet, and its receipts.
 //! - [`message`]: what a device says of itself.
-//! - [`archive`]: a tar of which every byte has one meaning.
 //! - [`slots`]: where all of it lies, and who writes it.
 //! - [`versioned`]: files with a schema version; what is newer waits.
 //!
 //! Belongs here and has no code yet: spool.
 
-pub mod archive;
+mod archive;
 pub mod batch;
 pub mod bundle;
 #[cfg(feature = "packed")]
