@@ -1,5 +1,4 @@
 use proptest::prelude::*;
-
 use tar::{EntryType, Header};
 
 use super::*;
