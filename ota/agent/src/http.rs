@@ -272,7 +272,11 @@ impl Answer {
     }
 }
 
+/// Where none is followed, the answer that asks for one is the answer.
 fn redirects(most: usize) -> Policy {
+    if most == 0 {
+        return Policy::none();
+    }
     Policy::custom(move |attempt| {
         let from = attempt.previous().last().map(|url| url.scheme().to_owned());
         if attempt.previous().len() > most {

@@ -90,6 +90,8 @@ pub struct Telemetry {
     not_before: u64,
     asked_at: u64,
     told: String,
+    /// Messages in one request, at most: fewer while one is looked for that the server does not understand.
+    most: usize,
 }
 
 impl Telemetry {
@@ -179,18 +181,33 @@ impl Telemetry {
             return;
         }
         self.asked_at = now;
-        match self.post(&waiting) {
+        let some = &waiting[..waiting.len().min(self.most)];
+        match self.post(some) {
             Ok(()) => {
                 self.failures = 0;
                 self.told.clear();
+                self.most = self.most.saturating_mul(2).min(MAX_LINES);
             }
             Err(refusal) => {
+                self.learn(&refusal, some);
                 self.tell(refusal.code(), &format!("{refusal}; messages wait"));
                 self.failures = self.failures.saturating_add(1);
                 let (first, most) = if alert || open { ALERT_BACK_OFF_MS } else { BACK_OFF_MS };
                 let pause = back_off_ms(self.parts.identity.id(), "messages", self.failures, first, most);
                 self.not_before = now.saturating_add(pause.into());
             }
+        }
+    }
+
+    /// One of them may be what the server does not understand: it is looked for by halves, and goes when it is alone. An event
+    /// stays: it may be the server that is wrong.
+    fn learn(&mut self, refusal: &Refusal, sent: &[Message]) {
+        if !matches!(refusal, Refusal::NotUnderstood { .. } | Refusal::TooBig { .. }) {
+            return;
+        }
+        match sent {
+            [alone] if alone.kind != Kind::Event => self.parts.outbox.refused(&alone.receipt()),
+            _ => self.most = (sent.len() / 2).max(1),
         }
     }
 

@@ -178,7 +178,7 @@ fn an_alert_is_escalated_until_somebody_answers_and_an_answer_counts_only_while_
     }
     let escalated = changes(&world, "fall-1-1").iter().filter(|change| **change == Change::Escalated).count();
     assert_eq!(escalated, 3);
-    assert_eq!(silenced(&world), [], "nobody answered");
+    assert!(silenced(&world).is_empty(), "nobody answered");
     // A restart forgets no alert.
     drop(telemetry);
     let mut telemetry = self::telemetry(&world);
@@ -202,7 +202,7 @@ fn an_alert_is_escalated_until_somebody_answers_and_an_answer_counts_only_while_
     telemetry.hear(Heard::Acknowledge(answer("fall-over-1-6")));
     telemetry.step();
     assert_eq!(changes(&world, "fall-1-5"), [Change::New, Change::Over]);
-    assert_eq!(silenced(&world), []);
+    assert!(silenced(&world).is_empty());
     assert!(outbox::waiting(&world.device.path("outbox")).unwrap().is_empty());
 }
 
@@ -307,6 +307,53 @@ fn where_too_many_wait_figures_go_first_and_events_never_for_others() {
     assert_eq!(full.kind(), std::io::ErrorKind::QuotaExceeded, "{full}");
     assert!(kept.put(&Body::Stats(Box::default()), 0).is_err());
     assert_eq!(kept.stats().waiting, MOST_WAITING as u64);
+}
+
+#[test]
+fn a_message_that_the_server_does_not_understand_holds_up_no_other() {
+    let world = plain("");
+    let mut telemetry = telemetry(&world);
+    world.lab.set(|lab| lab.not_understood = vec![Kind::Birth]);
+    say(&world, 1, Subject::Fall);
+    for _ in 0..8 {
+        telemetry.step();
+        pass(&world, 301);
+    }
+    assert!(changes(&world, "fall-1-1").contains(&Change::New) && !of(&world, Kind::State).is_empty());
+    assert_eq!((of(&world, Kind::Birth).len(), kept(&world).stats().waiting), (0, 0));
+}
+
+#[test]
+fn what_telemetry_costs_in_a_month() {
+    let world = plain("");
+    let mut telemetry = telemetry(&world);
+    telemetry.step();
+    let span = |from: usize| {
+        until("the connection's end", || world.lab.look(|lab| lab.carried.len() > from));
+        world.lab.look(|lab| {
+            lab.carried[from..].iter().fold((0, 0), |(up, down), one| (up + one.received, down + one.sent))
+        })
+    };
+    drop(telemetry);
+    let first = span(0);
+    let mut telemetry = self::telemetry(&world);
+    telemetry.step();
+    pass(&world, 61);
+    telemetry.step();
+    drop(telemetry);
+    let both = span(1);
+    println!(
+        "birth and state, TLS with certificates: {first:?} bytes up and down; the same and figures: {both:?}"
+    );
+    let (up, down) = (both.0.saturating_sub(first.0), both.1.saturating_sub(first.1));
+    // A connection for each: after 15 minutes the last one has gone.
+    let handshake = first.0 + first.1;
+    let month = 96 * 30 * (up + down + handshake);
+    println!(
+        "LTE bytes in a month, figures every 15 minutes by HTTPS, each with a handshake: {month} and {} for IP and TCP headers",
+        96 * 30 * 24 * 52
+    );
+    assert!(month < 40_000_000, "{month}");
 }
 
 #[test]

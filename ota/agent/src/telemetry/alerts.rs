@@ -89,6 +89,8 @@ pub struct Alerts {
     open: BTreeMap<String, Open>,
     /// Milliseconds since boot at which each is escalated, or forgotten.
     due: BTreeMap<String, u64>,
+    /// Files of the loop that cannot be read: each is told once.
+    unreadable: BTreeSet<PathBuf>,
 }
 
 impl Alerts {
@@ -107,7 +109,7 @@ impl Alerts {
                 Err(error) => tracing::warn!(id = "alert.unreadable", "{name}: {error}"),
             }
         }
-        Ok(Self { folder, outbox, settings, open, due: BTreeMap::new() })
+        Ok(Self { folder, outbox, settings, open, due: BTreeMap::new(), unreadable: BTreeSet::new() })
     }
 
     /// Those that nobody has acknowledged, by id.
@@ -171,10 +173,12 @@ impl Alerts {
             let message = match outbox::read(&waiting.path) {
                 Ok(message) => message,
                 Err(error) => {
-                    tracing::error!(
-                        id = "alert.unreadable",
-                        "{error}; it stays, and the loop tells that nobody reads it"
-                    );
+                    if self.unreadable.insert(waiting.path) {
+                        tracing::error!(
+                            id = "alert.unreadable",
+                            "{error}; it stays, and the loop tells that nobody reads it"
+                        );
+                    }
                     continue;
                 }
             };

@@ -127,6 +127,17 @@ impl Outbox {
         }
     }
 
+    /// The fleet will never take it: it goes unheard, and is counted.
+    pub fn refused(&self, receipt: &Receipt) {
+        tracing::warn!(
+            id = "telemetry.refused",
+            seq = receipt.seq,
+            "the fleet does not understand a message; it is dropped"
+        );
+        self.shared().dropped += 1;
+        self.received(receipt);
+    }
+
     /// Whether the fleet has not got it yet.
     pub fn holds(&self, receipt: &Receipt) -> bool {
         let end = format!("-{}-{}.json", receipt.boot_id, receipt.seq);

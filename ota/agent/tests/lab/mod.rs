@@ -56,6 +56,8 @@ pub struct State {
     pub asked: Vec<(String, String, Option<usize>)>,
     /// Bytes of bodies of PATCH questions as they came.
     pub patch_bytes: usize,
+    /// Requests with such a message are refused.
+    pub not_understood: Vec<message::Kind>,
     pub seqs: BTreeSet<(String, u64)>,
     pub messages: Vec<Message>,
     /// What waits for the device.
@@ -263,6 +265,10 @@ fn messages(state: &mut State, question: &Question, device: &str) -> (u16, Vec<u
         Some("zstd") => zstd::bulk::decompress(&question.body, message::MAX_LINES_BYTES).unwrap(),
         _ => question.body.clone(),
     };
+    let all: Vec<Message> = read_lines(&body).unwrap().into_iter().map(Result::unwrap).collect();
+    if all.iter().any(|message| state.not_understood.contains(&message.kind)) {
+        return (422, br#"{"error": "a kind that this server does not know"}"#.to_vec());
+    }
     let mut receipts = Vec::new();
     for message in read_lines(&body).unwrap() {
         let message = message.unwrap();
