@@ -19,7 +19,7 @@ use crate::tls::Papers;
 pub const OURS: HeaderName = HeaderName::from_static("stopline");
 /// Bytes of an answer, at most.
 const LIMIT: u64 = 256 << 10;
-/// Bodies from so many bytes on are packed, where the server takes it and a twentieth is saved.
+/// Bodies from so many bytes on are packed, where the server takes it and a two-hundredth is saved.
 const WORTH_PACKING: usize = 1_024;
 
 /// What a question came to, where it was not answered.
@@ -185,7 +185,7 @@ impl Line {
             return None;
         }
         let packed = zstd::bulk::compress(body, 3).ok()?;
-        (packed.len() <= body.len() - body.len() / 50).then_some(packed)
+        (packed.len() <= body.len() - body.len() / 200).then_some(packed)
     }
 
     fn take_up(&mut self) {

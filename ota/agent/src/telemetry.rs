@@ -14,6 +14,7 @@ pub mod looks;
 pub mod machine;
 pub mod outbox;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -21,7 +22,7 @@ use std::time::Duration;
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use stopline_depot::eligible::back_off_ms;
-use stopline_depot::message::{Acknowledge, Body, Kind, MAX_LINES, Message, Receipts, State, lines};
+use stopline_depot::message::{Acknowledge, Body, Kind, MAX_LINES, Message, Receipt, Receipts, lines};
 use stopline_depot::versioned;
 
 use crate::budget::Purpose;
@@ -92,6 +93,8 @@ pub struct Telemetry {
     told: String,
     /// Messages in one request, at most: fewer while one is looked for that the server does not understand.
     most: usize,
+    /// Events that it does not understand.
+    aside: BTreeSet<Receipt>,
 }
 
 impl Telemetry {
@@ -118,6 +121,8 @@ impl Telemetry {
             not_before,
             asked_at,
             told: String::new(),
+            most: MAX_LINES,
+            aside: BTreeSet::new(),
         })
     }
 
@@ -168,7 +173,7 @@ impl Telemetry {
         if self.parts.line.is_none() || now < self.not_before {
             return;
         }
-        let waiting = self.parts.outbox.waiting(self.patience(now));
+        let waiting = self.understood(self.parts.outbox.waiting(self.patience(now)));
         let alert = waiting.iter().any(|message| message.kind == Kind::Event);
         let open = self.alerts.as_ref().is_some_and(Alerts::asks) && !self.connected;
         let ask = open && now.saturating_sub(self.asked_at) >= ASK_MS;
@@ -199,6 +204,13 @@ impl Telemetry {
         }
     }
 
+    /// Those that the server has not refused alone; where there are none but those, they are tried again.
+    fn understood(&self, waiting: Vec<Message>) -> Vec<Message> {
+        let (aside, fresh): (Vec<_>, Vec<_>) =
+            waiting.into_iter().partition(|message| self.aside.contains(&message.receipt()));
+        if fresh.is_empty() { aside } else { fresh }
+    }
+
     /// One of them may be what the server does not understand: it is looked for by halves, and goes when it is alone. An event
     /// stays: it may be the server that is wrong.
     fn learn(&mut self, refusal: &Refusal, sent: &[Message]) {
@@ -207,6 +219,9 @@ impl Telemetry {
         }
         match sent {
             [alone] if alone.kind != Kind::Event => self.parts.outbox.refused(&alone.receipt()),
+            [alone] => {
+                self.aside.insert(alone.receipt());
+            }
             _ => self.most = (sent.len() / 2).max(1),
         }
     }
@@ -276,13 +291,8 @@ impl Last {
     }
 }
 
-/// Whether two states say the same.
-fn same(before: Option<&State>, now: &State) -> bool {
-    before == Some(now)
-}
-
 /// Says a body: it waits in the outbox from then on. What cannot be kept is told and lost.
-fn say(outbox: &Outbox, body: &Body, now: u64) -> Option<stopline_depot::message::Receipt> {
+fn say(outbox: &Outbox, body: &Body, now: u64) -> Option<Receipt> {
     match outbox.put(body, now) {
         Ok(receipt) => Some(receipt),
         Err(error) => {

@@ -313,14 +313,32 @@ fn where_too_many_wait_figures_go_first_and_events_never_for_others() {
 fn a_message_that_the_server_does_not_understand_holds_up_no_other() {
     let world = plain("");
     let mut telemetry = telemetry(&world);
+    let mut go_on = |steps: usize| {
+        for _ in 0..steps {
+            telemetry.step();
+            pass(&world, 301);
+        }
+    };
     world.lab.set(|lab| lab.not_understood = vec![Kind::Birth]);
-    say(&world, 1, Subject::Fall);
-    for _ in 0..8 {
-        telemetry.step();
-        pass(&world, 301);
-    }
-    assert!(changes(&world, "fall-1-1").contains(&Change::New) && !of(&world, Kind::State).is_empty());
-    assert_eq!((of(&world, Kind::Birth).len(), kept(&world).stats().waiting), (0, 0));
+    say(&world, 1, Subject::Warning);
+    go_on(10);
+    assert_eq!(changes(&world, "warning-1-1"), [Change::New]);
+    assert!(!of(&world, Kind::State).is_empty() && of(&world, Kind::Birth).is_empty());
+    assert_eq!(
+        kept(&world).paths().iter().filter(|path| path.to_str().unwrap().contains("birth")).count(),
+        0
+    );
+    // An event stays and holds up nothing: it may be the server that is wrong.
+    world.lab.set(|lab| lab.not_understood = vec![Kind::Event]);
+    let file = say(&world, 2, Subject::Warning);
+    let figures = of(&world, Kind::Stats).len();
+    go_on(10);
+    assert!(of(&world, Kind::Stats).len() > figures && changes(&world, "warning-1-2").is_empty());
+    assert!(file.exists(), "the loop knows that nobody has heard");
+    world.lab.set(|lab| lab.not_understood.clear());
+    go_on(10);
+    assert_eq!(changes(&world, "warning-1-2"), [Change::New]);
+    assert!(!file.exists());
 }
 
 #[test]

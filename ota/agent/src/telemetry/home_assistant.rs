@@ -11,11 +11,13 @@ use crate::config::HomeAssistant;
 pub fn discovery(settings: &HomeAssistant, fleet: &str, device: &str) -> Vec<(String, Vec<u8>)> {
     let below = format!("stopline/{fleet}/{device}");
     let node = format!("stopline_{device}");
-    let common = |name: &str, object: &str| {
+    let common = |name: &str, component: &str, object: &str| {
         json!({
             "name": name,
             "unique_id": format!("{node}_{object}"),
+            // Home Assistant from 2025.10 on goes by the second, earlier ones by the first.
             "object_id": format!("{node}_{object}"),
+            "default_entity_id": format!("{component}.{node}_{object}"),
             "availability_topic": format!("{below}/available"),
             "payload_available": "online",
             "payload_not_available": "offline",
@@ -26,7 +28,7 @@ pub fn discovery(settings: &HomeAssistant, fleet: &str, device: &str) -> Vec<(St
     };
     let state = format!("{below}/state");
     let fall = with(
-        common("Fall", "fall"),
+        common("Fall", "binary_sensor", "fall"),
         json!({
             "state_topic": state,
             "device_class": "safety",
@@ -38,7 +40,7 @@ pub fn discovery(settings: &HomeAssistant, fleet: &str, device: &str) -> Vec<(St
         }),
     );
     let lost = with(
-        common("Monitoring", "monitoring"),
+        common("Monitoring", "binary_sensor", "monitoring"),
         json!({
             "state_topic": state,
             "device_class": "problem",
@@ -52,7 +54,7 @@ pub fn discovery(settings: &HomeAssistant, fleet: &str, device: &str) -> Vec<(St
         settings.by
     );
     let button = with(
-        common("Acknowledge fall", "acknowledge"),
+        common("Acknowledge fall", "button", "acknowledge"),
         json!({
             "command_topic": format!("{below}/cmd/acknowledge"),
             "command_template": press,

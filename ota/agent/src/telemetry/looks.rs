@@ -11,19 +11,23 @@ use stopline_depot::message::{
 use stopline_depot::record::WallTime;
 
 use super::machine::{self, Ticks};
-use super::{Parts, same, say};
+use super::{Parts, say};
 use crate::clock;
 use crate::config::Config;
 
 /// Milliseconds in which a runtime that lives writes its health file again.
 const STALE_MS: u64 = 10_000;
 
+/// Milliseconds between two states that differ in no alert, at least.
+const FLICKER_MS: u64 = 10_000;
+
 /// What was seen last.
 #[derive(Debug)]
 pub struct Looks {
     configuration: Digest,
     birth: Option<Birth>,
-    state: Option<State>,
+    /// The state that was said last, and when, milliseconds since boot.
+    state: Option<(State, u64)>,
     /// The newest health file: when it was written by its own word, and when that was first seen, milliseconds since boot.
     seen: Option<(WallTime, u64)>,
     /// When figures were last said, milliseconds since boot.
@@ -45,9 +49,9 @@ impl Looks {
         let health = self.health(parts, now);
         self.birth(parts, health.as_ref().ok(), now);
         let state = state(health.as_ref(), alerts, parts.upload.waits());
-        if !same(self.state.as_ref(), &state) {
+        if self.is_news(&state, now) {
             say(&parts.outbox, &Body::State(Box::new(state.clone())), now);
-            self.state = Some(state);
+            self.state = Some((state, now));
         }
         let every = u64::from(parts.config.telemetry.stats_s) * 1_000;
         let since = now.saturating_sub(*self.stats_at.get_or_insert(now));
@@ -56,6 +60,15 @@ impl Looks {
             self.stats_at = Some(now);
             let stats = self.stats(parts, health.as_ref().ok(), span_s);
             say(&parts.outbox, &Body::Stats(Box::new(stats)), now);
+        }
+    }
+
+    /// Alerts are news at once; what flickers is said now and then.
+    fn is_news(&self, state: &State, now: u64) -> bool {
+        match &self.state {
+            Some((before, _)) if before == state => false,
+            Some((before, at)) => before.alerts != state.alerts || now.saturating_sub(*at) >= FLICKER_MS,
+            None => true,
         }
     }
 

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use reqwest::Method;
 use reqwest::header::HeaderName;
+use serde::Deserialize;
 use stopline_depot::batch::{BatchState, Receipt};
 use stopline_depot::digest::Digest;
-use stopline_depot::versioned;
+use stopline_depot::versioned::{self, Versioned as _};
 
 use super::batches::Draft;
 use super::{UploadError, Uploader};
@@ -37,7 +38,7 @@ impl Uploader {
             if let Some(receipts) = state.receipts {
                 return Ok(receipts);
             }
-            let from = usize::try_from(state.offset).ok().filter(|from| *from < tar.len());
+            let from = usize::try_from(state.offset).ok().filter(|from| *from <= tar.len());
             let Some(from) = from else {
                 return Err(wrong(
                     &path,
@@ -126,8 +127,19 @@ pub(super) fn most_chunk(settings: &Upload) -> usize {
     }
 }
 
+/// What a server says of a batch. Where it says that another offset counts, it may say more than that.
 fn state_of(path: &str, reply: &Reply) -> Result<BatchState, UploadError> {
-    versioned::read(&reply.body).map_err(|error| wrong(path, format!("status {}: {error}", reply.status)))
+    #[derive(Deserialize)]
+    struct At {
+        offset: u64,
+    }
+    let problem = |problem: String| wrong(path, format!("status {}: {problem}", reply.status));
+    if reply.status == 409 {
+        let At { offset } =
+            serde_json::from_slice(&reply.body).map_err(|error| problem(error.to_string()))?;
+        return Ok(BatchState { schema: BatchState::SCHEMA, offset, receipts: None });
+    }
+    versioned::read(&reply.body).map_err(|error| problem(error.to_string()))
 }
 
 fn wrong(path: &str, problem: String) -> UploadError {

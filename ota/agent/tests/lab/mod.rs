@@ -23,6 +23,8 @@ pub enum Fault {
     Nothing,
     /// The connection ends after so many bytes of the question's body; what came is kept.
     Cut(usize),
+    /// The server has lost what came of the batch beyond so many bytes.
+    Forget(usize),
     /// All of it is done, and the connection ends before the answer.
     NoAnswer,
     /// A status of the server's own, and how long to wait.
@@ -39,8 +41,8 @@ pub struct State {
     pub parts: BTreeMap<String, Vec<u8>>,
     /// Receipts of whole ones.
     pub done: BTreeMap<String, Vec<Receipt>>,
-    /// Records that are kept, and how often each was taken in anew.
-    pub records: BTreeMap<Digest, (Vec<u8>, usize)>,
+    /// Records that are kept.
+    pub records: BTreeMap<Digest, Vec<u8>>,
     pub faults: VecDeque<Fault>,
     /// Every question meets this, while it is set.
     pub always: Option<Fault>,
@@ -165,6 +167,9 @@ fn questions(
                 continue;
             }
             _ => {
+                if let Some(Fault::Forget(kept)) = fault {
+                    state.parts.values_mut().for_each(|part| part.truncate(kept));
+                }
                 let (status, body) = answer(&mut state, &question, peer.as_ref());
                 (status, None, body)
             }
@@ -221,8 +226,8 @@ fn patch(
     state.patch_bytes += question.body.len();
     let part = state.parts.entry(id.to_owned()).or_default();
     if part.len() != offset {
-        let at = BatchState { schema: 1, offset: part.len() as u64, receipts: None };
-        return Some((409, versioned::write(&at).unwrap()));
+        let at = serde_json::json!({"schema": 1, "offset": part.len(), "error": "go on from this offset"});
+        return Some((409, at.to_string().into_bytes()));
     }
     match question.headers.get("content-encoding").map(String::as_str) {
         None => part.extend(&question.body),
@@ -247,10 +252,9 @@ fn patch(
             Received::Bad
         } else if state.not_wanted.contains(&entry.digest) {
             Received::NotWanted
-        } else if state.records.contains_key(&entry.digest) {
+        } else if state.records.insert(entry.digest, content.to_vec()).is_some() {
             Received::Known
         } else {
-            state.records.insert(entry.digest, (content.to_vec(), 1));
             Received::Stored
         };
         Receipt { digest: entry.digest, result }
