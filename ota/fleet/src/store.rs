@@ -45,7 +45,7 @@ pub enum Added {
 }
 
 /// Where a repository is published. Paths are relative, of parts that are encoded already.
-pub trait Store {
+pub trait Store: Send + Sync {
     /// What it is called in messages.
     fn name(&self) -> String;
 
