@@ -1,6 +1,9 @@
 use proptest::prelude::*;
 
+use tar::{EntryType, Header};
+
 use super::*;
+use crate::archive::BLOCK;
 
 const PICTURES: [&str; 2] = ["golden/a.png", "golden/b.jpg"];
 
