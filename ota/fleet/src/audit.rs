@@ -192,7 +192,7 @@ impl Log {
         let from = length.saturating_sub(2 * LONGEST);
         file.seek(SeekFrom::Start(from)).map_err(failed)?;
         let mut tail = Vec::new();
-        file.by_ref().take(2 * LONGEST).read_to_end(&mut tail).map_err(failed)?;
+        (&*file).take(2 * LONGEST).read_to_end(&mut tail).map_err(failed)?;
         let whole = tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         if whole < tail.len() {
             let keep = from + u64::try_from(whole).unwrap_or(0);

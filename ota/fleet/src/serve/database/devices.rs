@@ -274,6 +274,15 @@ impl Writing {
         Ok(())
     }
 
+    /// Lets go of a device's boots: whoever of it speaks next is the one.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn forget_boots(&mut self, device: &str) -> Result<()> {
+        sqlx::query("DELETE FROM boots WHERE device = $1").bind(device).execute(self.on()).await.map_err(failed)?;
+        Ok(())
+    }
+
     /// Notes that a device lives in a boot now. `true` if it is one that a later boot has followed already: then two of this
     /// device live at once, for no boot comes twice.
     ///
@@ -293,8 +302,7 @@ impl Writing {
             return Ok(true);
         }
         let number = newest.map_or(1, |(_, number)| number + 1);
-        let statement = "INSERT INTO boots (device, boot_id, number, last_seq, first_s, last_s) \
-                         VALUES ($1, $2, $3, 0, $4, $4)";
+        let statement = "INSERT INTO boots (device, boot_id, number, first_s) VALUES ($1, $2, $3, $4)";
         sqlx::query(statement)
             .bind(device)
             .bind(boot_id)

@@ -1,7 +1,8 @@
 //! Messages of devices, what could not be understood, and acknowledgements.
 
 use sqlx::{FromRow, Row as _};
-use stopline_depot::message::Message;
+use stopline_depot::message::{Acknowledge, Change, Event, MAX_LINES, Message};
+use stopline_depot::versioned::Versioned as _;
 
 use super::{Database, Writing, failed};
 use crate::exit::{Failure, Result};
@@ -125,6 +126,35 @@ impl Database {
     }
 }
 
+impl Database {
+    /// Answers to a device's alerts that it has not said anything of since.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn answers_for(&self, device: &str, since_s: i64) -> Result<Vec<Acknowledge>> {
+        let statement = "SELECT event, by_whom FROM acknowledgements WHERE device = $1 AND at_s >= $2 ORDER BY at_s";
+        let rows = sqlx::query(statement).bind(device).bind(since_s).fetch_all(&self.pool).await.map_err(failed)?;
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let heard = self.latest(&["event"], Some(device), 1_000).await?;
+        let is_settled = |id: &str| {
+            let said = heard.iter().filter_map(|stored| serde_json::from_str::<Event>(&stored.body).ok());
+            said.into_iter().any(|event| {
+                event.id == id && matches!(event.change, Change::Acknowledged | Change::Over)
+            })
+        };
+        let mut answers = Vec::new();
+        for row in rows.iter().take(MAX_LINES) {
+            let (id, by): (String, String) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
+            if !is_settled(&id) {
+                answers.push(Acknowledge { schema: Acknowledge::SCHEMA, id, by });
+            }
+        }
+        Ok(answers)
+    }
+}
+
 impl Writing {
     /// Takes a message in; `false` if it was there.
     ///
@@ -185,13 +215,19 @@ impl Writing {
     ///
     /// # Errors
     /// The database's.
-    pub async fn acknowledge(&mut self, event: &Stored, by_whom: &str, now_s: i64) -> Result<bool> {
-        let statement = "INSERT INTO acknowledgements (device, boot_id, seq, by_whom, at_s) \
-                         VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
+    pub async fn acknowledge(
+        &mut self,
+        (stored, event): (&Stored, &str),
+        by_whom: &str,
+        now_s: i64,
+    ) -> Result<bool> {
+        let statement = "INSERT INTO acknowledgements (device, boot_id, seq, event, by_whom, at_s) \
+                         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
         let added = sqlx::query(statement)
-            .bind(&event.device)
-            .bind(&event.boot_id)
-            .bind(event.seq)
+            .bind(&stored.device)
+            .bind(&stored.boot_id)
+            .bind(stored.seq)
+            .bind(event)
             .bind(by_whom)
             .bind(now_s)
             .execute(self.on())

@@ -29,9 +29,7 @@ CREATE TABLE boots (
     device TEXT NOT NULL,
     boot_id TEXT NOT NULL,
     number BIGINT NOT NULL,
-    last_seq BIGINT NOT NULL,
     first_s BIGINT NOT NULL,
-    last_s BIGINT NOT NULL,
     PRIMARY KEY (device, boot_id)
 );
 
@@ -95,6 +93,7 @@ CREATE TABLE acknowledgements (
     device TEXT NOT NULL,
     boot_id TEXT NOT NULL,
     seq BIGINT NOT NULL,
+    event TEXT NOT NULL,
     by_whom TEXT NOT NULL,
     at_s BIGINT NOT NULL,
     PRIMARY KEY (device, boot_id, seq)
