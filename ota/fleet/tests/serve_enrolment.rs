@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use desk::Desk;
-use house::{Device, House, answer};
+use house::{Device, House, Json as _, answer};
 use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
 
@@ -293,4 +293,28 @@ fn an_authority_is_changed_while_devices_go_on() {
     assert_eq!(later.say(&house, &[later.state(1)]).0, 200);
     let pinned = std::fs::read_to_string(house.folder.join("authorities.pem")).unwrap();
     assert_eq!(pinned.matches("BEGIN CERTIFICATE").count(), 2);
+}
+
+#[test]
+fn a_backup_taken_while_it_runs_makes_the_same_server_and_a_damaged_one_makes_none() {
+    let house = House::new();
+    let device = house.device("van-7");
+    let (id, bytes) = device.batch(1, &[b"sealed"]);
+    assert_eq!(device.upload(&house, &id, &bytes).0, 200);
+    let (kept, new) = (house.folder.with_file_name("kept"), house.folder.with_file_name("new"));
+    house.well(&format!("backup {} --records", kept.display()));
+    let (code, _, said) = house.fleet(&format!("backup {}", kept.display()));
+    assert!(code == 3 && said.contains("there already"), "{said}");
+    let pem = kept.join("server.pem");
+    let whole = std::fs::read(&pem).unwrap();
+    std::fs::write(&pem, b"damaged").unwrap();
+    let (code, _, said) = house.fleet(&format!("restore {} --data {}", kept.display(), new.display()));
+    assert!(code == 3 && said.contains("nothing was restored") && !new.exists(), "{said}");
+    std::fs::write(&pem, whole).unwrap();
+    house.well(&format!("restore {} --data {}", kept.display(), new.display()));
+    assert_eq!((mode(&new), mode(&new.join("authority/1.key"))), (0o700, 0o600));
+    let again = House::at(&new, &[]);
+    assert_eq!(device.say(&again, &[device.state(2)]).0, 200);
+    let (status, said) = device.upload(&again, &id, &bytes);
+    assert_eq!((status, house::results(&said)), (200, vec!["stored".to_owned()]), "the receipt is the one of then");
 }

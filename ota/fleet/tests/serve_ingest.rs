@@ -8,7 +8,7 @@ mod house;
 
 use std::io::Write as _;
 
-use house::{Device, FAR_S, House, answer, counted, results};
+use house::{Device, FAR_S, House, Json as _, answer, counted, results};
 use serde_json::{Value, json};
 use stopline_depot::deployment::Phase;
 use stopline_depot::digest::Digest;

@@ -189,7 +189,7 @@ fn a_script_in_a_devices_name_is_a_text() {
     assert_eq!(admin.post(&path, &[("name", script)]).status, 303);
     let event = device.message(2, "event", json!({
         "id": script, "change": "new", "subject": "fault", "cause": script, "name": script,
-        "made_wall": "2026-11-22T06:00:00.000Z",
+        "made_wall": "2026-11-22T06:00:00.000000Z",
     }));
     let birth = device.message(1, "birth", json!({
         "agent": script, "hardware": script, "configuration": "00".repeat(32), "name": script,

@@ -9,13 +9,14 @@ use serde_json::json;
 use super::devices::runtime;
 use super::signers::{OnlineKeys, open_rollout, with_signers};
 use super::trusted_root;
-use crate::cli::arguments::{DataArgs, Serve, ServeCommand, SetUp, Signing};
+use crate::cli::arguments::{Backup, DataArgs, Serve, ServeCommand, SetUp, Signing};
 use crate::clock::{Clock as _, SystemClock};
 use crate::exit::{Failure, Result, Said};
 use crate::keys::Passphrase;
 use crate::outcomes::Heard;
 use crate::rollouts::{self, Step};
 use crate::serve::authority::{self, Authority};
+use crate::serve::backup;
 use crate::serve::data::Data;
 use crate::serve::database::Database;
 use crate::serve::database::people::Role;
@@ -106,6 +107,18 @@ fn rotate_authority(args: &DataArgs, who: &str, now: Timestamp) -> Result<Said> 
         "take the old one's .pem away once every device has renewed".into(),
     ];
     Ok(Said::new(words, json!({"number": number, "authorities": data.authorities_file()})))
+}
+
+pub(super) fn backup(args: &Backup, who: &str, now: Timestamp) -> Result<Said> {
+    let data = Data::open(&args.data.data)?;
+    data.audit().append(who, "backup", json!({"to": args.to, "records": args.records}), now)?;
+    runtime()?.block_on(async {
+        let url = args.data.database.clone().unwrap_or_else(|| data.database_url());
+        let database = Database::open(&url).await?;
+        let said = backup::backup(&data, &database, &args.to, args.records, now.as_second()).await;
+        database.close().await;
+        said
+    })
 }
 
 fn options(set_up: &SetUp, args: &Serve, phrase: &Passphrase) -> Options {

@@ -66,14 +66,30 @@ pub(super) async fn receive(
         let words = format!("{length} bytes; a batch has at most {most}");
         return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, words));
     }
-    let Some(_alone) = server.locks.uploads_of(&device.id) else {
+    let Some(alone) = server.locks.uploads_of(&device.id) else {
         let words = "another upload of this device goes on";
         return Err(Refusal::later(StatusCode::SERVICE_UNAVAILABLE, words, 1));
     };
-    if let Some(done) = committed(&server, &device, &id).await? {
+    // In a task of its own: a connection that ends must not leave a write behind that nobody waits for.
+    let taken = tokio::spawn(async move {
+        let taken = take(&server, &device, &id, (at, length), body).await;
+        drop(alone);
+        taken
+    });
+    taken.await.map_err(Failure::failed)?
+}
+
+async fn take(
+    server: &Arc<Server>,
+    device: &Device,
+    id: &Digest,
+    (at, length): (u64, u64),
+    body: Body,
+) -> Result<Response, Refusal> {
+    if let Some(done) = committed(server, device, id).await? {
         return Ok(Json(done).into_response());
     }
-    let path = part(&server, &device, &id);
+    let path = part(server, device, id);
     let known = length_of(&path)?;
     if known != at {
         let body = json!({"schema": 1, "offset": known, "error": "go on from this offset"});
@@ -84,7 +100,7 @@ pub(super) async fn receive(
     if offset < length {
         return Ok(Json(BatchState { schema: BatchState::SCHEMA, offset, receipts: None }).into_response());
     }
-    let receipts = finish(&server, &device, &id, &path).await?;
+    let receipts = finish(server, device, id, &path).await?;
     Ok(Json(BatchState { schema: BatchState::SCHEMA, offset, receipts: Some(receipts) }).into_response())
 }
 

@@ -47,7 +47,7 @@ pub async fn list(State(server): State<Arc<Server>>, visitor: Visitor) -> Result
             h2 { "A new device" }
             form method="post" action="/devices/token" class="row" {
                 (csrf(&visitor))
-                label { "Name" input name="name" required maxlength="80"; }
+                label { "Name" input name="name" required maxlength="80" autocomplete="off"; }
                 button { "Make a token" }
             }
         }
@@ -94,13 +94,13 @@ fn steps(visitor: &Visitor, device: &Device) -> Markup {
         h2 { "Steps" }
         form method="post" action=(at("name")) class="row" {
             (csrf(visitor))
-            label { "Name" input name="name" value=(device.name) required maxlength="80"; }
+            label { "Name" input name="name" value=(device.name) required maxlength="80" autocomplete="off"; }
             button { "Rename" }
         }
         @if active {
             form method="post" action=(at("quarantine")) class="row" {
                 (csrf(visitor))
-                label { "Reason" input name="reason" required maxlength="200"; }
+                label { "Reason" input name="reason" required maxlength="200" autocomplete="off"; }
                 button { "Quarantine" }
             }
         }
@@ -114,7 +114,7 @@ fn steps(visitor: &Visitor, device: &Device) -> Markup {
                     details { summary { (title) "…" }
                         form method="post" action=(at(word)) class="row" {
                             (csrf(visitor))
-                            label { "Reason" input name="reason" required maxlength="200"; }
+                            label { "Reason" input name="reason" required maxlength="200" autocomplete="off"; }
                             (once_more())
                             button class="grave" { (title) }
                         }

@@ -54,7 +54,7 @@ pub async fn page(State(server): State<Arc<Server>>, visitor: Visitor) -> std::r
             h2 { "Invite" }
             form method="post" action="/people/invite" class="row" {
                 (csrf(&visitor))
-                label { "Name" input name="name" required maxlength="80"; }
+                label { "Name" input name="name" required maxlength="80" autocomplete="off"; }
                 label { "Role" select name="role" { @for role in ["viewer", "operator", "publisher"] { option { (role) } } } }
                 (once_more())
                 button { "Invite" }
