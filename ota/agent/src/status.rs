@@ -13,6 +13,7 @@ use stopline_depot::slots::{
 };
 
 use crate::agent::{Agent, floor_path};
+use crate::budget::Meter;
 use crate::certificate::Age;
 use crate::clock::{self, Clock};
 use crate::config::Config;
@@ -105,7 +106,8 @@ fn certificate(config: &Config, identity: &Identity, clock: Arc<dyn Clock>) -> V
 
 fn network(config: &Config, clock: &dyn Clock) -> Value {
     let zone = config.zone().unwrap_or(jiff::tz::TimeZone::UTC);
-    let now = Senses::new(config.device.clone(), zone, &config.home).look(clock);
+    let meter = Meter::of_another(&config.home, zone.clone(), config.budget.clone());
+    let now = Senses::new(config.device.clone(), zone, meter).look(clock);
     json!({
         "kind": now.network,
         "parked": now.parked,

@@ -6,14 +6,14 @@
 //! DIGEST          one file per record, in the manifest's order: the ciphertext as it was spooled
 //! ```
 //! A batch is named by the SHA-256 of its bytes, so a server that is asked for the name says how much of *these* bytes it
-//! has. [`Batch::read`] accepts exactly what [`pack`] writes ([`crate::archive`]) and allocates for the manifest only; whether
+//! has. [`Batch::read`] accepts exactly what [`pack`] writes and allocates for the manifest only; whether
 //! a record is what it says is judged one by one ([`Batch::records`], [`judge`]): a bad one costs the others nothing.
 
 use serde::{Deserialize, Serialize};
 use stopline_tuf::json::canonical;
 use stopline_tuf::key::Key;
 
-use crate::archive::{self, FormError, Reader, Writer};
+use crate::archive::{self, BLOCK, Malformed, Reader};
 use crate::digest::Digest;
 use crate::hex;
 use crate::versioned::{self, Versioned, VersionedError, check_name};
@@ -23,7 +23,7 @@ pub const MAX_BATCH: usize = 4 << 20;
 /// Bytes of a record, at most.
 pub const MAX_RECORD: u64 = 16 << 20;
 /// Bytes of a batch that holds one record, at most: what a server must take.
-pub const MAX_BYTES: usize = (16 << 20) + 4 * archive::BLOCK + archive::END;
+pub const MAX_BYTES: usize = (16 << 20) + 4 * BLOCK + END;
 /// Records of a batch, at most.
 pub const MAX_RECORDS: usize = 1_024;
 /// The highest value class: the most valuable.
@@ -152,8 +152,13 @@ impl Versioned for BatchManifest {
 #[derive(Debug, thiserror::Error)]
 pub enum BatchError {
     /// The archive is not of the one form.
-    #[error("batch, {0}")]
-    Form(#[from] FormError),
+    #[error("batch, byte {at}: {problem}")]
+    Form {
+        /// Offset in the tar.
+        at: usize,
+        /// What was found and what is expected.
+        problem: String,
+    },
     /// Its manifest is refused, or of a newer schema.
     #[error("batch, {0}")]
     Manifest(#[from] VersionedError),
@@ -170,44 +175,61 @@ pub enum BatchError {
     Content(String),
 }
 
+impl From<Malformed> for BatchError {
+    fn from(malformed: Malformed) -> Self {
+        Self::Form { at: malformed.at, problem: malformed.problem }
+    }
+}
+
 /// Bytes that a record of this length adds to a batch, its line in the manifest included, at most.
 pub fn room(length: u64) -> usize {
-    usize::try_from(length).map_or(usize::MAX, |length| archive::room(length).saturating_add(ENTRY))
+    usize::try_from(length).map_or(usize::MAX, |length| file_room(length).saturating_add(ENTRY))
 }
 
 /// Bytes of a batch without records, at most.
-pub const EMPTY: usize = 2 * archive::BLOCK + archive::END + 512;
+pub const EMPTY: usize = 2 * BLOCK + END + 512;
 
 /// Bytes of an entry in the manifest, at most: digest 64, signature 128, length and expiry 20 each, keys and signs.
 const ENTRY: usize = 320;
 
-/// Packs a batch: the same bytes from the same records. `contents` are those of `manifest.records`, in order.
+/// Bytes at the end of a tar.
+const END: usize = 2 * BLOCK;
+
+/// Bytes that a file of this length takes in a tar.
+fn file_room(length: usize) -> usize {
+    BLOCK.saturating_add(length.checked_next_multiple_of(BLOCK).unwrap_or(usize::MAX))
+}
+
+/// Packs a batch: the same bytes from the same records. `content` gives each record of the manifest, in its order, so that no
+/// more than one lies in memory beside the batch.
 ///
 /// # Errors
-/// [`BatchError`].
-pub fn pack(manifest: &BatchManifest, contents: &[&[u8]]) -> Result<Vec<u8>, BatchError> {
+/// [`BatchError`], or what `content` says.
+pub fn pack<E: From<BatchError>>(
+    manifest: &BatchManifest,
+    mut content: impl FnMut(&Entry) -> Result<Vec<u8>, E>,
+) -> Result<Vec<u8>, E> {
+    let refused = |problem: String| BatchError::Content(problem);
     // Checked and bounded as the reader does it; compact on the wire, where each byte costs.
-    versioned::write(manifest)?;
-    let head = serde_json::to_vec(manifest).map_err(|error| BatchError::Content(error.to_string()))?;
-    if manifest.records.len() != contents.len() {
-        let problem = format!("{} entries and {} records", manifest.records.len(), contents.len());
-        return Err(BatchError::Content(problem));
-    }
-    let length = contents.iter().fold(archive::room(head.len()) + archive::END, |sum, content| {
-        sum.saturating_add(archive::room(content.len()))
+    versioned::write(manifest).map_err(BatchError::from)?;
+    let head = serde_json::to_vec(manifest).map_err(|error| refused(error.to_string()))?;
+    let length = manifest.records.iter().fold(file_room(head.len()) + END, |sum, entry| {
+        sum.saturating_add(usize::try_from(entry.length).map_or(usize::MAX, file_room))
     });
-    within_limit(length, contents.len())?;
+    within_limit(length, manifest.records.len())?;
+    let mut tar = Vec::with_capacity(length);
     let failed = |error: std::io::Error| BatchError::Content(error.to_string());
-    let mut writer = Writer::new(Vec::with_capacity(length));
-    writer.add(MANIFEST, &head).map_err(failed)?;
-    for (entry, content) in manifest.records.iter().zip(contents) {
+    archive::write_file(&mut tar, MANIFEST, &head).map_err(failed)?;
+    for entry in &manifest.records {
+        let content = content(entry)?;
         if u64::try_from(content.len()).ok() != Some(entry.length) {
             let problem = format!("{} has {} bytes, not {}", entry.digest, content.len(), entry.length);
-            return Err(BatchError::Content(problem));
+            return Err(refused(problem).into());
         }
-        writer.add(&entry.digest.to_string(), content).map_err(failed)?;
+        archive::write_file(&mut tar, &entry.digest.to_string(), &content).map_err(failed)?;
     }
-    writer.finish().map_err(failed)
+    archive::write_end(&mut tar).map_err(failed)?;
+    Ok(tar)
 }
 
 /// A batch as it was read; the records are pieces of its bytes.

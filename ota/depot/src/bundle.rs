@@ -15,7 +15,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
-use crate::archive::{self, FormError, Reader, Writer};
+use crate::archive::{self, BLOCK, Malformed, Reader};
 use crate::deployment::DeployCause;
 use crate::digest::Digest;
 use crate::manifest::{Manifest, ManifestError};
@@ -38,8 +38,13 @@ const GOLDEN: &str = "golden/";
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
     /// The archive is not of the one form.
-    #[error("bundle, {0}")]
-    Form(#[from] FormError),
+    #[error("bundle, byte {at}: {problem}")]
+    Form {
+        /// Offset in `bundle.tar`.
+        at: usize,
+        /// What was found and what is expected.
+        problem: String,
+    },
     /// What it holds does not fit together.
     #[error("bundle: {0}")]
     Content(String),
@@ -51,12 +56,18 @@ pub enum BundleError {
     Io(#[from] io::Error),
 }
 
+impl From<Malformed> for BundleError {
+    fn from(malformed: Malformed) -> Self {
+        Self::Form { at: malformed.at, problem: malformed.problem }
+    }
+}
+
 impl BundleError {
     /// The cause that a deployment waits or ends with: a manifest of a newer schema waits for a newer runtime.
     pub fn cause(&self) -> DeployCause {
         match self {
             Self::Manifest(ManifestError::Newer { .. }) => DeployCause::Schema,
-            Self::Manifest(_) | Self::Form(_) | Self::Content(_) | Self::Io(_) => DeployCause::Bundle,
+            Self::Manifest(_) | Self::Form { .. } | Self::Content(_) | Self::Io(_) => DeployCause::Bundle,
         }
     }
 }
@@ -118,8 +129,9 @@ impl<'a> Bundle<'a> {
         while let Some((name, bytes)) = next {
             let in_order = golden.last_key_value().is_none_or(|(last, _)| *last < name);
             if !name.starts_with(GOLDEN) || !in_order || golden.len() >= MAX_GOLDEN {
-                let expected = format!("at most {MAX_GOLDEN} golden pictures by name are expected");
-                return Err(reader.wrong(format!("{name:?} where {expected}")).into());
+                let problem =
+                    format!("{name:?} where at most {MAX_GOLDEN} golden pictures by name are expected");
+                return Err(reader.wrong(problem).into());
             }
             golden.insert(name, bytes);
             next = reader.next()?;
@@ -166,9 +178,9 @@ impl<'a> Bundle<'a> {
 
     /// Bytes of its `bundle.tar`.
     pub fn tar_length(&self) -> u64 {
-        let sizes = self.parts().map(|(_, bytes)| archive::room(bytes.len()));
+        let sizes = self.parts().map(|(_, bytes)| BLOCK + bytes.len().next_multiple_of(BLOCK));
         sizes
-            .chain([archive::END])
+            .chain([2 * BLOCK])
             .fold(0, |sum, size| sum.saturating_add(u64::try_from(size).unwrap_or(u64::MAX)))
     }
 
@@ -183,15 +195,15 @@ impl<'a> Bundle<'a> {
 ///
 /// # Errors
 /// Those of writing; [`BundleError::Content`] if it is longer than [`MAX_UNPACKED`].
-pub fn write_tar(bundle: &Bundle<'_>, out: impl Write) -> Result<(), BundleError> {
+pub fn write_tar(bundle: &Bundle<'_>, mut out: impl Write) -> Result<(), BundleError> {
     if bundle.tar_length() > MAX_UNPACKED {
         let problem = format!("it has {} bytes, at most {MAX_UNPACKED} are allowed", bundle.tar_length());
         return Err(BundleError::Content(problem));
     }
-    let mut writer = Writer::new(out);
-    bundle.parts().try_for_each(|(name, bytes)| writer.add(name, bytes))?;
-    writer.finish()?;
-    Ok(())
+    for (name, bytes) in bundle.parts() {
+        archive::write_file(&mut out, name, bytes)?;
+    }
+    Ok(archive::write_end(&mut out)?)
 }
 
 fn is_golden_name(name: &str) -> bool {

@@ -16,13 +16,11 @@
 //! - [`outcome`]: what a device says of a deployment, signed.
 //! - [`batch`]: captured records on their way to the fleet, and its receipts.
 //! - [`message`]: what a device says of itself.
-//! - [`archive`]: a tar of which every byte has one meaning.
 //! - [`slots`]: where all of it lies, and who writes it.
+//! - [`spool`]: captured frames, encrypted, that wait for the agent; each ends exactly once.
 //! - [`versioned`]: files with a schema version; what is newer waits.
-//!
-//! Belongs here and has no code yet: spool.
 
-pub mod archive;
+mod archive;
 pub mod batch;
 pub mod bundle;
 #[cfg(feature = "packed")]
@@ -43,5 +41,6 @@ pub mod record;
 pub mod release;
 pub mod rollout;
 pub mod slots;
+pub mod spool;
 pub mod stream;
 pub mod versioned;

@@ -1,9 +1,7 @@
 use proptest::prelude::*;
-
 use tar::{EntryType, Header};
 
 use super::*;
-use crate::archive::BLOCK;
 
 const PICTURES: [&str; 2] = ["golden/a.png", "golden/b.jpg"];
 
