@@ -169,7 +169,8 @@ fn a_key_an_id_and_a_token_belong_to_one_device() {
     let impostor = Device::new("van-7");
     assert_eq!(ask(&house, &impostor, &device.id, &house.token("x")).0, 409);
     assert_eq!(ask(&house, &device, &Device::new("y").id, &house.token("y")).0, 409);
-    for body in ["", "{}", "null", r#"{"schema": 1, "token": "x", "csr": "-----BEGIN"}"#, r#"{"schema": 2}"#] {
+    for body in ["", "{}", "null", r#"{"schema": 1, "token": "x", "csr": "-----BEGIN"}"#, r#"{"schema": 2}"#]
+    {
         let request = house.stranger().post(format!("{}/v1/enroll", house.devices));
         let request = request.header("Content-Type", "application/json").body(body.to_owned());
         assert_eq!(answer(request).0, 400, "{body}");
@@ -261,7 +262,10 @@ fn a_certificate_is_renewed_by_its_own_device_even_after_it_has_expired_and_neve
     let expired = issued_by_the_house(&house, &device, &device.id, (-400, -30));
     assert_eq!(renew(house.stranger(), device.csr(), &expired).0, 200);
     let shown = house.client(Some(format!("{expired}{}", device.key.serialize_pem())));
-    assert!(shown.get(format!("{}/v1/batches/x", house.devices)).send().is_err(), "TLS lets an expired one in");
+    assert!(
+        shown.get(format!("{}/v1/batches/x", house.devices)).send().is_err(),
+        "TLS lets an expired one in"
+    );
     // Expired, by a stranger who calls himself as our authority does.
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::default();
@@ -316,5 +320,9 @@ fn a_backup_taken_while_it_runs_makes_the_same_server_and_a_damaged_one_makes_no
     let again = House::at(&new, &[]);
     assert_eq!(device.say(&again, &[device.state(2)]).0, 200);
     let (status, said) = device.upload(&again, &id, &bytes);
-    assert_eq!((status, house::results(&said)), (200, vec!["stored".to_owned()]), "the receipt is the one of then");
+    assert_eq!(
+        (status, house::results(&said)),
+        (200, vec!["stored".to_owned()]),
+        "the receipt is the one of then"
+    );
 }

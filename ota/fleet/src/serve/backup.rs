@@ -48,14 +48,24 @@ impl Versioned for List {
 ///
 /// # Errors
 /// A database that is not SQLite; the system's.
-pub async fn backup(data: &Data, database: &Database, to: &Path, with_records: bool, now_s: i64) -> Result<Said> {
+pub async fn backup(
+    data: &Data,
+    database: &Database,
+    to: &Path,
+    with_records: bool,
+    now_s: i64,
+) -> Result<Said> {
     if to.exists() {
-        return Err(Failure::refused(format!("{}: it is there already; nothing is written over it", to.display())));
+        return Err(Failure::refused(format!(
+            "{}: it is there already; nothing is written over it",
+            to.display()
+        )));
     }
     data::make(to)?;
     let copy = to.join("stopline.db");
     // One moment of the database, whole, although others write.
-    let path = copy.to_str().ok_or_else(|| Failure::usage(format!("{}: its name is no text", to.display())))?;
+    let path =
+        copy.to_str().ok_or_else(|| Failure::usage(format!("{}: its name is no text", to.display())))?;
     let statement = format!("VACUUM INTO '{}'", path.replace('\'', "''"));
     sqlx::query(&statement).execute(database.read()).await.map_err(|error| {
         let hint = "with PostgreSQL use pg_dump for the database";
@@ -65,10 +75,14 @@ pub async fn backup(data: &Data, database: &Database, to: &Path, with_records: b
         .into_iter()
         .map(str::to_owned)
         .collect::<Vec<_>>();
-    names.extend(files::names(&data.folder().join("authority"))?.into_iter().map(|name| format!("authority/{name}")));
+    names.extend(
+        files::names(&data.folder().join("authority"))?.into_iter().map(|name| format!("authority/{name}")),
+    );
     if with_records {
         for folder in ["store/records", "store/tombstones"] {
-            names.extend(files::names(&data.folder().join(folder))?.into_iter().map(|name| format!("{folder}/{name}")));
+            names.extend(
+                files::names(&data.folder().join(folder))?.into_iter().map(|name| format!("{folder}/{name}")),
+            );
         }
     }
     let mut list = List { schema: List::SCHEMA, made_s: now_s, files: BTreeMap::new() };

@@ -206,7 +206,11 @@ pub async fn serve(
         data,
     });
     server.audit.verify()?;
-    server.write_down("serve", "serve.start", json!({"devices": devices_at.to_string(), "people": people_at.to_string()}))?;
+    server.write_down(
+        "serve",
+        "serve.start",
+        json!({"devices": devices_at.to_string(), "people": people_at.to_string()}),
+    )?;
 
     let (certificate, key) = server.data.server_files();
     let devices_tls = RustlsConfig::from_config(tls::for_devices(&server.authority, &certificate, &key)?);
@@ -270,7 +274,8 @@ async fn rounds(server: Arc<Server>) {
 
 async fn one_round(server: &Arc<Server>, is_hourly: bool) -> Result<()> {
     let records = server.records.clone();
-    let forgotten = tokio::task::spawn_blocking(move || records.forgotten()).await.map_err(Failure::failed)??;
+    let forgotten =
+        tokio::task::spawn_blocking(move || records.forgotten()).await.map_err(Failure::failed)??;
     if !forgotten.is_empty() {
         let mut writing = server.database.write().await?;
         for digest in &forgotten {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ED25519, SigningKey as _};
 use reqwest::blocking::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
-use stopline_depot::batch::{BatchManifest, Entry, pack};
+use stopline_depot::batch::{BatchError, BatchManifest, Entry, pack};
 use stopline_depot::deployment::{Outcome, Phase};
 use stopline_depot::digest::Digest;
 use stopline_depot::outcome::{self, SignedOutcome};
@@ -240,11 +240,19 @@ impl Device {
             seq,
             records,
         };
-        let bytes = pack(&manifest, contents).unwrap();
+        let mut contents = contents.iter().map(|content| content.to_vec());
+        let bytes = pack::<BatchError>(&manifest, |_| Ok(contents.next().unwrap())).unwrap();
         (Digest::of(&bytes).to_string(), bytes)
     }
 
-    pub fn patch(&self, house: &House, id: &str, offset: usize, length: usize, bytes: &[u8]) -> RequestBuilder {
+    pub fn patch(
+        &self,
+        house: &House,
+        id: &str,
+        offset: usize,
+        length: usize,
+        bytes: &[u8],
+    ) -> RequestBuilder {
         self.client(house)
             .patch(format!("{}/v1/batches/{id}", house.devices))
             .header("Upload-Offset", offset)
@@ -339,7 +347,8 @@ impl Person {
         let totp = page.text.split("id=\"totp\">").nth(1).unwrap().split('<').next().unwrap().to_owned();
         person.totp = totp;
         let code = person.code();
-        let fields = [("invitation", invitation), ("password", PASSWORD), ("again", PASSWORD), ("code", &code)];
+        let fields =
+            [("invitation", invitation), ("password", PASSWORD), ("again", PASSWORD), ("code", &code)];
         let page = person.send("/welcome", &fields);
         assert_eq!(page.status, 303, "{}", page.text);
         person.take_cookie(&page);

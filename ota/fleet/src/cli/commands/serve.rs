@@ -25,7 +25,13 @@ use crate::serve::web;
 use crate::store::{self, Store};
 use crate::{expiry, files};
 
-pub(super) fn serve(args: &Serve, json: bool, phrase: &Passphrase, who: &str, now: Timestamp) -> Result<Said> {
+pub(super) fn serve(
+    args: &Serve,
+    json: bool,
+    phrase: &Passphrase,
+    who: &str,
+    now: Timestamp,
+) -> Result<Said> {
     match &args.command {
         None => run(args, json, phrase),
         Some(ServeCommand::Init(set_up)) => init(set_up, args, phrase),
@@ -86,7 +92,10 @@ fn invite(args: &DataArgs, (person, role): (&str, &str), who: &str, now: Timesta
         secret
     })?;
     let words = vec![
-        format!("for {name}, as {}: open this on the server's page within a day; it counts once", role.word()),
+        format!(
+            "for {name}, as {}: open this on the server's page within a day; it counts once",
+            role.word()
+        ),
         format!("  /welcome?invitation={secret}"),
     ];
     Ok(Said::new(words, json!({"name": name, "role": role, "invitation": secret})))
@@ -102,7 +111,9 @@ fn rotate_authority(args: &DataArgs, who: &str, now: Timestamp) -> Result<Said> 
     Authority::make(&folder, number, now.as_second())?;
     Data::prepare(data.folder(), now.as_second())?;
     let words = vec![
-        format!("authority {number} issues from the next start of `serve` on; devices learn it when they renew"),
+        format!(
+            "authority {number} issues from the next start of `serve` on; devices learn it when they renew"
+        ),
         format!("devices that are set up from now on pin {}", data.authorities_file().display()),
         "take the old one's .pem away once every device has renewed".into(),
     ];
@@ -168,7 +179,9 @@ impl Repository for Steered {
     fn can_sign(&self) -> bool {
         let online = &self.at.online;
         online.online.is_some()
-            || (online.rollout_key.is_some() && online.snapshot_key.is_some() && online.timestamp_key.is_some())
+            || (online.rollout_key.is_some()
+                && online.snapshot_key.is_some()
+                && online.timestamp_key.is_some())
     }
 
     fn step(&self, model: &str, step: Step) -> Result<Said> {

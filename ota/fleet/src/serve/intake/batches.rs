@@ -11,18 +11,16 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path as PathPart, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_core::Stream;
 use serde_json::json;
-use stopline_depot::batch::{
-    Batch, BatchManifest, BatchState, Entry, MAX_BYTES, Received, Receipt, judge,
-};
+use stopline_depot::batch::{Batch, BatchManifest, BatchState, Entry, MAX_BYTES, Receipt, Received, judge};
 use stopline_depot::digest::Digest;
 use stopline_depot::disk::folder_of;
 use stopline_depot::versioned::Versioned as _;
 
-use super::{Asking, Refusal};
+use super::{Asking, Refusal, unpacked};
 use crate::exit::{Failure, Result as Done};
 use crate::serve::data;
 use crate::serve::database::devices::Device;
@@ -66,6 +64,7 @@ pub(super) async fn receive(
         let words = format!("{length} bytes; a batch has at most {most}");
         return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, words));
     }
+    let body = plain(&headers, body).await?;
     let Some(alone) = server.locks.uploads_of(&device.id) else {
         let words = "another upload of this device goes on";
         return Err(Refusal::later(StatusCode::SERVICE_UNAVAILABLE, words, 1));
@@ -77,6 +76,16 @@ pub(super) async fn receive(
         taken
     });
     taken.await.map_err(Failure::failed)?
+}
+
+/// A packed body is taken in whole, and unpacked; offsets are those of the batch's own bytes.
+async fn plain(headers: &HeaderMap, body: Body) -> Result<Body, Refusal> {
+    if headers.get(header::CONTENT_ENCODING).is_none() {
+        return Ok(body);
+    }
+    let too_long = |error: axum::Error| Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, error);
+    let packed = axum::body::to_bytes(body, MAX_BYTES).await.map_err(too_long)?;
+    unpacked(headers, packed, MAX_BYTES).map(Body::from)
 }
 
 async fn take(
@@ -293,11 +302,16 @@ fn sync_folder(path: &Path) -> std::io::Result<()> {
 /// The name is a digest or it is nothing: no name from outside becomes a path.
 fn read_id(id: &str) -> Result<Digest, Refusal> {
     id.parse().map_err(|_| {
-        Refusal::new(StatusCode::BAD_REQUEST, "a batch is named by its SHA-256, 64 lower-case hexadecimal digits")
+        Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "a batch is named by its SHA-256, 64 lower-case hexadecimal digits",
+        )
     })
 }
 
 fn number(headers: &HeaderMap, name: &str) -> Result<u64, Refusal> {
     let value = headers.get(name).and_then(|value| value.to_str().ok()?.parse().ok());
-    value.ok_or_else(|| Refusal::new(StatusCode::BAD_REQUEST, format!("{name}: a number of bytes is expected")))
+    value.ok_or_else(|| {
+        Refusal::new(StatusCode::BAD_REQUEST, format!("{name}: a number of bytes is expected"))
+    })
 }
