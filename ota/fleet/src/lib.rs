@@ -10,8 +10,11 @@
 //! - [`rollouts`], [`outcomes`]: who gets it, and what came of it.
 //! - [`expiry`]: what expires when, and signing anew; [`verify`]: what a device would accept.
 //! - [`simulate`]: a million devices.
+//! - [`audit`]: who did what, in a chain of lines.
+//! - `serve` (feature `serve`): devices come in, people look at them.
 //! - [`cli`]: the program.
 
+pub mod audit;
 pub mod child;
 pub mod cli;
 pub mod clock;
@@ -31,6 +34,8 @@ pub mod published;
 pub mod roles;
 pub mod rollouts;
 pub mod rotate;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod sign;
 pub mod simulate;
 pub mod staging;
