@@ -7,7 +7,7 @@
 //! manifest's training reference. What is compared is the population stability index (PSI), divided by what chance alone
 //! gives for so many entries. Frames of one scene are alike, so chance is not the multinomial's: how far hours differ when
 //! nothing is wrong is taken from the past hours themselves, each against the others. An alarm needs a PSI above the upper
-//! prediction bound (Student's t on the logarithm) at a level that follows from [`Settings::false_alarms_per_month`] divided
+//! prediction bound (Student's t on the cube root) at a level that follows from [`Settings::false_alarms_per_month`] divided
 //! by the number of comparisons, and a PSI of at least [`Settings::least_psi`]; an hour needs its follower to agree.
 //! Picture sizes are no statistics: another one that stays is named at once.
 //!

@@ -92,7 +92,7 @@ impl Camera {
         }
         let hour = (second % DAY) as f64 / 3600.0;
         let sun = ((hour - 6.0) / 12.0 * std::f64::consts::PI).sin().max(0.0);
-        self.heat = 0.999 * self.heat + 0.01 * self.random.normal();
+        self.heat = 0.999 * self.heat + 0.003 * self.random.normal();
         self.arrive(second, hour, change);
         let luma = self.luma(sun, change);
         let infrared = sun < 0.05 || change == Change::InfraredByDay;

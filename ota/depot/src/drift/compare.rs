@@ -2,8 +2,9 @@
 //!
 //! Under chance alone and independent entries the expectation of a PSI is (B − 1)(1/n + 1/N) for B bins, n and N entries
 //! (Yurdakul, "Statistical Properties of the Population Stability Index", 2018). A PSI divided by it is about 1, or the
-//! design effect where entries depend on each other. Its logarithm over the past windows, each against the others, gives mean
-//! and spread of what is usual; the bound is the upper prediction bound of the next one.
+//! design effect where entries depend on each other. Such a quotient is distributed as chi-squared with few degrees of freedom, whose cube
+//! root is nearly normal (Wilson and Hilferty, 1931). The cube root over the past windows, each against the others, gives mean and
+//! spread of what is usual; the bound is the upper prediction bound of the next one.
 
 use super::signal::{BINS, Signal};
 use super::window::{DAY, HOUR, Histogram, Past, Window};
@@ -16,8 +17,8 @@ const LEAST_HOURS: usize = 12;
 const LEAST_ANY: usize = 24;
 /// Days there must be before a day is compared.
 const LEAST_DAYS: usize = 5;
-/// The spread of the logarithm is never taken to be less: that of a chi-squared with 15 degrees of freedom is 0.37.
-const LEAST_SPREAD: f64 = 0.35;
+/// The spread of the cube root, by its mean, is never taken to be less: that of a chi-squared with 15 degrees of freedom.
+const LEAST_SPREAD: f64 = 0.12;
 /// Added to every bin, of all entries together one: no bin is impossible.
 const PSEUDO: f64 = 0.5;
 
@@ -95,12 +96,12 @@ fn against(like: &[Histogram], found: &Histogram, signal: Signal, settings: &Set
     let all = like.iter().fold(Histogram::default(), |sum, one| sum.plus(one));
     let bins = signal.bins();
     let usual: Vec<f64> =
-        like.iter().map(|one| scaled(psi(one, &all.minus(one), bins), one, &all.minus(one)).ln()).collect();
+        like.iter().map(|one| scaled(psi(one, &all.minus(one), bins), one, &all.minus(one)).cbrt()).collect();
     let (mean, spread) = mean_and_spread(&usual)?;
     #[expect(clippy::cast_precision_loss, reason = "at most 360")]
     let count = like.len() as f64;
     let t = upper_t(settings.level(), count - 1.0);
-    let bound = (mean + t * spread.max(LEAST_SPREAD) * (1.0 + 1.0 / count).sqrt()).exp();
+    let bound = (mean + t * spread.max(LEAST_SPREAD * mean) * (1.0 + 1.0 / count).sqrt()).powi(3);
     Some(Compared {
         psi: psi(found, &all, bins),
         bound: bound / scaled(1.0, found, &all),
@@ -111,7 +112,7 @@ fn against(like: &[Histogram], found: &Histogram, signal: Signal, settings: &Set
 
 /// By what chance gives.
 fn scaled(psi: f64, one: &Histogram, other: &Histogram) -> f64 {
-    psi.max(1e-9) / (1.0 / one.total().max(1.0) + 1.0 / other.total().max(1.0))
+    psi / (1.0 / one.total().max(1.0) + 1.0 / other.total().max(1.0))
 }
 
 /// Population stability index: Σ (p − q) ln(p ÷ q) over the first `bins`.

@@ -1,5 +1,6 @@
 //! From arguments to what is done.
 
+mod dataset;
 mod keys;
 mod models;
 mod publishing;
@@ -36,6 +37,9 @@ pub(super) fn run(cli: &Cli, now: Timestamp) -> Result<Said> {
         Command::Rollout(command) => rollouts::rollout(command, &phrase, now),
         Command::Verify(args) => publishing::verify(args, now),
         Command::Simulate(args) => rollouts::simulate(args),
+        Command::Dataset(command) => dataset::dataset(command, now),
+        Command::Forget(args) => dataset::forget(args, now),
+        Command::Drift(args) => dataset::drift(args),
     }
 }
 
