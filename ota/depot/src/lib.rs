@@ -15,11 +15,15 @@
 //! - [`judging`]: whether a bundle may be loaded, judged by one who believes nobody.
 //! - [`eligible`]: when a vehicle asks, fetches and tries again.
 //! - [`outcome`]: what a device says of a deployment, signed.
+//! - [`batch`]: captured records on their way to the fleet, and its receipts.
+//! - [`message`]: what a device says of itself.
 //! - [`slots`]: where all of it lies, and who writes it.
 //! - [`versioned`]: files with a schema version; what is newer waits.
 //!
 //! Belongs here and has no code yet: spool.
 
+mod archive;
+pub mod batch;
 pub mod bundle;
 #[cfg(feature = "packed")]
 pub mod delta;
@@ -30,8 +34,10 @@ pub mod drift;
 pub mod eligible;
 pub mod gates;
 pub mod health;
+mod hex;
 pub mod judging;
 pub mod manifest;
+pub mod message;
 pub mod outbox;
 pub mod outcome;
 pub mod record;
