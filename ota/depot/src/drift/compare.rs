@@ -11,11 +11,8 @@ use super::window::{DAY, HOUR, Histogram, Past, Window};
 use super::{Against, Alarm, Settings, Span};
 use crate::record::WallTime;
 
-/// Like hours there must be before an hour is compared.
-const LEAST_HOURS: usize = 12;
-/// Hours there must be where there are too few of the same time of day.
-const LEAST_ANY: usize = 24;
-/// Days there must be before a day is compared.
+/// Different days there must be in the past, before anything is compared: how days differ is not known before. Hours of the same
+/// time of day where there are enough of them, else all.
 const LEAST_DAYS: usize = 5;
 /// The spread of the cube root, by its mean, is never taken to be less: that of a chi-squared with 15 degrees of freedom.
 const LEAST_SPREAD: f64 = 0.12;
@@ -59,13 +56,19 @@ pub fn hour(past: &Past, window: &Window, signal: Signal, settings: &Settings) -
         return None;
     }
     let all = || past.hours().map(|past| (past.hour, past.histogram(signal))).filter(|(_, h)| enough(h));
-    let like: Vec<Histogram> =
-        all().filter(|(hour, _)| near(*hour, window.hour)).map(|(_, histogram)| histogram).collect();
-    if like.len() >= LEAST_HOURS {
+    let like: Vec<(u64, Histogram)> = all().filter(|(hour, _)| near(*hour, window.hour)).collect();
+    if days_of(&like) >= LEAST_DAYS {
         return against(&like, &found, signal, settings);
     }
-    let any: Vec<Histogram> = all().map(|(_, histogram)| histogram).collect();
-    (any.len() >= LEAST_ANY).then(|| against(&any, &found, signal, settings)).flatten()
+    let any: Vec<(u64, Histogram)> = all().collect();
+    (days_of(&any) >= LEAST_DAYS).then(|| against(&any, &found, signal, settings)).flatten()
+}
+
+/// Different days among these hours, which are in order.
+fn days_of(hours: &[(u64, Histogram)]) -> usize {
+    let day = |hour: u64| hour / (DAY / HOUR);
+    let changes = hours.windows(2).filter(|pair| day(pair[0].0) != day(pair[1].0)).count();
+    changes + usize::from(!hours.is_empty())
 }
 
 /// A day against those before it.
@@ -73,12 +76,12 @@ pub fn day(past: &Past, day: u64, signal: Signal, settings: &Settings) -> Option
     let mut days = past.days(signal);
     let (_, hours, found) = days.pop().filter(|(last, ..)| *last == day)?;
     // A day of which only a part was seen is compared with no whole one.
-    let like: Vec<Histogram> = days
+    let like: Vec<(u64, Histogram)> = days
         .iter()
         .filter(|(_, count, sum)| {
             *count * 2 >= hours && hours * 2 >= *count && sum.total() >= f64::from(settings.least_entries)
         })
-        .map(|(.., sum)| *sum)
+        .map(|(day, _, sum)| (*day * (DAY / HOUR), *sum))
         .collect();
     (like.len() >= LEAST_DAYS && found.total() >= f64::from(settings.least_entries))
         .then(|| against(&like, &found, signal, settings))
@@ -92,16 +95,24 @@ fn near(one: u64, other: u64) -> bool {
     apart <= 1 || apart == hours - 1
 }
 
-fn against(like: &[Histogram], found: &Histogram, signal: Signal, settings: &Settings) -> Option<Compared> {
-    let all = like.iter().fold(Histogram::default(), |sum, one| sum.plus(one));
+/// Against hours, or days that stand at their first hour, in order. Hours of one day have its weather and its visitors in common:
+/// what counts for the confidence is the number of days.
+fn against(
+    like: &[(u64, Histogram)],
+    found: &Histogram,
+    signal: Signal,
+    settings: &Settings,
+) -> Option<Compared> {
+    let all = like.iter().fold(Histogram::default(), |sum, (_, one)| sum.plus(one));
     let bins = signal.bins();
+    let usual = like.iter().map(|(_, one)| (one, all.minus(one)));
     let usual: Vec<f64> =
-        like.iter().map(|one| scaled(psi(one, &all.minus(one), bins), one, &all.minus(one)).cbrt()).collect();
+        usual.map(|(one, others)| scaled(psi(one, &others, bins), one, &others).cbrt()).collect();
     let (mean, spread) = mean_and_spread(&usual)?;
-    #[expect(clippy::cast_precision_loss, reason = "at most 360")]
-    let count = like.len() as f64;
-    let t = upper_t(settings.level(), count - 1.0);
-    let bound = (mean + t * spread.max(LEAST_SPREAD * mean) * (1.0 + 1.0 / count).sqrt()).powi(3);
+    #[expect(clippy::cast_precision_loss, reason = "at most 15")]
+    let days = days_of(like) as f64;
+    let t = upper_t(settings.level(), days - 1.0);
+    let bound = (mean + t * spread.max(LEAST_SPREAD * mean) * (1.0 + 1.0 / days).sqrt()).powi(3);
     Some(Compared {
         psi: psi(found, &all, bins),
         bound: bound / scaled(1.0, found, &all),

@@ -7,7 +7,7 @@ use crate::record::{DecisionRecord, WallTime};
 /// Objects followed at once that are timed; further ones are not.
 const LIVE: usize = 64;
 /// Classes with a bin of their own; those met later share the last.
-const CLASSES: usize = BINS - 2;
+const CLASSES: usize = BINS - 1;
 /// Nanoseconds after which an object that is no longer followed has ended.
 const GONE: u64 = 1_000_000_000;
 
@@ -72,9 +72,9 @@ impl Reader {
         !first
     }
 
-    /// The bin of a class: 0 is the picture without any.
+    /// The bin of a class.
     pub fn bin_of(&self, class: usize) -> usize {
-        self.classes.iter().position(|known| *known == Some(class)).map_or(BINS - 1, |at| at + 1)
+        self.classes.iter().position(|known| *known == Some(class)).unwrap_or(BINS - 1)
     }
 
     /// Counts a record.
@@ -114,9 +114,7 @@ impl Reader {
     }
 
     fn detections(&mut self, record: &DecisionRecord, window: &mut Window) {
-        if record.detections.is_empty() {
-            window.add(Signal::Classes, 0, 1.0);
-        }
+        window.add(Signal::Presence, record.detections.len().min(BINS - 1), 1.0);
         #[expect(clippy::cast_precision_loss, reason = "pixels")]
         let height = record.image_size[1].max(1) as f32;
         for found in &record.detections {

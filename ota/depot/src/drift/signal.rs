@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Bins of a histogram, at most.
 pub const BINS: usize = 16;
 /// Signals that are histograms.
-pub const COUNT: usize = 9;
+pub const COUNT: usize = 10;
 
 /// What may drift.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -21,7 +21,9 @@ pub enum Signal {
     Sharpness,
     /// Scores of detections, ten bins.
     Scores,
-    /// Detections by class beside pictures that show none.
+    /// Detections in a picture, by number: 0 to 14, and more.
+    Presence,
+    /// Detections by class: the first 15 that were met, and all others.
     Classes,
     /// Heights of boxes by the picture's height, half octaves.
     BoxSizes,
@@ -43,6 +45,7 @@ pub const SIGNALS: [Signal; COUNT] = [
     Signal::Exposure,
     Signal::Sharpness,
     Signal::Scores,
+    Signal::Presence,
     Signal::Classes,
     Signal::BoxSizes,
     Signal::Background,
@@ -53,7 +56,10 @@ pub const SIGNALS: [Signal; COUNT] = [
 impl Signal {
     /// Whether another model changes it by itself.
     pub fn depends_on_model(self) -> bool {
-        matches!(self, Self::Scores | Self::Classes | Self::BoxSizes | Self::TrackLengths | Self::Latency)
+        !matches!(
+            self,
+            Self::Colour | Self::Exposure | Self::Sharpness | Self::Background | Self::Resolution | Self::Aspect
+        )
     }
 
     /// Bins in use.
@@ -75,7 +81,7 @@ impl Signal {
             Self::BoxSizes => -2.0 * value.log2(),
             Self::TrackLengths => 2.0 * (value / 0.25).log2(),
             Self::Latency => 2.0 * (value / 2.0).log2(),
-            Self::Classes | Self::Background | Self::Resolution | Self::Aspect => value,
+            Self::Presence | Self::Classes | Self::Background | Self::Resolution | Self::Aspect => value,
         };
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped; NaN becomes 0")]
         let at = at.clamp(0.0, 15.0) as usize;
@@ -122,6 +128,7 @@ impl fmt::Display for Signal {
             Self::Exposure => "exposure",
             Self::Sharpness => "sharpness",
             Self::Scores => "scores",
+            Self::Presence => "presence",
             Self::Classes => "classes",
             Self::BoxSizes => "box sizes",
             Self::Background => "background",

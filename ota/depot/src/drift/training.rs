@@ -49,9 +49,7 @@ impl Reference<'_> {
             found.push((Signal::Scores, surely(&hours, reference, Signal::Scores, 10, settings, at)));
         }
         if let Some(reference) = self.classes() {
-            let mut hours = hours(Signal::Classes);
-            // The reference has rates of detections, not of empty pictures.
-            hours.iter_mut().for_each(|hour| hour.0[0] = 0.0);
+            let hours = hours(Signal::Classes);
             found.push((Signal::Classes, surely(&hours, reference, Signal::Classes, BINS, settings, at)));
         }
         if let Some(brightness) = self.training.brightness {
@@ -81,7 +79,7 @@ impl Reference<'_> {
         Some(ten)
     }
 
-    /// The rates by class, in the reader's bins.
+    /// The rates by class, in the reader's bins; only their proportions count, since training pictures are seldom empty.
     fn classes(&self) -> Option<Histogram> {
         let mut reference = Histogram::default();
         for (label, rate) in &self.training.class_rates {
