@@ -18,9 +18,8 @@
 //! - [`batch`]: captured records on their way to the fleet, and its receipts.
 //! - [`message`]: what a device says of itself.
 //! - [`slots`]: where all of it lies, and who writes it.
+//! - [`spool`]: captured frames, encrypted, that wait for the agent; each ends exactly once.
 //! - [`versioned`]: files with a schema version; what is newer waits.
-//!
-//! Belongs here and has no code yet: spool.
 
 mod archive;
 pub mod batch;
@@ -44,5 +43,6 @@ pub mod record;
 pub mod release;
 pub mod rollout;
 pub mod slots;
+pub mod spool;
 pub mod stream;
 pub mod versioned;
