@@ -6,6 +6,7 @@ mod allocations;
 mod daemon;
 mod dbc_parity;
 mod eval_parity;
+mod idle_writes;
 mod oracle_parity;
 mod peer_pipeline;
 mod prepare_parity;

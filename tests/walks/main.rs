@@ -14,6 +14,7 @@ mod decoders;
 mod demo;
 #[cfg(feature = "h264")]
 mod detect;
+mod documents;
 mod eval;
 #[cfg(feature = "view")]
 mod looking_on;
