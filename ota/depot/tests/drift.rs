@@ -282,9 +282,9 @@ fn each_kind_of_change_is_told_within_two_days() {
     for (change, signal) in kinds {
         let mut delays = Vec::new();
         for seed in 0..rounds {
-            // Within the tenth day, in the morning.
-            let from = 10 * DAY + 8 * 3600;
-            let alarms = run(2000 + seed, 12, change, from);
+            // After two weeks, in the morning.
+            let from = 14 * DAY + 8 * 3600;
+            let alarms = run(2000 + seed, 17, change, from);
             let first = alarms.iter().find(|(second, alarm)| *second >= from && alarm.signal == signal);
             match first {
                 Some((second, _)) => delays.push((second - from) as f64 / 3600.0),

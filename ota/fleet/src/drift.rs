@@ -26,7 +26,8 @@ pub fn run(places: &[PathBuf], manifest: Option<&Path>, settings: Settings) -> R
     let manifest = manifest.map(read_manifest).transpose()?;
     let mut cameras: BTreeMap<String, Camera> = BTreeMap::new();
     for path in files_of(places)? {
-        let file = File::open(&path).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
+        let file =
+            File::open(&path).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
         let mut lines = BufReader::new(file);
         for number in 1_u64.. {
             let mut line = Vec::new();
@@ -34,12 +35,15 @@ pub fn run(places: &[PathBuf], manifest: Option<&Path>, settings: Settings) -> R
             if read.map_err(|error| Failure::failed(format!("{}: {error}", path.display())))? == 0 {
                 break;
             }
-            let wrong = |problem: String| Failure::refused(format!("{}, line {number}: {problem}", path.display()));
+            let wrong =
+                |problem: String| Failure::refused(format!("{}, line {number}: {problem}", path.display()));
             let record = parse(&line).map_err(wrong)?;
             if cameras.len() >= MAX_CAMERAS && !cameras.contains_key(&record.source) {
                 return Err(wrong(format!("more than {MAX_CAMERAS} cameras; judge fewer at once")));
             }
-            let camera = cameras.entry(record.source.clone()).or_insert_with(|| Camera::new(settings, manifest.as_ref()));
+            let camera = cameras
+                .entry(record.source.clone())
+                .or_insert_with(|| Camera::new(settings, manifest.as_ref()));
             camera.take(&record);
         }
     }
@@ -69,9 +73,14 @@ fn parse(line: &[u8]) -> Result<DecisionRecord, String> {
     if !line.ends_with(b"\n") && u64::try_from(line.len()).is_ok_and(|length| length >= MAX_LINE) {
         return Err(format!("longer than {MAX_LINE} bytes"));
     }
-    let record: DecisionRecord = serde_json::from_slice(line)
-        .map_err(|error| format!("{error}; decision records are expected, one a line, as `stopline replay` writes them"))?;
-    if record.schema == SCHEMA { Ok(record) } else { Err(format!("schema {}, expected {SCHEMA}", record.schema)) }
+    let record: DecisionRecord = serde_json::from_slice(line).map_err(|error| {
+        format!("{error}; decision records are expected, one a line, as `stopline replay` writes them")
+    })?;
+    if record.schema == SCHEMA {
+        Ok(record)
+    } else {
+        Err(format!("schema {}, expected {SCHEMA}", record.schema))
+    }
 }
 
 fn files_of(places: &[PathBuf]) -> Result<Vec<PathBuf>> {
@@ -85,7 +94,9 @@ fn files_of(places: &[PathBuf]) -> Result<Vec<PathBuf>> {
         }
     }
     if all.is_empty() {
-        return Err(Failure::usage("no file of decision records: FILE.jsonl, or a folder of such, is expected"));
+        return Err(Failure::usage(
+            "no file of decision records: FILE.jsonl, or a folder of such, is expected",
+        ));
     }
     Ok(all)
 }

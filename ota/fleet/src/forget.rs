@@ -53,7 +53,8 @@ impl Selection {
     }
 
     fn at(&self, second: i64) -> bool {
-        self.from.is_none_or(|from| second >= from.as_second()) && self.to.is_none_or(|to| second < to.as_second())
+        self.from.is_none_or(|from| second >= from.as_second())
+            && self.to.is_none_or(|to| second < to.as_second())
     }
 }
 
@@ -102,7 +103,10 @@ pub fn run(places: Places<'_>, selection: &Selection, now: Timestamp) -> Result<
     let erased = places.folder.map(|folder| erase::run(folder, places.exports, &digests)).transpose()?;
     let mut words = vec![
         format!("{} records are forgotten (receipt of {now})", digests.len()),
-        format!("  store {}: {sealed} sealed records removed; they are not taken in again", places.store.name()),
+        format!(
+            "  store {}: {sealed} sealed records removed; they are not taken in again",
+            places.store.name()
+        ),
     ];
     words.push(match rows {
         Some(rows) => format!("  database: {rows} rows removed"),
@@ -111,15 +115,23 @@ pub fn run(places: Places<'_>, selection: &Selection, now: Timestamp) -> Result<
     match &erased {
         Some(erased) => {
             words.push(format!("  labels: {} removed", erased.labels));
-            words.push(format!("  exports: {} pictures of {} exports removed", erased.exported, erased.exports.len()));
+            words.push(format!(
+                "  exports: {} pictures of {} exports removed",
+                erased.exported,
+                erased.exports.len()
+            ));
             words.extend(erased.frozen.iter().map(|(name, before, after)| {
                 format!("  frozen set {name}: {before} is now {after}; evaluate on it again")
             }));
         }
-        None => words.push("  labels, exports, frozen sets: no dataset folder given, not touched; --dataset names it".into()),
+        None => words.push(
+            "  labels, exports, frozen sets: no dataset folder given, not touched; --dataset names it".into(),
+        ),
     }
     if unsure > 0 {
-        words.push(format!("  NOT forgotten: {unsure} records that could not be opened, so that nobody knows their time"));
+        words.push(format!(
+            "  NOT forgotten: {unsure} records that could not be opened, so that nobody knows their time"
+        ));
     }
     words.push("  not reached: copies, backups, trained models, and what is still in a vehicle's spool until it expires".into());
     words.extend(digests.iter().map(|digest| format!("  {digest}")));

@@ -58,7 +58,12 @@ impl Signal {
     pub fn depends_on_model(self) -> bool {
         !matches!(
             self,
-            Self::Colour | Self::Exposure | Self::Sharpness | Self::Background | Self::Resolution | Self::Aspect
+            Self::Colour
+                | Self::Exposure
+                | Self::Sharpness
+                | Self::Background
+                | Self::Resolution
+                | Self::Aspect
         )
     }
 
@@ -97,9 +102,14 @@ impl Signal {
             Self::Exposure => format!("mean luma {:.0}", mean * 16.0),
             Self::Sharpness => format!("sharpness {:.2}", 0.5 * ((mean - 8.0) / 2.0).exp2()),
             Self::Scores => format!("mean score {:.2}", mean / 10.0),
-            Self::Classes => {
-                format!("{:.0} % of pictures empty, class mix {}", 100.0 * shares[0], mix(shares))
+            Self::Presence => {
+                format!(
+                    "{:.1} detections in a picture, {:.0} % empty",
+                    (mean - 0.5).max(0.0),
+                    100.0 * shares[0]
+                )
             }
+            Self::Classes => format!("class mix {}", mix(shares)),
             Self::BoxSizes => format!("boxes {:.0} % of the picture's height", 100.0 * (-mean / 2.0).exp2()),
             Self::Background => format!("detail {}", mix(shares)),
             Self::TrackLengths => format!("tracks of {:.1} s", 0.25 * (mean / 2.0).exp2()),

@@ -135,9 +135,12 @@ impl Versioned for Labels {
     const LIMIT: usize = 64 << 20;
 
     fn check(&self) -> Result<(), String> {
-        let count = self.revisions.iter().map(|revision| revision.annotations.len()).max().unwrap_or_default();
+        let count =
+            self.revisions.iter().map(|revision| revision.annotations.len()).max().unwrap_or_default();
         if self.revisions.is_empty() || count > MAX_PER_PICTURE {
-            return Err(format!("revisions: 1 or more of at most {MAX_PER_PICTURE} annotations are expected"));
+            return Err(format!(
+                "revisions: 1 or more of at most {MAX_PER_PICTURE} annotations are expected"
+            ));
         }
         Ok(())
     }

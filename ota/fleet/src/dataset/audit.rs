@@ -124,7 +124,8 @@ pub fn compare<'a>(
 }
 
 fn order(one: &Disagreement, other: &Disagreement) -> Ordering {
-    let boxes = |of: &Disagreement| of.labelled.as_ref().or(of.predicted.as_ref()).map_or([0.0; 4], |one| one.bbox);
+    let boxes =
+        |of: &Disagreement| of.labelled.as_ref().or(of.predicted.as_ref()).map_or([0.0; 4], |one| one.bbox);
     let by_box = || boxes(one).partial_cmp(&boxes(other)).unwrap_or(Ordering::Equal);
     let by_name = || (one.kind, one.record).cmp(&(other.kind, other.record));
     other.rank.total_cmp(&one.rank).then_with(by_name).then_with(by_box)
@@ -132,7 +133,9 @@ fn order(one: &Disagreement, other: &Disagreement) -> Ordering {
 
 fn line(one: &Disagreement) -> String {
     let words = |annotation: &Option<Annotation>| {
-        annotation.as_ref().map_or_else(String::new, |annotation| format!("{} {:?}", annotation.label, annotation.bbox))
+        annotation
+            .as_ref()
+            .map_or_else(String::new, |annotation| format!("{} {:?}", annotation.label, annotation.bbox))
     };
     let (labelled, predicted) = (words(&one.labelled), words(&one.predicted));
     let what = match one.kind {

@@ -117,8 +117,11 @@ impl Source<'_> {
     /// # Errors
     /// The store's, or that the record is not what it was.
     pub fn picture(&self, anchor: &Anchor) -> Result<Vec<u8>> {
-        let opened = self.plain(&anchor.digest)?.map_err(|problem| Failure::failed(format!("{}: {problem}", anchor.digest)))?;
-        let (_, jpeg) = open_plain(&opened).map_err(|error| Failure::refused(format!("{}: {error}", anchor.digest)))?;
+        let opened = self
+            .plain(&anchor.digest)?
+            .map_err(|problem| Failure::failed(format!("{}: {problem}", anchor.digest)))?;
+        let (_, jpeg) =
+            open_plain(&opened).map_err(|error| Failure::refused(format!("{}: {error}", anchor.digest)))?;
         if Digest::of(jpeg) == anchor.picture {
             return Ok(jpeg.to_vec());
         }
@@ -161,13 +164,18 @@ impl Source<'_> {
 }
 
 fn unseal(sealed: &[u8], identities: &Identities) -> Result<Vec<u8>, String> {
-    let words = |error: &dyn std::fmt::Display| format!("cannot be opened: {error}; is it the right identity?");
+    let words =
+        |error: &dyn std::fmt::Display| format!("cannot be opened: {error}; is it the right identity?");
     let decryptor = age::Decryptor::new_buffered(sealed).map_err(|error| words(&error))?;
     let reader = decryptor.decrypt(identities.iter()).map_err(|error| words(&error))?;
     let limit = u64::try_from(MAX_PLAIN).unwrap_or(u64::MAX);
     let mut plain = Vec::new();
     reader.take(limit + 1).read_to_end(&mut plain).map_err(|error| words(&error))?;
-    if plain.len() > MAX_PLAIN { Err(format!("holds more than the {limit} bytes allowed")) } else { Ok(plain) }
+    if plain.len() > MAX_PLAIN {
+        Err(format!("holds more than the {limit} bytes allowed"))
+    } else {
+        Ok(plain)
+    }
 }
 
 fn captured(

@@ -71,7 +71,9 @@ pub fn balanced<'a>(candidates: Vec<Candidate<'a>>, limit: usize, seed: u64) -> 
     }
     // The order within a cell is drawn; the last is taken first.
     for cell in cells.values_mut() {
-        cell.sort_by_cached_key(|candidate| std::cmp::Reverse((draw(seed, "choose", &candidate.digest()), candidate.digest())));
+        cell.sort_by_cached_key(|candidate| {
+            std::cmp::Reverse((draw(seed, "choose", &candidate.digest()), candidate.digest()))
+        });
     }
     let mut counts: BTreeMap<Key, u64> = BTreeMap::new();
     let mut kinds: BTreeMap<u8, BTreeSet<Key>> = BTreeMap::new();
@@ -83,7 +85,10 @@ pub fn balanced<'a>(candidates: Vec<Candidate<'a>>, limit: usize, seed: u64) -> 
         // A key's count weighs by how many keys of its kind share the pictures; classes of one picture count by their mean.
         let cost = |cell: &Vec<Key>| -> u64 {
             let of_kind = |kind: u8| {
-                let counts = cell.iter().filter(|key| key.kind() == kind).map(|key| counts.get(key).copied().unwrap_or(0));
+                let counts = cell
+                    .iter()
+                    .filter(|key| key.kind() == kind)
+                    .map(|key| counts.get(key).copied().unwrap_or(0));
                 let (sum, number) = counts.fold((0, 0), |(sum, number), count| (sum + count, number + 1));
                 let share = kinds.get(&kind).map_or(0, |keys| u64::try_from(keys.len()).unwrap_or(u64::MAX));
                 1000 * sum * share / u64::max(number, 1)

@@ -48,7 +48,11 @@ impl Picture<'_> {
 
 /// Class names → categories, from 1.
 pub fn categories(labels: &[String]) -> Vec<Value> {
-    labels.iter().zip(1_u64..).map(|(name, id)| json!({"id": id, "name": name, "supercategory": ""})).collect()
+    labels
+        .iter()
+        .zip(1_u64..)
+        .map(|(name, id)| json!({"id": id, "name": name, "supercategory": ""}))
+        .collect()
 }
 
 /// Annotations as COCO has them. Boxes of a model say so, with score and model.
@@ -79,7 +83,13 @@ pub fn document(pictures: &[Picture<'_>], labels: &[String], info: &Value) -> Va
     })
 }
 
-fn one(annotation: &Annotation, id: usize, image: u64, labels: &[String], record: &Captured) -> Option<Value> {
+fn one(
+    annotation: &Annotation,
+    id: usize,
+    image: u64,
+    labels: &[String],
+    record: &Captured,
+) -> Option<Value> {
     let category = labels.iter().position(|label| *label == annotation.label)? + 1;
     let mut attributes = json!({"prediction": annotation.score.is_some(), "size": annotation.size()});
     if let Some(occluded) = annotation.occluded {

@@ -66,7 +66,10 @@ fn from_export(export: &Path, digests: &BTreeSet<Digest>) -> Result<u64> {
         }
         let annotations = export.join(format!("annotations/instances_{split}.json"));
         // Results first: only the annotations say which images are meant.
-        without_results(&export.join(format!("predictions/{split}.json")), &images_of(&annotations, digests)?)?;
+        without_results(
+            &export.join(format!("predictions/{split}.json")),
+            &images_of(&annotations, digests)?,
+        )?;
         without(&annotations, digests)?;
     }
     let path = export.join(PROVENANCE);
@@ -122,7 +125,11 @@ fn without_results(path: &Path, gone: &BTreeSet<i64>) -> Result<()> {
 
 /// What is to be forgotten comes before what was to stay unchanged: the set gets another digest, and records of evaluations on the
 /// old one count no more.
-fn from_frozen(set: &Path, mut frozen: Frozen, digests: &BTreeSet<Digest>) -> Result<Option<(String, Digest, Digest)>> {
+fn from_frozen(
+    set: &Path,
+    mut frozen: Frozen,
+    digests: &BTreeSet<Digest>,
+) -> Result<Option<(String, Digest, Digest)>> {
     let count = frozen.records.len();
     frozen.records.retain(|anchor| !digests.contains(&anchor.digest));
     let test_set = Frozen::test_set(set);

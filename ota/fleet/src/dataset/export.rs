@@ -123,7 +123,8 @@ impl Holdings {
     /// # Errors
     /// Store or folder cannot be read, or a frozen set is not what it was.
     pub fn read(source: &Source<'_>, folder: &Folder) -> Result<Self> {
-        let forgotten: BTreeSet<Digest> = tombstones(source.store)?.union(&folder.forgotten()?).copied().collect();
+        let forgotten: BTreeSet<Digest> =
+            tombstones(source.store)?.union(&folder.forgotten()?).copied().collect();
         let mut labels = folder.labels()?;
         labels.retain(|digest, _| !forgotten.contains(digest));
         let frozen = folder.frozen()?.into_iter().flat_map(|frozen| frozen.records).collect();
@@ -173,7 +174,10 @@ pub fn part_of(out: &Path) -> Result<PathBuf> {
         return Err(Failure::usage(format!("{}: a folder that is not there yet is expected", out.display())));
     };
     if out.exists() {
-        return Err(Failure::refused(format!("{}: it is there already; nothing is written over it", out.display())));
+        return Err(Failure::refused(format!(
+            "{}: it is there already; nothing is written over it",
+            out.display()
+        )));
     }
     let part = out.with_file_name(format!("{}{PART}", name.to_string_lossy()));
     if part.exists() {
@@ -184,7 +188,8 @@ pub fn part_of(out: &Path) -> Result<PathBuf> {
 
 fn choose<'a>(holdings: &'a Holdings, rules: &Rules) -> Result<Chosen<'a>> {
     let scenes = holdings.scenes(rules.together);
-    let tested: BTreeSet<Digest> = holdings.frozen.iter().filter_map(|anchor| scenes.get(&anchor.digest).copied()).collect();
+    let tested: BTreeSet<Digest> =
+        holdings.frozen.iter().filter_map(|anchor| scenes.get(&anchor.digest).copied()).collect();
     let wanted = holdings.survey.records.iter().filter_map(|record| {
         let labels = holdings.labels.get(&record.anchor.digest);
         match (rules.purpose, labels) {
@@ -246,12 +251,19 @@ fn names(chosen: &[Candidate<'_>], wanted: &[String]) -> Result<Vec<String>> {
     Err(Failure::usage(format!("--labels: {unknown:?} occur in the pictures and are not among them")))
 }
 
-fn write(source: &Source<'_>, part: &Path, chosen: &Chosen<'_>, holdings: &Holdings, rules: &Rules) -> Result<Value> {
+fn write(
+    source: &Source<'_>,
+    part: &Path,
+    chosen: &Chosen<'_>,
+    holdings: &Holdings,
+    rules: &Rules,
+) -> Result<Value> {
     let mut written = BTreeMap::new();
     for (split, pictures) in SPLITS.iter().zip(&chosen.splits) {
         for folder in ["images", "labels"] {
             let folder = part.join(folder).join(split);
-            fs::create_dir_all(&folder).map_err(|error| Failure::failed(format!("{}: {error}", folder.display())))?;
+            fs::create_dir_all(&folder)
+                .map_err(|error| Failure::failed(format!("{}: {error}", folder.display())))?;
         }
         for picture in pictures {
             let digest = picture.record.anchor.digest;
@@ -285,7 +297,12 @@ pub fn put(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))
 }
 
-fn provenance(chosen: &Chosen<'_>, holdings: &Holdings, rules: &Rules, written: &BTreeMap<String, Digest>) -> Value {
+fn provenance(
+    chosen: &Chosen<'_>,
+    holdings: &Holdings,
+    rules: &Rules,
+    written: &BTreeMap<String, Digest>,
+) -> Value {
     let survey = &holdings.survey;
     let records = SPLITS.iter().zip(&chosen.splits).flat_map(|(split, pictures)| {
         pictures.iter().map(move |picture| {
@@ -294,10 +311,16 @@ fn provenance(chosen: &Chosen<'_>, holdings: &Holdings, rules: &Rules, written: 
             value
         })
     });
-    let scenes = |pictures: &[Picture<'_>]| pictures.iter().map(|picture| picture.scene).collect::<BTreeSet<_>>().len();
-    let boxes = |pictures: &[Picture<'_>]| pictures.iter().map(|picture| picture.annotations.len()).sum::<usize>();
+    let scenes = |pictures: &[Picture<'_>]| {
+        pictures.iter().map(|picture| picture.scene).collect::<BTreeSet<_>>().len()
+    };
+    let boxes =
+        |pictures: &[Picture<'_>]| pictures.iter().map(|picture| picture.annotations.len()).sum::<usize>();
     let counted = SPLITS.iter().zip(&chosen.splits).map(|(split, pictures)| {
-        ((*split).to_owned(), json!({"pictures": pictures.len(), "boxes": boxes(pictures), "scenes": scenes(pictures)}))
+        (
+            (*split).to_owned(),
+            json!({"pictures": pictures.len(), "boxes": boxes(pictures), "scenes": scenes(pictures)}),
+        )
     });
     json!({
         "schema": SCHEMA,
@@ -319,9 +342,11 @@ fn balance(chosen: &Chosen<'_>) -> Value {
     let mut counts: [BTreeMap<String, u64>; 3] = Default::default();
     for picture in chosen.splits.iter().flatten() {
         let Captured { condition, anchor, .. } = picture.record;
-        let classes: BTreeSet<&String> = picture.annotations.iter().map(|annotation| &annotation.label).collect();
+        let classes: BTreeSet<&String> =
+            picture.annotations.iter().map(|annotation| &annotation.label).collect();
         classes.into_iter().for_each(|class| *counts[0].entry(class.clone()).or_default() += 1);
-        let condition = serde_json::to_value(condition).ok().and_then(|word| word.as_str().map(str::to_owned));
+        let condition =
+            serde_json::to_value(condition).ok().and_then(|word| word.as_str().map(str::to_owned));
         *counts[1].entry(condition.unwrap_or_default()).or_default() += 1;
         *counts[2].entry(anchor.device.to_string()).or_default() += 1;
     }
@@ -334,7 +359,10 @@ fn said(out: &Path, provenance: &Value, survey: &Survey) -> Said {
     let mut words = vec![format!("{}:", out.display())];
     for split in SPLITS {
         let of = &counts["splits"][split];
-        words.push(format!("  {split}: {} pictures, {} boxes, {} scenes", of["pictures"], of["boxes"], of["scenes"]));
+        words.push(format!(
+            "  {split}: {} pictures, {} boxes, {} scenes",
+            of["pictures"], of["boxes"], of["scenes"]
+        ));
     }
     words.push(format!(
         "  left out: {} duplicates, {} held back for tests, {} over the limit, {} forgotten",
@@ -342,12 +370,18 @@ fn said(out: &Path, provenance: &Value, survey: &Survey) -> Said {
     ));
     for kind in ["class", "condition", "device"] {
         let parts = provenance["balance"][kind].as_object().into_iter().flatten();
-        let parts: Vec<String> = parts.map(|(key, count)| format!("{} {count}", key.get(..12).unwrap_or(key))).collect();
+        let parts: Vec<String> =
+            parts.map(|(key, count)| format!("{} {count}", key.get(..12).unwrap_or(key))).collect();
         words.push(format!("  by {kind}: {}", parts.join(", ")));
     }
-    let unreadable: Vec<Value> =
-        survey.unreadable.iter().map(|(digest, problem)| json!({"digest": digest, "problem": problem})).collect();
-    words.extend(survey.unreadable.iter().map(|(digest, problem)| format!("  not opened: {digest}: {problem}")));
+    let unreadable: Vec<Value> = survey
+        .unreadable
+        .iter()
+        .map(|(digest, problem)| json!({"digest": digest, "problem": problem}))
+        .collect();
+    words.extend(
+        survey.unreadable.iter().map(|(digest, problem)| format!("  not opened: {digest}: {problem}")),
+    );
     Said::new(
         words,
         json!({

@@ -45,7 +45,11 @@ impl Folder {
     /// One is no longer what was frozen.
     pub fn frozen(&self) -> Result<Vec<Frozen>> {
         let names = files::names(&self.0.join("frozen"))?;
-        names.iter().filter(|name| !name.ends_with(super::export::PART)).map(|name| Frozen::open(&self.frozen_set(name))).collect()
+        names
+            .iter()
+            .filter(|name| !name.ends_with(super::export::PART))
+            .map(|name| Frozen::open(&self.frozen_set(name)))
+            .collect()
     }
 
     fn labels_file(&self, digest: &Digest) -> PathBuf {
@@ -101,7 +105,8 @@ impl Folder {
     /// # Errors
     /// The system's.
     pub fn give<'a>(&self, anchors: impl Iterator<Item = &'a Anchor>) -> Result<()> {
-        let mut given: BTreeMap<Digest, Anchor> = self.given()?.into_iter().map(|anchor| (anchor.digest, anchor)).collect();
+        let mut given: BTreeMap<Digest, Anchor> =
+            self.given()?.into_iter().map(|anchor| (anchor.digest, anchor)).collect();
         given.extend(anchors.map(|anchor| (anchor.digest, anchor.clone())));
         self.write_given(given.values())
     }
@@ -138,9 +143,13 @@ impl Folder {
         let path = std::path::absolute(path).map_err(Failure::failed)?;
         let line = std::str::from_utf8(path.as_os_str().as_bytes()).ok().filter(|path| !path.contains('\n'));
         let line = line.ok_or_else(|| {
-            Failure::usage(format!("{}: choose a path that is plain text: `forget` must find it again", path.display()))
+            Failure::usage(format!(
+                "{}: choose a path that is plain text: `forget` must find it again",
+                path.display()
+            ))
         })?;
-        let mut lines: BTreeSet<String> = text(&self.0.join("exports.txt"))?.lines().map(str::to_owned).collect();
+        let mut lines: BTreeSet<String> =
+            text(&self.0.join("exports.txt"))?.lines().map(str::to_owned).collect();
         lines.insert(line.to_owned());
         self.write_lines("exports.txt", &lines.into_iter().collect::<Vec<_>>())
     }

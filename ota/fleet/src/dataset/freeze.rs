@@ -59,7 +59,10 @@ impl Versioned for Frozen {
 impl Frozen {
     /// Where annotations and pictures lie.
     pub fn test_set(folder: &Path) -> TestSet {
-        TestSet { annotations: folder.join("annotations/instances_test.json"), images: folder.join("images/test") }
+        TestSet {
+            annotations: folder.join("annotations/instances_test.json"),
+            images: folder.join("images/test"),
+        }
     }
 
     /// Reads a frozen set, and checks that it is what was frozen.
@@ -69,7 +72,8 @@ impl Frozen {
     pub fn open(folder: &Path) -> Result<Self> {
         let limit = u64::try_from(Self::LIMIT).unwrap_or(u64::MAX);
         let bytes = files::read(&folder.join(FROZEN), limit)?;
-        let frozen: Self = versioned::read(&bytes).map_err(|error| Failure::from(error).of(folder.display()))?;
+        let frozen: Self =
+            versioned::read(&bytes).map_err(|error| Failure::from(error).of(folder.display()))?;
         let found = Self::test_set(folder).digest()?;
         if found == frozen.test_set {
             return Ok(frozen);
@@ -128,7 +132,8 @@ pub fn run(source: &Source<'_>, folder: &Folder, freeze: &Freeze<'_>) -> Result<
     let part = part_of(&to)?;
     let holdings = Holdings::read(source, folder)?;
     let pictures = choose(&holdings, freeze)?;
-    let labels: BTreeSet<String> = pictures.iter().flat_map(|picture| picture.annotations).map(|one| one.label.clone()).collect();
+    let labels: BTreeSet<String> =
+        pictures.iter().flat_map(|picture| picture.annotations).map(|one| one.label.clone()).collect();
     let labels: Vec<String> = labels.into_iter().collect();
     let images = Frozen::test_set(&part).images;
     fs::create_dir_all(&images).map_err(|error| Failure::failed(format!("{}: {error}", images.display())))?;
@@ -152,7 +157,11 @@ pub fn run(source: &Source<'_>, folder: &Folder, freeze: &Freeze<'_>) -> Result<
     let words = vec![
         format!("{}: {} pictures of {scenes} scenes, {} classes", freeze.name, pictures.len(), labels.len()),
         format!("  digest {}", frozen.test_set),
-        format!("  evaluate with --test-set {} --images {}", test_set.annotations.display(), test_set.images.display()),
+        format!(
+            "  evaluate with --test-set {} --images {}",
+            test_set.annotations.display(),
+            test_set.images.display()
+        ),
     ];
     Ok(Said::new(
         words,
@@ -174,12 +183,15 @@ fn choose<'a>(holdings: &'a Holdings, freeze: &Freeze<'_>) -> Result<Vec<Picture
         Some(Picture { record, annotations, scene, stands_for: Vec::new() })
     });
     if wanted.is_empty() {
-        let free = labelled.filter(|picture| !given.contains(&picture.scene) && !frozen.contains(&picture.scene));
-        let chosen = free.filter(|picture| falls(draw(freeze.seed, "freeze", &picture.scene), freeze.percent));
+        let free =
+            labelled.filter(|picture| !given.contains(&picture.scene) && !frozen.contains(&picture.scene));
+        let chosen =
+            free.filter(|picture| falls(draw(freeze.seed, "freeze", &picture.scene), freeze.percent));
         let chosen: Vec<Picture<'a>> = chosen.collect();
         return if chosen.is_empty() { Err(nothing(freeze, given.len())) } else { Ok(chosen) };
     }
-    let chosen: Vec<Picture<'a>> = labelled.filter(|picture| wanted.contains(&picture.record.anchor.digest)).collect();
+    let chosen: Vec<Picture<'a>> =
+        labelled.filter(|picture| wanted.contains(&picture.record.anchor.digest)).collect();
     let there: BTreeSet<&Digest> = chosen.iter().map(|picture| &picture.record.anchor.digest).collect();
     if let Some(missing) = wanted.iter().find(|digest| !there.contains(**digest)) {
         return Err(Failure::refused(format!("{missing}: not in the store, or nobody labelled it")));

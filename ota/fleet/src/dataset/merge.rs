@@ -100,7 +100,9 @@ pub fn run(folder: &Folder, merge: &Merge<'_>, now: Timestamp) -> Result<Said> {
         }
     }
     if let Some(image) = boxes.keys().next() {
-        return Err(of_file(Failure::refused(format!("annotations of image {image}, which is not among the images"))));
+        return Err(of_file(Failure::refused(format!(
+            "annotations of image {image}, which is not among the images"
+        ))));
     }
     let revision = |annotations| Revision {
         by: merge.by.trim().to_owned(),
@@ -112,7 +114,12 @@ pub fn run(folder: &Folder, merge: &Merge<'_>, now: Timestamp) -> Result<Said> {
     let count = merged.len();
     let mut changed = 0_u64;
     for (record, (size, annotations)) in merged {
-        let mut labels = folder.labels_of(&record)?.unwrap_or(Labels { schema: SCHEMA, record, size, revisions: Vec::new() });
+        let mut labels = folder.labels_of(&record)?.unwrap_or(Labels {
+            schema: SCHEMA,
+            record,
+            size,
+            revisions: Vec::new(),
+        });
         if labels.revisions.is_empty() || labels.current() != annotations {
             labels.revisions.push(revision(annotations));
             folder.keep_labels(&labels)?;
@@ -191,22 +198,31 @@ impl Exported {
 fn digest_of(file_name: &str) -> Result<Digest> {
     let name = file_name.rsplit(['/', '\\']).next().unwrap_or_default();
     let digest = name.strip_suffix(".jpg").and_then(|stem| stem.parse().ok());
-    digest.ok_or_else(|| Failure::refused(format!("file_name {file_name:?}: DIGEST.jpg is expected, as exported")))
+    digest.ok_or_else(|| {
+        Failure::refused(format!("file_name {file_name:?}: DIGEST.jpg is expected, as exported"))
+    })
 }
 
 fn annotations(boxes: &[&Boxed], size: [u32; 2], names: &BTreeMap<i64, String>) -> Result<Vec<Annotation>> {
     if boxes.len() > MAX_PER_PICTURE {
-        return Err(Failure::refused(format!("{} boxes, at most {MAX_PER_PICTURE} are allowed", boxes.len())));
+        return Err(Failure::refused(format!(
+            "{} boxes, at most {MAX_PER_PICTURE} are allowed",
+            boxes.len()
+        )));
     }
     let of = |one: &&Boxed| {
         let label = names.get(&one.category_id);
-        let label = label.ok_or_else(|| Failure::refused(format!("category {} is none of the file's", one.category_id)))?;
+        let label = label
+            .ok_or_else(|| Failure::refused(format!("category {} is none of the file's", one.category_id)))?;
         let [x, y, w, h] = one.bbox;
         let [width, height] = size.map(f64::from);
         let fits = x >= -OUTSIDE && y >= -OUTSIDE && x + w <= width + OUTSIDE && y + h <= height + OUTSIDE;
         let bbox = within([x, y, x + w, y + h], size).filter(|_| fits);
         let bbox = bbox.ok_or_else(|| {
-            Failure::refused(format!("bbox {:?}: x, y, width, height within {width}x{height} pixels are expected", one.bbox))
+            Failure::refused(format!(
+                "bbox {:?}: x, y, width, height within {width}x{height} pixels are expected",
+                one.bbox
+            ))
         })?;
         let flag = |name: &str| one.attributes.get(name).and_then(Value::as_bool);
         let truncated = flag("truncated").or_else(|| touches(bbox, size).then_some(true));

@@ -38,7 +38,8 @@ impl Serialize for Look {
 impl<'de> Deserialize<'de> for Look {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let part = |at: usize| text.get(at * 16..at * 16 + 16).and_then(|part| u64::from_str_radix(part, 16).ok());
+        let part =
+            |at: usize| text.get(at * 16..at * 16 + 16).and_then(|part| u64::from_str_radix(part, 16).ok());
         match (text.len(), part(0), part(1), part(2), part(3)) {
             (64, Some(a), Some(b), Some(c), Some(d)) => Ok(Self([a, b, c, d])),
             _ => Err(serde::de::Error::custom("a picture's hash: 64 digits of 0-9 and a-f are expected")),
@@ -75,7 +76,13 @@ pub struct Eye(Hasher<[u8; 32]>);
 impl Default for Eye {
     fn default() -> Self {
         let config = HasherConfig::with_bytes_type::<[u8; 32]>();
-        Self(config.hash_size(16, 16).hash_alg(HashAlg::Gradient).resize_filter(FilterType::Triangle).to_hasher())
+        Self(
+            config
+                .hash_size(16, 16)
+                .hash_alg(HashAlg::Gradient)
+                .resize_filter(FilterType::Triangle)
+                .to_hasher(),
+        )
     }
 }
 
@@ -92,7 +99,10 @@ impl Eye {
         reader.limits(limits);
         let picture = reader.decode().map_err(|error| format!("picture.jpg: {error}"))?.into_rgb8();
         let hash = self.0.hash_image(&picture);
-        let mut bytes = hash.as_bytes().chunks_exact(8).map(|part| part.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)));
+        let mut bytes = hash
+            .as_bytes()
+            .chunks_exact(8)
+            .map(|part| part.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)));
         let look = Look(std::array::from_fn(|_| bytes.next().unwrap_or_default()));
         Ok(Seen { size: [picture.width(), picture.height()], look, condition: condition(&picture) })
     }

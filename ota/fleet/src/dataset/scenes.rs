@@ -19,8 +19,11 @@ pub struct Together {
     pub alike: u32,
 }
 
-/// Scenes: digest → the scene's name, the least (time, digest) of its records. Order and repetition of `anchors` do not matter.
-pub fn scenes<'a>(anchors: impl IntoIterator<Item = &'a Anchor>, together: Together) -> BTreeMap<Digest, Digest> {
+/// Scenes: digest → the scene's name, a hash over its first record: no name of a record, which may have to be forgotten. Order and repetition of `anchors` do not matter.
+pub fn scenes<'a>(
+    anchors: impl IntoIterator<Item = &'a Anchor>,
+    together: Together,
+) -> BTreeMap<Digest, Digest> {
     let mut all: Vec<&Anchor> = anchors.into_iter().collect();
     all.sort_by_key(|anchor| (anchor.device, anchor.captured, anchor.digest));
     all.dedup_by_key(|anchor| anchor.digest);
@@ -45,7 +48,11 @@ pub fn scenes<'a>(anchors: impl IntoIterator<Item = &'a Anchor>, together: Toget
             *name = one;
         }
     }
-    all.iter().enumerate().map(|(at, one)| (one.digest, names[&groups.of(at)].digest)).collect()
+    all.iter().enumerate().map(|(at, one)| (one.digest, name(names[&groups.of(at)]))).collect()
+}
+
+fn name(first: &Anchor) -> Digest {
+    Digest::of(format!("stopline/scene/v1\n{}", first.digest).as_bytes())
 }
 
 /// A number from 0 to 2⁶⁴ − 1 for a scene, by seed: the same tomorrow, whatever else is in the store by then.

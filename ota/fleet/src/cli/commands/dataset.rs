@@ -33,10 +33,17 @@ pub(super) fn dataset(command: &DatasetCommand, now: Timestamp) -> Result<Said> 
         DatasetCommand::Merge { file, export, by, new_label, dataset } => {
             merge::run(&Folder::new(dataset), &Merge { file, export, by, new_labels: new_label }, now)
         }
-        DatasetCommand::Audit { place, top } => with(place, |source, folder| audit::run(source, folder, *top)),
+        DatasetCommand::Audit { place, top } => {
+            with(place, |source, folder| audit::run(source, folder, *top))
+        }
         DatasetCommand::Freeze { place, name, percent, record, scene } => {
-            let freeze =
-                Freeze { name, percent: *percent, records: record, seed: scene.seed, together: together(*scene) };
+            let freeze = Freeze {
+                name,
+                percent: *percent,
+                records: record,
+                seed: scene.seed,
+                together: together(*scene),
+            };
             with(place, |source, folder| freeze::run(source, folder, &freeze))
         }
     }
@@ -56,12 +63,8 @@ pub(super) fn forget(args: &ForgetArgs, now: Timestamp) -> Result<Said> {
     let store = store::open(&args.store)?;
     let identities = (!args.identity.is_empty()).then(|| Identities::read(&args.identity)).transpose()?;
     let folder = args.dataset.as_ref().map(Folder::new);
-    let selection = Selection {
-        device: args.device.clone(),
-        records: args.record.clone(),
-        from: args.from,
-        to: args.to,
-    };
+    let selection =
+        Selection { device: args.device.clone(), records: args.record.clone(), from: args.from, to: args.to };
     let places = Places {
         store: &*store,
         folder: folder.as_ref(),

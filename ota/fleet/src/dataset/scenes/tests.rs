@@ -78,7 +78,8 @@ proptest! {
 
 #[test]
 fn a_draw_falls_as_often_as_it_should() {
-    let falling = (0..2000_u64).filter(|at| falls(draw(1, "split", &Digest::of(&at.to_be_bytes())), 20)).count();
+    let falling =
+        (0..2000_u64).filter(|at| falls(draw(1, "split", &Digest::of(&at.to_be_bytes())), 20)).count();
     assert!((320..480).contains(&falling), "{falling} of 2000");
     assert!(!falls(u64::MAX, 99) && falls(u64::MAX, 100) && !falls(0, 0));
 }
