@@ -7,6 +7,9 @@
 //! Not reached, and the receipt says so: copies that somebody made of an export, backups, a model that was trained on it, and a
 //! record that is still in a vehicle's spool and was never uploaded, which ends there by its expiry.
 
+#[cfg(feature = "serve")]
+mod rows;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -21,6 +24,8 @@ use crate::dataset::identity::Identities;
 use crate::exit::{Failure, Result, Said};
 use crate::files;
 use crate::store::{Content, Store};
+#[cfg(feature = "serve")]
+pub use rows::Rows;
 
 /// What is to be forgotten: all that is given must hold.
 #[derive(Debug, Clone, Default)]
@@ -110,7 +115,7 @@ pub fn run(places: Places<'_>, selection: &Selection, now: Timestamp) -> Result<
     ];
     words.push(match rows {
         Some(rows) => format!("  database: {rows} rows removed"),
-        None => "  database: not given, not touched; --data DIR or --database URL names it".into(),
+        None => "  database: left to the server, which removes rows of what has a tombstone; --data DIR does it now".into(),
     });
     match &erased {
         Some(erased) => {

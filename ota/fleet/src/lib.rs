@@ -12,8 +12,11 @@
 //! - [`dataset`]: sealed frames become labelled data and frozen test sets; [`forget`]: and are gone everywhere.
 //! - [`drift`]: whether decision records are still what they were.
 //! - [`simulate`]: a million devices.
+//! - [`audit`]: who did what, in a chain of lines.
+//! - `serve` (feature `serve`): devices come in, people look at them.
 //! - [`cli`]: the program.
 
+pub mod audit;
 pub mod child;
 pub mod cli;
 pub mod clock;
@@ -36,6 +39,8 @@ pub mod published;
 pub mod roles;
 pub mod rollouts;
 pub mod rotate;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod sign;
 pub mod simulate;
 pub mod staging;

@@ -5,6 +5,8 @@ mod keys;
 mod models;
 mod publishing;
 mod rollouts;
+#[cfg(feature = "serve")]
+mod serve;
 
 use std::path::PathBuf;
 
@@ -18,6 +20,8 @@ pub use keys::{Init, KeyCommand, Sign};
 pub use models::{Delta, Evaluate, ModelsCommand, Pack, ReleaseArgs, TestSetArgs};
 pub use publishing::{Publish, Refresh, Verify};
 pub use rollouts::{RolloutCommand, RolloutStart, RolloutStep, Simulate};
+#[cfg(feature = "serve")]
+pub use serve::{DataArgs, DevicesCommand, Ended, Serve, ServeCommand, SetUp};
 
 /// The operator of a fleet: keys, packing, signing, publishing, roll-outs.
 #[derive(Parser, Debug)]
@@ -29,6 +33,9 @@ pub struct Cli {
     /// File that holds the passphrase of the key; else it is asked for at the terminal.
     #[arg(long, global = true, value_name = "FILE", env = "STOPLINE_PASSPHRASE_FILE")]
     pub passphrase_file: Option<PathBuf>,
+    /// The audit log of what signs; default: audit.jsonl here. What cannot be written down is not done.
+    #[arg(long, global = true, value_name = "FILE", env = "STOPLINE_AUDIT")]
+    pub audit: Option<PathBuf>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -73,6 +80,29 @@ pub enum Command {
     Forget(ForgetArgs),
     /// Judge decision records: is the camera, and what the model finds, still what it was?
     Drift(DriftArgs),
+    /// The audit log.
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Serve: devices come here, and people look here. Needs no set-up.
+    #[cfg(feature = "serve")]
+    Serve(Box<Serve>),
+    /// Let devices in, look at them, let them in no more.
+    #[cfg(feature = "serve")]
+    #[command(subcommand)]
+    Devices(DevicesCommand),
+}
+
+/// `audit`.
+#[derive(Subcommand, Debug)]
+pub enum AuditCommand {
+    /// Check that no line was changed, taken out or put in.
+    Verify {
+        /// The log; default: --audit, else audit.jsonl here.
+        file: Option<PathBuf>,
+        /// A head that was noted earlier and must be in it.
+        #[arg(long, value_name = "HASH")]
+        head: Option<String>,
+    },
 }
 
 /// The folder of drafts.
@@ -125,6 +155,14 @@ pub struct Signing {
 /// What devices said.
 #[derive(Args, Debug, Clone)]
 pub struct HeardArgs {
+    /// Data folder of the fleet's server, which has taken them in.
+    #[cfg(feature = "serve")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["outcomes", "devices"])]
+    pub fleet: Option<PathBuf>,
+    /// The server's database, if not in its data folder.
+    #[cfg(feature = "serve")]
+    #[arg(long, value_name = "URL", requires = "fleet", env = "STOPLINE_FLEET_DATABASE", hide_env_values = true)]
+    pub database: Option<String>,
     /// Folder of signed outcomes, one file each.
     #[arg(long, value_name = "DIR", requires = "devices")]
     pub outcomes: Option<PathBuf>,

@@ -134,6 +134,14 @@ pub struct ForgetArgs {
     /// An export that the folder does not know, because it was moved; may be given again.
     #[arg(long, value_name = "DIR", requires = "dataset")]
     pub export: Vec<PathBuf>,
+    /// The server's data folder, to remove rows of its database at once; a server that runs does it within its next round by itself.
+    #[cfg(feature = "serve")]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// The server's database, if not in its data folder: postgres://USER:PASSWORD@HOST/NAME.
+    #[cfg(feature = "serve")]
+    #[arg(long, value_name = "URL", hide_env_values = true, requires = "data")]
+    pub database: Option<String>,
     /// Keep the receipt as JSON in a new file.
     #[arg(long, value_name = "FILE")]
     pub receipt: Option<PathBuf>,

@@ -65,11 +65,17 @@ pub(super) fn forget(args: &ForgetArgs, now: Timestamp) -> Result<Said> {
     let folder = args.dataset.as_ref().map(Folder::new);
     let selection =
         Selection { device: args.device.clone(), records: args.record.clone(), from: args.from, to: args.to };
+    #[cfg(feature = "serve")]
+    let mut register = args.data.as_deref().map(|data| forget::Rows::new(data, args.database.as_deref()));
+    #[cfg(feature = "serve")]
+    let register = register.as_mut().map(|register| -> &mut dyn forget::Register { register });
+    #[cfg(not(feature = "serve"))]
+    let register = None;
     let places = Places {
         store: &*store,
         folder: folder.as_ref(),
         exports: &args.export,
-        register: None,
+        register,
         identities: identities.as_ref(),
     };
     let said = forget::run(places, &selection, now)?;
