@@ -338,7 +338,12 @@ fn forget(lab: &Lab, selection: &Selection) -> Said {
 /// Every place that still names a digest, besides the marks that it is forgotten.
 fn mentions(lab: &Lab, digest: &Digest) -> Vec<PathBuf> {
     let text = digest.to_string();
-    let marks = [PathBuf::from(format!("store/tombstones/{text}")), PathBuf::from("dataset/forgotten.txt")];
+    // Marks that keep it out, and the log of who asked for it; receipts are kept elsewhere.
+    let marks = [
+        PathBuf::from(format!("store/tombstones/{text}")),
+        PathBuf::from("dataset/forgotten.txt"),
+        PathBuf::from("audit.jsonl"),
+    ];
     let names = |path: &Path, bytes: &[u8]| {
         path.to_string_lossy().contains(&text) || bytes.windows(64).any(|window| window == text.as_bytes())
     };
@@ -378,6 +383,47 @@ fn what_is_forgotten_is_in_no_place_any_more_and_does_not_come_back() {
     assert!(gone.iter().all(|digest| lab.folder.labels_of(digest).unwrap().is_none()));
     let again = forget(&lab, &Selection { records: gone.to_vec(), ..Selection::default() });
     assert_eq!(again.json["sealed"], 0, "once more does no harm");
+}
+
+#[cfg(feature = "serve")]
+#[test]
+fn the_servers_database_and_its_free_pages_forget_too() {
+    use stopline_fleet::serve::database::Database;
+    use stopline_fleet::serve::database::records::Sealed;
+    let lab = Lab::new();
+    let digests = [lab.put(&Frame::new(0, 0, 1)), lab.put(&Frame::new(0, 3600, 2))];
+    std::fs::create_dir(lab.at("server")).unwrap();
+    let url = format!("sqlite://{}?mode=rwc", lab.at("server/stopline.db").display());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let database = Database::open(&url).await.unwrap();
+        let mut writing = database.write().await.unwrap();
+        for digest in &digests {
+            let record = Sealed {
+                digest: digest.to_string(),
+                device: DEVICES[0].into(),
+                boot_id: "b".into(),
+                seq: 1,
+                length: 1,
+                class: 5,
+                expires_s: 2,
+                received_s: 1,
+            };
+            assert!(writing.add_record(&record).await.unwrap());
+        }
+        writing.commit().await.unwrap();
+        database.close().await;
+    });
+    let mentioned = |at: usize| mentions(&lab, &digests[at]).iter().any(|path| path.starts_with("server"));
+    assert!(mentioned(0) && mentioned(1));
+    let mut rows = forget::Rows::new(&lab.at("server"), Some(&url));
+    let places =
+        Places { store: &lab.store, folder: None, exports: &[], register: Some(&mut rows), identities: None };
+    let selection = Selection { records: vec![digests[0]], ..Selection::default() };
+    let said = forget::run(places, &selection, now()).unwrap();
+    assert_eq!((&said.json["database_rows"], &said.json["sealed"]), (&json!(1), &json!(1)));
+    assert_eq!(mentions(&lab, &digests[0]), [] as [PathBuf; 0]);
+    assert!(mentioned(1), "the other one stays");
 }
 
 #[test]

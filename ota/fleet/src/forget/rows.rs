@@ -30,7 +30,8 @@ impl Register for Rows {
             Some(url) => url.clone(),
             None => Data::open(&self.data)?.database_url(),
         };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
         runtime.block_on(async {
             let database = Database::open(&url).await?;
             let removed = remove(&database, digests).await;
