@@ -94,6 +94,13 @@ pub trait Store: Send + Sync {
     /// What kept it from being there.
     fn add(&self, path: &str, content: Content<'_>) -> Result<Added>;
 
+    /// Removes a file for good, as `forget` does with what nobody may keep; whether it was there. Published files are never removed
+    /// by it.
+    ///
+    /// # Errors
+    /// What kept it from being gone.
+    fn remove(&self, path: &str) -> Result<bool>;
+
     /// Replaces a file that is as it was when `seen` was read (`None`: not there). Says whether it did.
     ///
     /// # Errors

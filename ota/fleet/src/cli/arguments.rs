@@ -1,5 +1,6 @@
 //! What may stand on the command line: here what several commands take, and by subject what one takes.
 
+mod dataset;
 mod keys;
 mod models;
 mod publishing;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::exit::EXIT_CODES;
 use crate::keys::KeySpec;
 
+pub use dataset::{DatasetCommand, DriftArgs, ForgetArgs, Place as DatasetPlace, Scene};
 pub use keys::{Init, KeyCommand, Sign};
 pub use models::{Delta, Evaluate, ModelsCommand, Pack, ReleaseArgs, TestSetArgs};
 pub use publishing::{Publish, Refresh, Verify};
@@ -71,6 +73,13 @@ pub enum Command {
     Verify(Verify),
     /// A fleet of a million devices, night by night.
     Simulate(Simulate),
+    /// Captured frames become labelled data and frozen test sets.
+    #[command(subcommand)]
+    Dataset(DatasetCommand),
+    /// Remove captured records everywhere, for good, and print a receipt.
+    Forget(ForgetArgs),
+    /// Judge decision records: is the camera, and what the model finds, still what it was?
+    Drift(DriftArgs),
     /// The audit log.
     #[command(subcommand)]
     Audit(AuditCommand),

@@ -1,6 +1,7 @@
 //! From arguments to what is done.
 
 mod audited;
+mod dataset;
 #[cfg(feature = "serve")]
 mod devices;
 mod keys;
@@ -46,6 +47,9 @@ fn dispatch(cli: &Cli, phrase: &Passphrase, now: Timestamp) -> Result<Said> {
         Command::Rollout(command) => rollouts::rollout(command, phrase, now),
         Command::Verify(args) => publishing::verify(args, now),
         Command::Simulate(args) => rollouts::simulate(args),
+        Command::Dataset(command) => dataset::dataset(command, now),
+        Command::Forget(args) => dataset::forget(args, now),
+        Command::Drift(args) => dataset::drift(args),
         Command::Audit(AuditCommand::Verify { file, head }) => {
             let path = file.as_ref().or(cli.audit.as_ref()).cloned();
             audit::verify(&Log::new(path.unwrap_or_else(|| "audit.jsonl".into())), head.as_deref())

@@ -94,6 +94,17 @@ impl Store for LocalStore {
         Ok(added)
     }
 
+    fn remove(&self, path: &str) -> Result<bool> {
+        let path = self.at(path)?;
+        match fs::remove_file(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(failed(&path)(error)),
+        }
+        File::open(folder_of(&path)).and_then(|folder| folder.sync_all()).map_err(failed(&path))?;
+        Ok(true)
+    }
+
     fn swap(&self, path: &str, seen: Option<&Tag>, bytes: &[u8]) -> Result<bool> {
         let at = self.at(path)?;
         fs::create_dir_all(folder_of(&at)).map_err(failed(&at))?;

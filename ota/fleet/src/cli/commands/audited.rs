@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::audit::Log;
-use crate::cli::arguments::{Cli, Command, KeyCommand, ModelsCommand, RolloutCommand};
+use crate::cli::arguments::{Cli, Command, DatasetCommand, KeyCommand, ModelsCommand, RolloutCommand};
 use crate::exit::{Result, Said};
 
 /// Does `then`, written down if it is of that kind.
@@ -38,6 +38,11 @@ fn what(command: &Command) -> Option<&'static str> {
         Command::Key(KeyCommand::Online { .. }) => "key.online",
         Command::Key(KeyCommand::Rotate { .. }) => "key.rotate",
         Command::Key(KeyCommand::Revoke { .. }) => "key.revoke",
+        Command::Key(KeyCommand::Capture { .. }) => "key.capture",
+        Command::Dataset(DatasetCommand::Export { .. }) => "dataset.export",
+        Command::Dataset(DatasetCommand::Merge { .. }) => "dataset.merge",
+        Command::Dataset(DatasetCommand::Freeze { .. }) => "dataset.freeze",
+        Command::Forget(_) => "forget",
         Command::Init(_) => "init",
         Command::Sign(_) => "sign",
         Command::Models(ModelsCommand::Add { .. }) => "models.add",
