@@ -51,6 +51,8 @@ pub struct Anchor {
 pub struct Captured {
     /// What places it.
     pub anchor: Anchor,
+    /// The camera's name, and the frame's number as it counts them.
+    pub source: (String, u64),
     /// Pixels of its picture.
     pub size: [u32; 2],
     /// Under which light.
@@ -203,6 +205,7 @@ fn captured(
             device,
             captured: decision.captured_wall,
         },
+        source: (decision.source, decision.frame),
         size: seen.size,
         condition: seen.condition,
         rule: record.reason.rule.code().into(),

@@ -27,13 +27,15 @@ impl Picture<'_> {
 
     /// Where it comes from.
     pub fn provenance(&self) -> Value {
-        let Captured { anchor, size, condition, rule, group, model, redaction, .. } = self.record;
+        let Captured { anchor, source, size, condition, rule, group, model, redaction, .. } = self.record;
         json!({
             "digest": anchor.digest,
             "picture": anchor.picture,
             "look": anchor.look,
             "device": anchor.device,
             "captured": anchor.captured,
+            "camera": source.0,
+            "frame": source.1,
             "size": size,
             "condition": condition,
             "scene": self.scene,
