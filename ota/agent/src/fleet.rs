@@ -17,6 +17,8 @@ use crate::tls::Papers;
 
 /// Every answer of the fleet's server has it.
 pub const OURS: HeaderName = HeaderName::from_static("stopline");
+/// In which boot this device lives: the server knows by it that a copy of it lives elsewhere.
+const BOOT: HeaderName = HeaderName::from_static("stopline-boot");
 /// Bytes of an answer, at most.
 const LIMIT: u64 = 256 << 10;
 /// Bodies from so many bytes on are packed, where the server takes it and a two-hundredth is saved.
@@ -155,6 +157,7 @@ impl Line {
         self.take_up();
         let url = format!("{}/{path}", self.base);
         let mut headers = headers.to_vec();
+        headers.push((BOOT, crate::clock::boot_id()));
         let body = match self.packed(&body) {
             Some(packed) => {
                 headers.push((CONTENT_ENCODING, "zstd".into()));

@@ -5,6 +5,7 @@
 //! - `delta` (feature `packed`): from one bundle to another with fewer bytes.
 //! - [`disk`]: the file system behind one trait, and how everything that must survive is written.
 //! - [`record`]: what one frame showed, by which model, and what it cost.
+//! - [`drift`]: whether what a camera and its model give is still what it was.
 //! - [`health`]: what the runtime is in, once a second.
 //! - [`stream`]: what it tells those who look on.
 //! - [`outbox`]: what it wants said outside, and the answers.
@@ -28,6 +29,7 @@ pub mod delta;
 pub mod deployment;
 pub mod digest;
 pub mod disk;
+pub mod drift;
 pub mod eligible;
 pub mod gates;
 pub mod health;
