@@ -14,7 +14,7 @@ pub mod looks;
 pub mod machine;
 pub mod outbox;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -48,6 +48,8 @@ const ASK_MS: u64 = 10_000;
 const BACK_OFF_MS: (u32, u32) = (2_000, 300_000);
 /// The same while an alert waits.
 const ALERT_BACK_OFF_MS: (u32, u32) = (1_000, 15_000);
+/// Milliseconds for which an event that the server does not understand lets others go first.
+const ASIDE_MS: u64 = 900_000;
 /// Bytes of messages in one request, at most.
 const MOST_BYTES: usize = 256 << 10;
 
@@ -93,8 +95,8 @@ pub struct Telemetry {
     told: String,
     /// Messages in one request, at most: fewer while one is looked for that the server does not understand.
     most: usize,
-    /// Events that it does not understand.
-    aside: BTreeSet<Receipt>,
+    /// Events that it does not understand, and until when others go first, milliseconds since boot.
+    aside: BTreeMap<Receipt, u64>,
 }
 
 impl Telemetry {
@@ -122,7 +124,7 @@ impl Telemetry {
             asked_at,
             told: String::new(),
             most: MAX_LINES,
-            aside: BTreeSet::new(),
+            aside: BTreeMap::new(),
         })
     }
 
@@ -173,7 +175,7 @@ impl Telemetry {
         if self.parts.line.is_none() || now < self.not_before {
             return;
         }
-        let waiting = self.understood(self.parts.outbox.waiting(self.patience(now)));
+        let waiting = self.understood(self.parts.outbox.waiting(self.patience(now)), now);
         let alert = waiting.iter().any(|message| message.kind == Kind::Event);
         let open = self.alerts.as_ref().is_some_and(Alerts::asks) && !self.connected;
         let ask = open && now.saturating_sub(self.asked_at) >= ASK_MS;
@@ -194,7 +196,7 @@ impl Telemetry {
                 self.most = self.most.saturating_mul(2).min(MAX_LINES);
             }
             Err(refusal) => {
-                self.learn(&refusal, some);
+                self.learn(&refusal, some, now);
                 self.tell(refusal.code(), &format!("{refusal}; messages wait"));
                 self.failures = self.failures.saturating_add(1);
                 let (first, most) = if alert || open { ALERT_BACK_OFF_MS } else { BACK_OFF_MS };
@@ -204,23 +206,23 @@ impl Telemetry {
         }
     }
 
-    /// Those that the server has not refused alone; where there are none but those, they are tried again.
-    fn understood(&self, waiting: Vec<Message>) -> Vec<Message> {
-        let (aside, fresh): (Vec<_>, Vec<_>) =
-            waiting.into_iter().partition(|message| self.aside.contains(&message.receipt()));
+    /// Those that the server has not refused alone of late; where there are none but those, they are tried again.
+    fn understood(&self, waiting: Vec<Message>, now: u64) -> Vec<Message> {
+        let rests = |message: &Message| self.aside.get(&message.receipt()).is_some_and(|until| now < *until);
+        let (aside, fresh): (Vec<_>, Vec<_>) = waiting.into_iter().partition(rests);
         if fresh.is_empty() { aside } else { fresh }
     }
 
     /// One of them may be what the server does not understand: it is looked for by halves, and goes when it is alone. An event
     /// stays: it may be the server that is wrong.
-    fn learn(&mut self, refusal: &Refusal, sent: &[Message]) {
+    fn learn(&mut self, refusal: &Refusal, sent: &[Message], now: u64) {
         if !matches!(refusal, Refusal::NotUnderstood { .. } | Refusal::TooBig { .. }) {
             return;
         }
         match sent {
             [alone] if alone.kind != Kind::Event => self.parts.outbox.refused(&alone.receipt()),
             [alone] => {
-                self.aside.insert(alone.receipt());
+                self.aside.insert(alone.receipt(), now.saturating_add(ASIDE_MS));
             }
             _ => self.most = (sent.len() / 2).max(1),
         }
@@ -256,6 +258,7 @@ impl Telemetry {
             }
         };
         for receipt in &answer.receipts {
+            self.aside.remove(receipt);
             self.parts.outbox.received(receipt);
         }
         for acknowledge in &answer.acknowledge {

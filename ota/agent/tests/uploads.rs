@@ -76,19 +76,24 @@ fn a_link_that_cuts_costs_what_was_under_way_and_each_record_arrives_once() {
     let world = plain();
     let digests = world.capture(1, &[300_000; 12]);
     world.lab.set(|lab| {
-        let cuts = (0..20).map(|cut| match cut % 5 {
-            0 => Fault::Cut(100_000 + cut * 7_919),
-            1 => Fault::NoAnswer,
-            2 => Fault::Cut(0),
-            3 => Fault::Forget(150_000),
-            _ => Fault::Status(503, None),
+        // Each try asks first, and then meets its fault.
+        let cuts = (0..20).flat_map(|cut| {
+            let fault = match cut % 5 {
+                0 => Fault::Cut(30_000 + cut * 7_919),
+                1 => Fault::NoAnswer,
+                2 => Fault::Cut(0),
+                3 => Fault::Forget(50_000),
+                _ => Fault::Status(503, None),
+            };
+            [Fault::Nothing, fault]
         });
         lab.faults = cuts.collect();
     });
     let (mut uploader, _) = world.uploader();
     world.drain(&mut uploader, 60);
     arrived(&world, &digests);
-    let sent = world.lab.look(|lab| lab.patch_bytes);
+    let (sent, left) = world.lab.look(|lab| (lab.patch_bytes, lab.faults.len()));
+    assert_eq!(left, 0, "every fault was met");
     println!("12 records of 300000 bytes over 20 faults: {sent} bytes of pieces came");
     // Every piece that came counted: what was sent again is what the server had lost, and the piece that showed it.
     assert!(sent < 3_700_000 + 4 * 600_000, "{sent}");

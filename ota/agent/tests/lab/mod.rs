@@ -23,7 +23,7 @@ pub enum Fault {
     Nothing,
     /// The connection ends after so many bytes of the question's body; what came is kept.
     Cut(usize),
-    /// The server has lost what came of the batch beyond so many bytes.
+    /// The server has lost the last so many bytes of what came of the batch.
     Forget(usize),
     /// All of it is done, and the connection ends before the answer.
     NoAnswer,
@@ -167,8 +167,8 @@ fn questions(
                 continue;
             }
             _ => {
-                if let Some(Fault::Forget(kept)) = fault {
-                    state.parts.values_mut().for_each(|part| part.truncate(kept));
+                if let Some(Fault::Forget(lost)) = fault {
+                    state.parts.values_mut().for_each(|part| part.truncate(part.len().saturating_sub(lost)));
                 }
                 let (status, body) = answer(&mut state, &question, peer.as_ref());
                 (status, None, body)
