@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::type_complexity, reason = "a test stops where it fails")]
 
 mod allocations;
+#[cfg(feature = "capture")]
+mod capture;
 mod daemon;
 mod dbc_parity;
 mod eval_parity;

@@ -9,11 +9,13 @@
 //! - [`records`]: where sealed records lie.
 //! - [`devices`]: what people do with devices, the command line and the web alike.
 //! - [`web`]: the people's side.
+//! - [`backup`]: the data folder as it was at one moment.
 //!
 //! It never holds the key that opens records, nor keys of root, targets or models: with the online keys it steers roll-outs,
 //! by the same code as the command line.
 
 pub mod authority;
+pub mod backup;
 pub mod data;
 pub mod database;
 pub mod devices;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use desk::Desk;
-use house::{Device, House, answer};
+use house::{Device, House, Json as _, answer};
 use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
 
@@ -169,7 +169,8 @@ fn a_key_an_id_and_a_token_belong_to_one_device() {
     let impostor = Device::new("van-7");
     assert_eq!(ask(&house, &impostor, &device.id, &house.token("x")).0, 409);
     assert_eq!(ask(&house, &device, &Device::new("y").id, &house.token("y")).0, 409);
-    for body in ["", "{}", "null", r#"{"schema": 1, "token": "x", "csr": "-----BEGIN"}"#, r#"{"schema": 2}"#] {
+    for body in ["", "{}", "null", r#"{"schema": 1, "token": "x", "csr": "-----BEGIN"}"#, r#"{"schema": 2}"#]
+    {
         let request = house.stranger().post(format!("{}/v1/enroll", house.devices));
         let request = request.header("Content-Type", "application/json").body(body.to_owned());
         assert_eq!(answer(request).0, 400, "{body}");
@@ -261,7 +262,10 @@ fn a_certificate_is_renewed_by_its_own_device_even_after_it_has_expired_and_neve
     let expired = issued_by_the_house(&house, &device, &device.id, (-400, -30));
     assert_eq!(renew(house.stranger(), device.csr(), &expired).0, 200);
     let shown = house.client(Some(format!("{expired}{}", device.key.serialize_pem())));
-    assert!(shown.get(format!("{}/v1/batches/x", house.devices)).send().is_err(), "TLS lets an expired one in");
+    assert!(
+        shown.get(format!("{}/v1/batches/x", house.devices)).send().is_err(),
+        "TLS lets an expired one in"
+    );
     // Expired, by a stranger who calls himself as our authority does.
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::default();
@@ -293,4 +297,32 @@ fn an_authority_is_changed_while_devices_go_on() {
     assert_eq!(later.say(&house, &[later.state(1)]).0, 200);
     let pinned = std::fs::read_to_string(house.folder.join("authorities.pem")).unwrap();
     assert_eq!(pinned.matches("BEGIN CERTIFICATE").count(), 2);
+}
+
+#[test]
+fn a_backup_taken_while_it_runs_makes_the_same_server_and_a_damaged_one_makes_none() {
+    let house = House::new();
+    let device = house.device("van-7");
+    let (id, bytes) = device.batch(1, &[b"sealed"]);
+    assert_eq!(device.upload(&house, &id, &bytes).0, 200);
+    let (kept, new) = (house.folder.with_file_name("kept"), house.folder.with_file_name("new"));
+    house.well(&format!("backup {} --records", kept.display()));
+    let (code, _, said) = house.fleet(&format!("backup {}", kept.display()));
+    assert!(code == 3 && said.contains("there already"), "{said}");
+    let pem = kept.join("server.pem");
+    let whole = std::fs::read(&pem).unwrap();
+    std::fs::write(&pem, b"damaged").unwrap();
+    let (code, _, said) = house.fleet(&format!("restore {} --data {}", kept.display(), new.display()));
+    assert!(code == 3 && said.contains("nothing was restored") && !new.exists(), "{said}");
+    std::fs::write(&pem, whole).unwrap();
+    house.well(&format!("restore {} --data {}", kept.display(), new.display()));
+    assert_eq!((mode(&new), mode(&new.join("authority/1.key"))), (0o700, 0o600));
+    let again = House::at(&new, &[]);
+    assert_eq!(device.say(&again, &[device.state(2)]).0, 200);
+    let (status, said) = device.upload(&again, &id, &bytes);
+    assert_eq!(
+        (status, house::results(&said)),
+        (200, vec!["stored".to_owned()]),
+        "the receipt is the one of then"
+    );
 }

@@ -8,7 +8,7 @@ mod house;
 
 use std::io::Write as _;
 
-use house::{Device, FAR_S, House, answer, counted, results};
+use house::{Device, FAR_S, House, Json as _, answer, counted, results};
 use serde_json::{Value, json};
 use stopline_depot::deployment::Phase;
 use stopline_depot::digest::Digest;
@@ -46,6 +46,13 @@ fn a_batch_goes_on_where_it_was_cut_and_counts_once() {
     house.killed_and_started();
     assert_eq!(state(&house).1, said);
     assert_eq!(device.upload(&house, &id, &bytes).1, said);
+    // Packed on the way, where that pays.
+    let (packed_id, plain) = device.batch(3, &[b"small", b"smaller"]);
+    let packed = zstd::encode_all(&plain[..], 3).unwrap();
+    let request =
+        device.patch(&house, &packed_id, 0, plain.len(), &packed).header("Content-Encoding", "zstd");
+    println!("{} bytes of small records, packed {}", plain.len(), packed.len());
+    assert_eq!(results(&answer(request).1), ["stored"; 2]);
     // The same records in another batch.
     let (id, bytes) = device.batch(2, &contents[..2]);
     assert_eq!(results(&device.upload(&house, &id, &bytes).1), ["known"; 2]);
@@ -104,14 +111,20 @@ fn what_is_no_batch_too_long_or_named_by_a_path_is_refused_and_leaves_nothing() 
         let (status, said) = answer(request.header("Upload-Offset", 0).header("Upload-Length", 1).body("x"));
         assert!(status == 400 || status == 404, "{path}: {status} {said}");
     }
-    for path in
-        ["..%2Ffleet%2Fauthority%2F1.key", "metadata%2F..%2F..%2Fx", "metadata/..%2f..%2fx", ".publishing", "records/a/1.json"]
-    {
-        let (status, said) = answer(device.client(&house).get(format!("{}/repository/{path}", house.devices)));
+    for path in [
+        "..%2Ffleet%2Fauthority%2F1.key",
+        "metadata%2F..%2F..%2Fx",
+        "metadata/..%2f..%2fx",
+        ".publishing",
+        "records/a/1.json",
+    ] {
+        let (status, said) =
+            answer(device.client(&house).get(format!("{}/repository/{path}", house.devices)));
         assert_eq!(status, 404, "{path}: {said}");
     }
     let lines = vec![b' '; 2 << 20];
-    let (status, _) = answer(device.client(&house).post(format!("{}/v1/messages", house.devices)).body(lines));
+    let (status, _) =
+        answer(device.client(&house).post(format!("{}/v1/messages", house.devices)).body(lines));
     assert_eq!(status, 413);
     let left = std::fs::read_dir(house.folder.join(format!("uploads/{}", device.id))).unwrap().count();
     assert_eq!(left, 0);
@@ -161,7 +174,10 @@ fn a_device_cannot_speak_as_another_and_a_stranger_not_at_all() {
     // Another's batch on its way is another's.
     let (id, bytes) = other.batch(2, &[b"sealed too"]);
     assert_eq!(answer(other.patch(&house, &id, 0, bytes.len(), &bytes[..600])).1["offset"], 600);
-    assert_eq!(answer(device.client(&house).get(format!("{}/v1/batches/{id}", house.devices))).1["offset"], 0);
+    assert_eq!(
+        answer(device.client(&house).get(format!("{}/v1/batches/{id}", house.devices))).1["offset"],
+        0
+    );
     // Nobody's.
     let stranger = house.stranger();
     let url = |path: &str| format!("{}/{path}", house.devices);
@@ -184,7 +200,8 @@ fn messages_count_once_plain_or_packed_and_what_is_not_understood_is_put_aside()
     let house = House::new();
     let device = house.device("van-7");
     let event = device.event(2, "fall-1", "new");
-    let broken = json!({"schema": 1, "device": device.id, "boot_id": "boot-1", "seq": 3, "kind": "event", "body": {}});
+    let broken =
+        json!({"schema": 1, "device": device.id, "boot_id": "boot-1", "seq": 3, "kind": "event", "body": {}});
     let (status, said) = device.say(&house, &[device.state(1), event.clone(), broken, json!("?")]);
     assert_eq!(status, 200, "{said}");
     let receipt = |seq: u64| json!({"boot_id": "boot-1", "seq": seq});

@@ -70,7 +70,9 @@ fn the_first_person_comes_by_the_link_and_nobody_comes_by_it_twice() {
     assert_eq!(nobody.get(&format!("/welcome?invitation={link}")).status, 403);
     assert_eq!(nobody.get("/welcome?invitation=0000").status, 403);
     // What browsers are to hold to, on every answer.
-    for page in [admin.get("/devices"), nobody.get("/login"), nobody.get("/nothing"), nobody.get("/style.css")] {
+    for page in
+        [admin.get("/devices"), nobody.get("/login"), nobody.get("/nothing"), nobody.get("/style.css")]
+    {
         let policy = page.headers["content-security-policy"].to_str().unwrap();
         assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
         assert_eq!(page.headers["x-content-type-options"], "nosniff");
@@ -112,7 +114,9 @@ fn a_brute_force_log_in_is_stopped_and_a_code_counts_once() {
     // From another site, by another name: not at all.
     let request = admin.request("/login", &[("name", "admin")]).header("Origin", "https://evil.example");
     assert_eq!(admin.read(request).status, 403);
-    let request = reqwest::blocking::Client::new().get(format!("{}/login", admin.url)).header("Host", "rebound.example");
+    let request = reqwest::blocking::Client::new()
+        .get(format!("{}/login", admin.url))
+        .header("Host", "rebound.example");
     assert_eq!(admin.read(request).status, 421);
 }
 
@@ -127,7 +131,8 @@ fn a_viewers_forged_post_gets_403_and_an_audit_line_and_changes_nothing() {
     for path in ["/rollouts/stop-sign/pause", "/devices/token", "/people/invite", "/events/acknowledge"] {
         assert_eq!(viewer.post(path, &[("name", "x"), ("role", "publisher")]).status, 403, "{path}");
         assert_eq!(viewer.send(path, &[("name", "x")]).status, 403, "{path}");
-        let forged = viewer.request(path, &[("csrf", &viewer.csrf())]).header("Origin", "https://evil.example");
+        let forged =
+            viewer.request(path, &[("csrf", &viewer.csrf())]).header("Origin", "https://evil.example");
         assert_eq!(viewer.read(forged).status, 403, "{path}");
     }
     let refused = house.audited("web.refused");
@@ -173,7 +178,10 @@ fn half_of_the_fleet_takes_two_persons_and_a_pause_one() {
     assert_eq!(steer(&desk, &mut olga, "pause").status, 200);
     assert_eq!(published(&desk).state, State::Paused);
     let whats = counted(house.audit().iter().map(|line| line["what"].as_str().unwrap().to_owned()));
-    assert_eq!((whats["rollout.advance.first_of_two"], whats["rollout.advance"], whats["rollout.pause"]), (2, 1, 1));
+    assert_eq!(
+        (whats["rollout.advance.first_of_two"], whats["rollout.advance"], whats["rollout.pause"]),
+        (2, 1, 1)
+    );
     // No key but the three online ones is anywhere near.
     let (code, out, _) = house.fleet(&format!("audit verify {}/audit.jsonl", house.folder.display()));
     assert_eq!(code, 0, "{out}");
@@ -187,14 +195,22 @@ fn a_script_in_a_devices_name_is_a_text() {
     let admin = Person::welcomed(&house, "admin", &house.invitation());
     let path = format!("/devices/{}/name", device.id);
     assert_eq!(admin.post(&path, &[("name", script)]).status, 303);
-    let event = device.message(2, "event", json!({
-        "id": script, "change": "new", "subject": "fault", "cause": script, "name": script,
-        "made_wall": "2026-11-22T06:00:00.000Z",
-    }));
-    let birth = device.message(1, "birth", json!({
-        "agent": script, "hardware": script, "configuration": "00".repeat(32), "name": script,
-        "models": [{"name": script, "model": script, "version": script}],
-    }));
+    let event = device.message(
+        2,
+        "event",
+        json!({
+            "id": script, "change": "new", "subject": "fault", "cause": script, "name": script,
+            "made_wall": "2026-11-22T06:00:00.000000Z",
+        }),
+    );
+    let birth = device.message(
+        1,
+        "birth",
+        json!({
+            "agent": script, "hardware": script, "configuration": "00".repeat(32), "name": script,
+            "models": [{"name": script, "model": script, "version": script}],
+        }),
+    );
     let drift = device.message(3, "drift", json!({"what": script}));
     let (status, said) = device.say(&house, &[birth, event, drift]);
     assert_eq!((status, said["receipts"].as_array().unwrap().len()), (200, 3));
@@ -218,10 +234,15 @@ fn an_event_is_acknowledged_once_by_who_may_and_not_after_its_end() {
     let house = House::new();
     let device = house.device("room-3");
     let olga = Person::invited(&house, "olga", "operator");
-    let events = [device.event(1, "fall-1", "new"), device.event(2, "fall-2", "new"), device.event(3, "fall-2", "over")];
+    let events = [
+        device.event(1, "fall-1", "new"),
+        device.event(2, "fall-2", "new"),
+        device.event(3, "fall-2", "over"),
+    ];
     assert_eq!(device.say(&house, &events).0, 200);
     let acknowledge = |seq: &str| {
-        olga.post("/events/acknowledge", &[("device", &device.id), ("boot_id", "boot-1"), ("seq", seq)]).status
+        olga.post("/events/acknowledge", &[("device", &device.id), ("boot_id", "boot-1"), ("seq", seq)])
+            .status
     };
     assert_eq!(acknowledge("9"), 404, "before it happens");
     assert_eq!(acknowledge("1"), 303);
@@ -271,7 +292,11 @@ fn pass(mut stream: std::net::TcpStream, server: &str, cookie: &str) -> std::io:
     }
     let path = first.split_whitespace().nth(1).unwrap_or("/");
     let client = reqwest::blocking::Client::new();
-    let answer = client.get(format!("{server}{path}")).header("Cookie", cookie).send().map_err(std::io::Error::other)?;
+    let answer = client
+        .get(format!("{server}{path}"))
+        .header("Cookie", cookie)
+        .send()
+        .map_err(std::io::Error::other)?;
     let mut head = format!("HTTP/1.1 {}\r\nConnection: close\r\n", answer.status());
     for name in ["content-type", "content-security-policy", "x-content-type-options", "cache-control"] {
         if let Some(value) = answer.headers().get(name) {
@@ -307,7 +332,13 @@ fn every_page_stands_in_a_browser_without_complaint_and_fits_a_narrow_screen() {
     ];
     let profile = tempfile::tempdir().unwrap();
     let run = |arguments: &[String]| {
-        let usual = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--virtual-time-budget=2000"];
+        let usual = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--enable-logging=stderr",
+            "--virtual-time-budget=2000",
+        ];
         let output = Command::new(&chromium)
             .args(usual)
             .arg(format!("--user-data-dir={}", profile.path().display()))
@@ -326,7 +357,9 @@ fn every_page_stands_in_a_browser_without_complaint_and_fits_a_narrow_screen() {
         // The script ran: times are the reader's.
         assert!(name == "login" || !dom.contains(" UTC</time>"), "{path}: the script did not run\n{dom}");
         let Some(folder) = &shots else { continue };
-        for (kind, size, dark) in [("wide", "1200,1400", false), ("narrow", "500,1600", false), ("dark", "1200,1400", true)] {
+        for (kind, size, dark) in
+            [("wide", "1200,1400", false), ("narrow", "500,1600", false), ("dark", "1200,1400", true)]
+        {
             let mut arguments = vec![
                 format!("--screenshot={}", folder.join(format!("{name}-{kind}.png")).display()),
                 format!("--window-size={size}"),

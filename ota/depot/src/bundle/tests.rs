@@ -1,8 +1,6 @@
 use proptest::prelude::*;
 use tar::{EntryType, Header};
 
-use tar::{EntryType, Header};
-
 use super::*;
 
 const PICTURES: [&str; 2] = ["golden/a.png", "golden/b.jpg"];

@@ -183,10 +183,12 @@ impl<F> Ledger<F> {
 
     fn opened<D: Disk<File = F>>(&mut self, disk: &mut D) -> io::Result<&mut F> {
         let path = self.folder.join(self.side.file(self.number));
-        match &mut self.file {
-            Some(file) => Ok(file),
-            empty => Ok(empty.insert(disk.append(&path)?)),
+        if self.file.is_none() {
+            // An earlier start may have made it and not come to this.
+            disk.sync_folder(&self.folder)?;
+            self.file = Some(disk.append(&path)?);
         }
+        self.file.as_mut().ok_or_else(|| io::Error::other("the ledger is not open"))
     }
 
     fn rotate<D: Disk<File = F>>(&mut self, disk: &mut D) -> io::Result<()> {

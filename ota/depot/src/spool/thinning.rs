@@ -62,7 +62,9 @@ mod tests {
             held.push(at(time, 3));
             let mut gone = victims(&held, Room { bytes: u64::MAX, files });
             gone.sort_unstable();
-            gone.into_iter().rev().for_each(|victim| drop(held.remove(victim)));
+            gone.into_iter().rev().for_each(|victim| {
+                held.remove(victim);
+            });
         }
         held.iter().map(|one| one.time).collect()
     }

@@ -21,7 +21,7 @@ pub use models::{Delta, Evaluate, ModelsCommand, Pack, ReleaseArgs, TestSetArgs}
 pub use publishing::{Publish, Refresh, Verify};
 pub use rollouts::{RolloutCommand, RolloutStart, RolloutStep, Simulate};
 #[cfg(feature = "serve")]
-pub use serve::{DataArgs, DevicesCommand, Ended, Serve, ServeCommand, SetUp};
+pub use serve::{Backup, DataArgs, DevicesCommand, Ended, Serve, ServeCommand, SetUp};
 
 /// The operator of a fleet: keys, packing, signing, publishing, roll-outs.
 #[derive(Parser, Debug)]
@@ -90,6 +90,18 @@ pub enum Command {
     #[cfg(feature = "serve")]
     #[command(subcommand)]
     Devices(DevicesCommand),
+    /// Copy a server's data folder as it is at one moment, while it goes on.
+    #[cfg(feature = "serve")]
+    Backup(Backup),
+    /// Make a server's data folder from a backup.
+    #[cfg(feature = "serve")]
+    Restore {
+        /// The backup.
+        from: PathBuf,
+        /// The new data folder.
+        #[arg(long, value_name = "DIR", default_value = "fleet", env = "STOPLINE_FLEET_DATA")]
+        data: PathBuf,
+    },
 }
 
 /// `audit`.
@@ -161,7 +173,7 @@ pub struct HeardArgs {
     pub fleet: Option<PathBuf>,
     /// The server's database, if not in its data folder.
     #[cfg(feature = "serve")]
-    #[arg(long, value_name = "URL", requires = "fleet", env = "STOPLINE_FLEET_DATABASE", hide_env_values = true)]
+    #[arg(long, value_name = "URL", env = "STOPLINE_FLEET_DATABASE", hide_env_values = true)]
     pub database: Option<String>,
     /// Folder of signed outcomes, one file each.
     #[arg(long, value_name = "DIR", requires = "devices")]

@@ -58,6 +58,10 @@ fn dispatch(cli: &Cli, phrase: &Passphrase, now: Timestamp) -> Result<Said> {
         Command::Serve(args) => serve::serve(args, cli.json, phrase, &audited::who(), now),
         #[cfg(feature = "serve")]
         Command::Devices(command) => devices::devices(command, &audited::who(), now),
+        #[cfg(feature = "serve")]
+        Command::Backup(args) => serve::backup(args, &audited::who(), now),
+        #[cfg(feature = "serve")]
+        Command::Restore { from, data } => crate::serve::backup::restore(from, data),
     }
 }
 

@@ -149,7 +149,13 @@ impl Authority {
     ///
     /// # Errors
     /// The library's or the system's.
-    pub fn make_server(&self, certificate: &Path, key_file: &Path, names: &[String], now_s: i64) -> Result<()> {
+    pub fn make_server(
+        &self,
+        certificate: &Path,
+        key_file: &Path,
+        names: &[String],
+        now_s: i64,
+    ) -> Result<()> {
         // Browsers take no Ed25519 here.
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(Failure::failed)?;
         let mut params = CertificateParams::new(names.to_vec())
@@ -189,7 +195,8 @@ impl Authority {
         let at = u64::try_from(named.not_after_s).unwrap_or(0);
         let at = UnixTime::since_unix_epoch(Duration::from_secs(at));
         let verified = self.verifier()?.verify_client_cert(certificate, &[], at);
-        verified.map_err(|error| Failure::refused(format!("the certificate is not this fleet's: {error}")))?;
+        verified
+            .map_err(|error| Failure::refused(format!("the certificate is not this fleet's: {error}")))?;
         Ok(named)
     }
 }

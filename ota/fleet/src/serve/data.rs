@@ -41,7 +41,10 @@ impl Data {
         if is_new {
             Authority::make(&authority::folder(folder), 1, now_s)?;
         }
-        files::write(&data.authorities_file(), Authority::open(&authority::folder(folder))?.pem().as_bytes())?;
+        files::write(
+            &data.authorities_file(),
+            Authority::open(&authority::folder(folder))?.pem().as_bytes(),
+        )?;
         Ok((data, is_new))
     }
 

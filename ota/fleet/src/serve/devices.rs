@@ -60,6 +60,10 @@ impl Desk<'_> {
         }
         let mut named: Vec<Device> =
             self.database.devices().await?.into_iter().filter(|device| device.name == which).collect();
+        // Who took a place took the name with it.
+        if named.iter().any(|device| device.standing == Standing::Active) {
+            named.retain(|device| device.standing == Standing::Active);
+        }
         match (named.pop(), named.len()) {
             (Some(device), 0) => Ok(device),
             (Some(_), more) => {

@@ -19,11 +19,13 @@ pub mod locks;
 mod messages;
 mod outcomes;
 
+use std::io::Read as _;
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequestParts};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -41,6 +43,8 @@ use crate::exit::{Exit, Failure};
 const OURS: HeaderName = HeaderName::from_static("stopline");
 /// In which boot a device lives.
 const BOOT: &str = "stopline-boot";
+/// Bytes that a sender's window may have, as a power of two: what unpacking takes.
+const WINDOW_LOG: u32 = 23;
 /// Bytes of a body, at most, where nothing else is said.
 const BODY: usize = 1 << 20;
 
@@ -64,12 +68,15 @@ pub fn router(server: Arc<Server>) -> Router {
 
 async fn ours(request: axum::extract::Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    let is_text = response.headers().get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"text/"));
+    let is_text =
+        response.headers().get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"text/"));
     // What the framework itself refuses, such as a body that is too long, is said in our form.
     if is_text && response.status().is_client_error() {
         response = Refusal::new(response.status(), "this request is refused as it is").into_response();
     }
     response.headers_mut().insert(OURS, HeaderValue::from_static("1"));
+    // What a device may pack (RFC 7694).
+    response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("zstd"));
     response
 }
 
@@ -113,6 +120,33 @@ impl IntoResponse for Refusal {
             None => (self.status, body).into_response(),
         }
     }
+}
+
+/// A body as it was before it was packed, of at most `limit` bytes.
+fn unpacked(headers: &HeaderMap, body: Bytes, limit: usize) -> Result<Bytes, Refusal> {
+    match headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes) {
+        None | Some(b"identity") => Ok(body),
+        Some(b"zstd") => unpack(&body, limit).map(Bytes::from),
+        Some(other) => {
+            let other = String::from_utf8_lossy(other);
+            let words = format!("Content-Encoding {other:?}; zstd or none is expected");
+            Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, words))
+        }
+    }
+}
+
+fn unpack(body: &[u8], limit: usize) -> Result<Vec<u8>, Refusal> {
+    let broken = |error: std::io::Error| Refusal::new(StatusCode::BAD_REQUEST, format!("zstd: {error}"));
+    let mut decoder = zstd::Decoder::with_buffer(body).map_err(broken)?;
+    decoder.window_log_max(WINDOW_LOG).map_err(broken)?;
+    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    let mut bytes = Vec::new();
+    decoder.take(most).read_to_end(&mut bytes).map_err(broken)?;
+    if bytes.len() > limit {
+        let words = format!("more than {limit} bytes, unpacked");
+        return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, words));
+    }
+    Ok(bytes)
 }
 
 /// The device that asks: its certificate is good, its key the enrolled one, and it is let in.
@@ -179,11 +213,7 @@ async fn lives_in(server: &Server, device: &Device, boot_id: &str) -> Result<(),
 /// Two of a device live at once: nothing of it counts until a person has looked.
 async fn quarantine_copy(server: &Server, device: &Device, boot_id: &str) -> Result<(), Failure> {
     let reason = format!("two of it live at once: boot {boot_id} speaks although a later one has begun");
-    server.write_down(
-        "serve",
-        "devices.quarantine",
-        json!({"device": device.id, "reason": reason}),
-    )?;
+    server.write_down("serve", "devices.quarantine", json!({"device": device.id, "reason": reason}))?;
     tracing::error!(id = "serve.copied_device", device = device.id, "{reason}");
     let mut writing = server.database.write().await?;
     writing.stand(&device.id, Standing::Quarantined, &reason, server.now_s()).await?;

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
 use serde_json::{Value, json};
 
 use super::authority::{Authority, not_after_s};
@@ -33,6 +35,8 @@ const ROUND: Duration = Duration::from_secs(60);
 const RENEW_S: i64 = 120 * 86_400;
 /// How long connections may finish after the end was asked for.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long a connection may send no request.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The repository, and who signs changes of it: the command line's own code.
 pub trait Repository: Send + Sync {
@@ -202,16 +206,22 @@ pub async fn serve(
         data,
     });
     server.audit.verify()?;
-    server.write_down("serve", "serve.start", json!({"devices": devices_at.to_string(), "people": people_at.to_string()}))?;
+    server.write_down(
+        "serve",
+        "serve.start",
+        json!({"devices": devices_at.to_string(), "people": people_at.to_string()}),
+    )?;
 
     let (certificate, key) = server.data.server_files();
     let devices_tls = RustlsConfig::from_config(tls::for_devices(&server.authority, &certificate, &key)?);
     let handle = Handle::new();
     let devices = axum_server::from_tcp(for_devices).map_err(Failure::failed)?;
-    let devices = devices.acceptor(PeerAcceptor::new(devices_tls)).handle(handle.clone());
+    let mut devices = devices.acceptor(PeerAcceptor::new(devices_tls)).handle(handle.clone());
+    patient(devices.http_builder());
     let devices = tokio::spawn(devices.serve(intake::router(server.clone()).into_make_service()));
     let site = web::router(server.clone()).into_make_service_with_connect_info::<SocketAddr>();
-    let people = axum_server::from_tcp(for_people).map_err(Failure::failed)?.handle(handle.clone());
+    let mut people = axum_server::from_tcp(for_people).map_err(Failure::failed)?.handle(handle.clone());
+    patient(people.http_builder());
     let people = if has_tls {
         let config = RustlsConfig::from_config(tls::for_people(&certificate, &key)?);
         tokio::spawn(people.acceptor(axum_server::tls_rustls::RustlsAcceptor::new(config)).serve(site))
@@ -229,6 +239,12 @@ pub async fn serve(
     server.write_down("serve", "serve.stop", json!({}))?;
     server.database.close().await;
     Ok(())
+}
+
+/// Ends a connection that sends no request.
+fn patient(builder: &mut Builder<TokioExecutor>) {
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(PATIENCE);
 }
 
 /// Whether people come over TLS: everywhere but on this machine itself.
@@ -258,7 +274,8 @@ async fn rounds(server: Arc<Server>) {
 
 async fn one_round(server: &Arc<Server>, is_hourly: bool) -> Result<()> {
     let records = server.records.clone();
-    let forgotten = tokio::task::spawn_blocking(move || records.forgotten()).await.map_err(Failure::failed)??;
+    let forgotten =
+        tokio::task::spawn_blocking(move || records.forgotten()).await.map_err(Failure::failed)??;
     if !forgotten.is_empty() {
         let mut writing = server.database.write().await?;
         for digest in &forgotten {

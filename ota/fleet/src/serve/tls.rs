@@ -44,7 +44,9 @@ pub fn for_people(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>> {
 
 fn builder() -> Result<rustls::ConfigBuilder<ServerConfig, rustls::WantsVerifier>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(Failure::failed)
+    ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(Failure::failed)
 }
 
 fn finish(
@@ -52,9 +54,8 @@ fn finish(
     certificate: &Path,
     key: &Path,
 ) -> Result<Arc<ServerConfig>> {
-    let wrong = |path: &Path, error: &dyn std::fmt::Display| {
-        Failure::refused(format!("{}: {error}", path.display()))
-    };
+    let wrong =
+        |path: &Path, error: &dyn std::fmt::Display| Failure::refused(format!("{}: {error}", path.display()));
     let chain: Result<Vec<_>, _> =
         CertificateDer::pem_file_iter(certificate).map_err(|error| wrong(certificate, &error))?.collect();
     let chain = chain.map_err(|error| wrong(certificate, &error))?;

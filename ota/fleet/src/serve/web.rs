@@ -85,7 +85,10 @@ pub fn router(server: Arc<Server>) -> Router {
         .route("/people/invite", post(actions::invite_person))
         .route("/people/remove", post(actions::remove_person))
         .route("/style.css", get(|| async { ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE) }))
-        .route("/script.js", get(|| async { ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], SCRIPT) }))
+        .route(
+            "/script.js",
+            get(|| async { ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], SCRIPT) }),
+        )
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "There is no such page.") })
         .layer(DefaultBodyLimit::max(FORM))
         .layer(middleware::from_fn_with_state(server.clone(), guarded))
@@ -168,11 +171,14 @@ impl From<Failure> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let title = self.status.canonical_reason().unwrap_or("Refused");
-        let page = pages::bare(title, maud::html! {
-            h1 { (title) }
-            p class="problem" role="alert" { (self.words) }
-            p { a href="/" { "Back to the fleet" } }
-        });
+        let page = pages::bare(
+            title,
+            maud::html! {
+                h1 { (title) }
+                p class="problem" role="alert" { (self.words) }
+                p { a href="/" { "Back to the fleet" } }
+            },
+        );
         (self.status, page).into_response()
     }
 }

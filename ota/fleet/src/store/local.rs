@@ -64,7 +64,8 @@ impl Store for LocalStore {
         }
         let length = metadata.len();
         // What replaces a file is another one, with another inode.
-        let tag = format!("{length:x}-{:x}-{:x}-{:x}", metadata.mtime(), metadata.mtime_nsec(), metadata.ino());
+        let tag =
+            format!("{length:x}-{:x}-{:x}-{:x}", metadata.mtime(), metadata.mtime_nsec(), metadata.ino());
         Ok(Some(Source { reader: Box::new(file), length, tag }))
     }
 

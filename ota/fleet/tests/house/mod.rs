@@ -10,7 +10,7 @@ use std::time::Duration;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ED25519, SigningKey as _};
 use reqwest::blocking::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
-use stopline_depot::batch::{BatchManifest, Entry, pack};
+use stopline_depot::batch::{BatchError, BatchManifest, Entry, pack};
 use stopline_depot::deployment::{Outcome, Phase};
 use stopline_depot::digest::Digest;
 use stopline_depot::outcome::{self, SignedOutcome};
@@ -26,7 +26,7 @@ pub struct House {
     pub devices: String,
     pub people: String,
     pub words: Vec<String>,
-    _kept: Option<tempfile::TempDir>,
+    kept: Option<tempfile::TempDir>,
 }
 
 impl House {
@@ -36,15 +36,16 @@ impl House {
 
     pub fn with(arguments: &[&str]) -> Self {
         let kept = tempfile::tempdir().unwrap();
-        let house = Self::at(&kept.path().join("fleet"), arguments);
-        Self { _kept: Some(kept), ..house }
+        let mut house = Self::at(&kept.path().join("fleet"), arguments);
+        house.kept = Some(kept);
+        house
     }
 
     pub fn at(folder: &Path, arguments: &[&str]) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let arguments: Vec<String> = arguments.iter().map(|&text| text.to_owned()).collect();
         let (child, devices, people, words) = start(folder, &arguments, "127.0.0.1:0", "127.0.0.1:0");
-        Self { folder: folder.to_owned(), arguments, child, devices, people, words, _kept: None }
+        Self { folder: folder.to_owned(), arguments, child, devices, people, words, kept: None }
     }
 
     /// Kills it, as a power cut would, and starts it again at the same addresses.
@@ -209,7 +210,7 @@ impl Device {
     pub fn event(&self, seq: u64, id: &str, change: &str) -> Value {
         let body = json!({
             "id": id, "change": change, "subject": "fall", "name": "room 3",
-            "made_wall": "2026-11-22T06:00:00.000Z", "persons_down": 1, "asks": true,
+            "made_wall": "2026-11-22T06:00:00.000000Z", "persons_down": 1, "asks": true,
         });
         self.message(seq, "event", body)
     }
@@ -239,11 +240,19 @@ impl Device {
             seq,
             records,
         };
-        let bytes = pack(&manifest, contents).unwrap();
+        let mut contents = contents.iter().map(|content| content.to_vec());
+        let bytes = pack::<BatchError>(&manifest, |_| Ok(contents.next().unwrap())).unwrap();
         (Digest::of(&bytes).to_string(), bytes)
     }
 
-    pub fn patch(&self, house: &House, id: &str, offset: usize, length: usize, bytes: &[u8]) -> RequestBuilder {
+    pub fn patch(
+        &self,
+        house: &House,
+        id: &str,
+        offset: usize,
+        length: usize,
+        bytes: &[u8],
+    ) -> RequestBuilder {
         self.client(house)
             .patch(format!("{}/v1/batches/{id}", house.devices))
             .header("Upload-Offset", offset)
@@ -273,6 +282,17 @@ impl Device {
     pub fn signed(&self, outcome: Outcome) -> SignedOutcome {
         let signature = self.sign(&outcome::message(&outcome).unwrap());
         SignedOutcome::new(outcome, &self.public(), &signature)
+    }
+}
+
+/// A body in JSON.
+pub trait Json {
+    fn json(self, body: &impl serde::Serialize) -> Self;
+}
+
+impl Json for RequestBuilder {
+    fn json(self, body: &impl serde::Serialize) -> Self {
+        self.header("Content-Type", "application/json").body(serde_json::to_vec(body).unwrap())
     }
 }
 
@@ -327,7 +347,8 @@ impl Person {
         let totp = page.text.split("id=\"totp\">").nth(1).unwrap().split('<').next().unwrap().to_owned();
         person.totp = totp;
         let code = person.code();
-        let fields = [("invitation", invitation), ("password", PASSWORD), ("again", PASSWORD), ("code", &code)];
+        let fields =
+            [("invitation", invitation), ("password", PASSWORD), ("again", PASSWORD), ("code", &code)];
         let page = person.send("/welcome", &fields);
         assert_eq!(page.status, 303, "{}", page.text);
         person.take_cookie(&page);

@@ -131,3 +131,15 @@ pub struct Ended {
     #[command(flatten)]
     pub data: DataArgs,
 }
+
+/// `backup`.
+#[derive(Args, Debug)]
+pub struct Backup {
+    /// Where; it must not be there yet.
+    pub to: PathBuf,
+    /// Sealed records and tombstones too.
+    #[arg(long)]
+    pub records: bool,
+    #[command(flatten)]
+    pub data: DataArgs,
+}

@@ -9,13 +9,14 @@ use serde_json::json;
 use super::devices::runtime;
 use super::signers::{OnlineKeys, open_rollout, with_signers};
 use super::trusted_root;
-use crate::cli::arguments::{DataArgs, Serve, ServeCommand, SetUp, Signing};
+use crate::cli::arguments::{Backup, DataArgs, Serve, ServeCommand, SetUp, Signing};
 use crate::clock::{Clock as _, SystemClock};
 use crate::exit::{Failure, Result, Said};
 use crate::keys::Passphrase;
 use crate::outcomes::Heard;
 use crate::rollouts::{self, Step};
 use crate::serve::authority::{self, Authority};
+use crate::serve::backup;
 use crate::serve::data::Data;
 use crate::serve::database::Database;
 use crate::serve::database::people::Role;
@@ -24,7 +25,13 @@ use crate::serve::web;
 use crate::store::{self, Store};
 use crate::{expiry, files};
 
-pub(super) fn serve(args: &Serve, json: bool, phrase: &Passphrase, who: &str, now: Timestamp) -> Result<Said> {
+pub(super) fn serve(
+    args: &Serve,
+    json: bool,
+    phrase: &Passphrase,
+    who: &str,
+    now: Timestamp,
+) -> Result<Said> {
     match &args.command {
         None => run(args, json, phrase),
         Some(ServeCommand::Init(set_up)) => init(set_up, args, phrase),
@@ -85,7 +92,10 @@ fn invite(args: &DataArgs, (person, role): (&str, &str), who: &str, now: Timesta
         secret
     })?;
     let words = vec![
-        format!("for {name}, as {}: open this on the server's page within a day; it counts once", role.word()),
+        format!(
+            "for {name}, as {}: open this on the server's page within a day; it counts once",
+            role.word()
+        ),
         format!("  /welcome?invitation={secret}"),
     ];
     Ok(Said::new(words, json!({"name": name, "role": role, "invitation": secret})))
@@ -101,11 +111,25 @@ fn rotate_authority(args: &DataArgs, who: &str, now: Timestamp) -> Result<Said> 
     Authority::make(&folder, number, now.as_second())?;
     Data::prepare(data.folder(), now.as_second())?;
     let words = vec![
-        format!("authority {number} issues from the next start of `serve` on; devices learn it when they renew"),
+        format!(
+            "authority {number} issues from the next start of `serve` on; devices learn it when they renew"
+        ),
         format!("devices that are set up from now on pin {}", data.authorities_file().display()),
         "take the old one's .pem away once every device has renewed".into(),
     ];
     Ok(Said::new(words, json!({"number": number, "authorities": data.authorities_file()})))
+}
+
+pub(super) fn backup(args: &Backup, who: &str, now: Timestamp) -> Result<Said> {
+    let data = Data::open(&args.data.data)?;
+    data.audit().append(who, "backup", json!({"to": args.to, "records": args.records}), now)?;
+    runtime()?.block_on(async {
+        let url = args.data.database.clone().unwrap_or_else(|| data.database_url());
+        let database = Database::open(&url).await?;
+        let said = backup::backup(&data, &database, &args.to, args.records, now.as_second()).await;
+        database.close().await;
+        said
+    })
 }
 
 fn options(set_up: &SetUp, args: &Serve, phrase: &Passphrase) -> Options {
@@ -155,7 +179,9 @@ impl Repository for Steered {
     fn can_sign(&self) -> bool {
         let online = &self.at.online;
         online.online.is_some()
-            || (online.rollout_key.is_some() && online.snapshot_key.is_some() && online.timestamp_key.is_some())
+            || (online.rollout_key.is_some()
+                && online.snapshot_key.is_some()
+                && online.timestamp_key.is_some())
     }
 
     fn step(&self, model: &str, step: Step) -> Result<Said> {

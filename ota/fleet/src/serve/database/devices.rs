@@ -246,7 +246,8 @@ impl Writing {
     /// # Errors
     /// The database's.
     pub async fn token(&mut self, hash: &str) -> Result<Option<Token>> {
-        let row = sqlx::query("SELECT name, expires_s, used_s, device FROM tokens WHERE hash = $1").bind(hash);
+        let row =
+            sqlx::query("SELECT name, expires_s, used_s, device FROM tokens WHERE hash = $1").bind(hash);
         let row = row.fetch_optional(self.on()).await.map_err(failed)?;
         let read = |row: sqlx::any::AnyRow| -> sqlx::Result<Token> {
             Ok(Token {
@@ -279,7 +280,11 @@ impl Writing {
     /// # Errors
     /// The database's.
     pub async fn forget_boots(&mut self, device: &str) -> Result<()> {
-        sqlx::query("DELETE FROM boots WHERE device = $1").bind(device).execute(self.on()).await.map_err(failed)?;
+        sqlx::query("DELETE FROM boots WHERE device = $1")
+            .bind(device)
+            .execute(self.on())
+            .await
+            .map_err(failed)?;
         Ok(())
     }
 

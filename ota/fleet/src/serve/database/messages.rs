@@ -132,21 +132,23 @@ impl Database {
     /// # Errors
     /// The database's.
     pub async fn answers_for(&self, device: &str, since_s: i64) -> Result<Vec<Acknowledge>> {
-        let statement = "SELECT event, by_whom FROM acknowledgements WHERE device = $1 AND at_s >= $2 ORDER BY at_s";
-        let rows = sqlx::query(statement).bind(device).bind(since_s).fetch_all(&self.pool).await.map_err(failed)?;
+        let statement =
+            "SELECT event, by_whom FROM acknowledgements WHERE device = $1 AND at_s >= $2 ORDER BY at_s";
+        let rows =
+            sqlx::query(statement).bind(device).bind(since_s).fetch_all(&self.pool).await.map_err(failed)?;
         if rows.is_empty() {
             return Ok(Vec::new());
         }
         let heard = self.latest(&["event"], Some(device), 1_000).await?;
         let is_settled = |id: &str| {
             let said = heard.iter().filter_map(|stored| serde_json::from_str::<Event>(&stored.body).ok());
-            said.into_iter().any(|event| {
-                event.id == id && matches!(event.change, Change::Acknowledged | Change::Over)
-            })
+            said.into_iter()
+                .any(|event| event.id == id && matches!(event.change, Change::Acknowledged | Change::Over))
         };
         let mut answers = Vec::new();
         for row in rows.iter().take(MAX_LINES) {
-            let (id, by): (String, String) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
+            let (id, by): (String, String) =
+                (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
             if !is_settled(&id) {
                 answers.push(Acknowledge { schema: Acknowledge::SCHEMA, id, by });
             }
@@ -187,7 +189,8 @@ impl Writing {
         (what, problem, body): (&str, &str, &str),
         now_s: i64,
     ) -> Result<()> {
-        let short = |text: &str| text.chars().filter(|char| *char != '\0').take(DEAD_LETTER).collect::<String>();
+        let short =
+            |text: &str| text.chars().filter(|char| *char != '\0').take(DEAD_LETTER).collect::<String>();
         let row = sqlx::query("SELECT COALESCE(MAX(number), 0) FROM dead_letters");
         let row = row.fetch_one(self.on()).await.map_err(failed)?;
         let number = row.try_get::<i64, _>(0).map_err(failed)? + 1;

@@ -113,7 +113,8 @@ impl Database {
     /// # Errors
     /// The database's.
     pub async fn invitation(&self, hash: &str) -> Result<Option<Invitation>> {
-        let row = sqlx::query("SELECT name, role, totp, expires_s FROM invitations WHERE hash = $1").bind(hash);
+        let row =
+            sqlx::query("SELECT name, role, totp, expires_s FROM invitations WHERE hash = $1").bind(hash);
         let row = row.fetch_optional(&self.pool).await.map_err(failed)?;
         let read = |row: sqlx::any::AnyRow| -> sqlx::Result<Invitation> {
             Ok(Invitation {
@@ -144,7 +145,12 @@ impl Database {
     ///
     /// # Errors
     /// The database's.
-    pub async fn approval(&self, rollout_id: &str, step: &str, percent_bp: i64) -> Result<Option<(String, i64)>> {
+    pub async fn approval(
+        &self,
+        rollout_id: &str,
+        step: &str,
+        percent_bp: i64,
+    ) -> Result<Option<(String, i64)>> {
         let statement =
             "SELECT by_whom, at_s FROM approvals WHERE rollout_id = $1 AND step = $2 AND percent_bp = $3";
         let row = sqlx::query(statement).bind(rollout_id).bind(step).bind(percent_bp);
@@ -220,13 +226,7 @@ impl Writing {
     /// The database's.
     pub async fn begin_session(&mut self, hash: &str, name: &str, now_s: i64) -> Result<()> {
         let statement = "INSERT INTO sessions (hash, person, made_s, seen_s) VALUES ($1, $2, $3, $3)";
-        sqlx::query(statement)
-            .bind(hash)
-            .bind(name)
-            .bind(now_s)
-            .execute(self.on())
-            .await
-            .map_err(failed)?;
+        sqlx::query(statement).bind(hash).bind(name).bind(now_s).execute(self.on()).await.map_err(failed)?;
         Ok(())
     }
 

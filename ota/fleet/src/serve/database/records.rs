@@ -47,7 +47,8 @@ impl Database {
     /// # Errors
     /// The database's.
     pub async fn records(&self, device: Option<&str>, most: i64) -> Result<Vec<Sealed>> {
-        let statement = "SELECT * FROM records WHERE device = $1 OR $1 = '' ORDER BY received_s DESC, digest LIMIT $2";
+        let statement =
+            "SELECT * FROM records WHERE device = $1 OR $1 = '' ORDER BY received_s DESC, digest LIMIT $2";
         let found = sqlx::query_as(statement).bind(device.unwrap_or_default()).bind(most);
         found.fetch_all(&self.pool).await.map_err(failed)
     }

@@ -11,18 +11,16 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path as PathPart, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_core::Stream;
 use serde_json::json;
-use stopline_depot::batch::{
-    Batch, BatchManifest, BatchState, Entry, MAX_BYTES, Received, Receipt, judge,
-};
+use stopline_depot::batch::{Batch, BatchManifest, BatchState, Entry, MAX_BYTES, Receipt, Received, judge};
 use stopline_depot::digest::Digest;
 use stopline_depot::disk::folder_of;
 use stopline_depot::versioned::Versioned as _;
 
-use super::{Asking, Refusal};
+use super::{Asking, Refusal, unpacked};
 use crate::exit::{Failure, Result as Done};
 use crate::serve::data;
 use crate::serve::database::devices::Device;
@@ -66,14 +64,41 @@ pub(super) async fn receive(
         let words = format!("{length} bytes; a batch has at most {most}");
         return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, words));
     }
-    let Some(_alone) = server.locks.uploads_of(&device.id) else {
+    let body = plain(&headers, body).await?;
+    let Some(alone) = server.locks.uploads_of(&device.id) else {
         let words = "another upload of this device goes on";
         return Err(Refusal::later(StatusCode::SERVICE_UNAVAILABLE, words, 1));
     };
-    if let Some(done) = committed(&server, &device, &id).await? {
+    // In a task of its own: a connection that ends must not leave a write behind that nobody waits for.
+    let taken = tokio::spawn(async move {
+        let taken = take(&server, &device, &id, (at, length), body).await;
+        drop(alone);
+        taken
+    });
+    taken.await.map_err(Failure::failed)?
+}
+
+/// A packed body is taken in whole, and unpacked; offsets are those of the batch's own bytes.
+async fn plain(headers: &HeaderMap, body: Body) -> Result<Body, Refusal> {
+    if headers.get(header::CONTENT_ENCODING).is_none() {
+        return Ok(body);
+    }
+    let too_long = |error: axum::Error| Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, error);
+    let packed = axum::body::to_bytes(body, MAX_BYTES).await.map_err(too_long)?;
+    unpacked(headers, packed, MAX_BYTES).map(Body::from)
+}
+
+async fn take(
+    server: &Arc<Server>,
+    device: &Device,
+    id: &Digest,
+    (at, length): (u64, u64),
+    body: Body,
+) -> Result<Response, Refusal> {
+    if let Some(done) = committed(server, device, id).await? {
         return Ok(Json(done).into_response());
     }
-    let path = part(&server, &device, &id);
+    let path = part(server, device, id);
     let known = length_of(&path)?;
     if known != at {
         let body = json!({"schema": 1, "offset": known, "error": "go on from this offset"});
@@ -84,7 +109,7 @@ pub(super) async fn receive(
     if offset < length {
         return Ok(Json(BatchState { schema: BatchState::SCHEMA, offset, receipts: None }).into_response());
     }
-    let receipts = finish(&server, &device, &id, &path).await?;
+    let receipts = finish(server, device, id, &path).await?;
     Ok(Json(BatchState { schema: BatchState::SCHEMA, offset, receipts: Some(receipts) }).into_response())
 }
 
@@ -277,11 +302,16 @@ fn sync_folder(path: &Path) -> std::io::Result<()> {
 /// The name is a digest or it is nothing: no name from outside becomes a path.
 fn read_id(id: &str) -> Result<Digest, Refusal> {
     id.parse().map_err(|_| {
-        Refusal::new(StatusCode::BAD_REQUEST, "a batch is named by its SHA-256, 64 lower-case hexadecimal digits")
+        Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "a batch is named by its SHA-256, 64 lower-case hexadecimal digits",
+        )
     })
 }
 
 fn number(headers: &HeaderMap, name: &str) -> Result<u64, Refusal> {
     let value = headers.get(name).and_then(|value| value.to_str().ok()?.parse().ok());
-    value.ok_or_else(|| Refusal::new(StatusCode::BAD_REQUEST, format!("{name}: a number of bytes is expected")))
+    value.ok_or_else(|| {
+        Refusal::new(StatusCode::BAD_REQUEST, format!("{name}: a number of bytes is expected"))
+    })
 }

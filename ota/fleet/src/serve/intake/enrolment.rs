@@ -10,7 +10,7 @@ use rustls::pki_types::pem::PemObject as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Refusal, known, key_text, refuse_unless_active};
+use super::{Refusal, key_text, known, refuse_unless_active};
 use crate::exit::Failure;
 use crate::serve::authority::{Named, Request};
 use crate::serve::database::devices::{Device, Standing};

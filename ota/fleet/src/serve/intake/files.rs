@@ -29,7 +29,9 @@ pub(super) async fn file(
     let nothing = || Refusal::new(StatusCode::NOT_FOUND, "there is no such file in the repository");
     // Records of the registry and what publishers leave beside lie there too; devices have no business with them.
     let is_file = |part: &str| {
-        !part.is_empty() && !part.starts_with('.') && !part.contains(|char: char| char == '\\' || char.is_control())
+        !part.is_empty()
+            && !part.starts_with('.')
+            && !part.contains(|char: char| char == '\\' || char.is_control())
     };
     let is_served = path.starts_with("metadata/") || path.starts_with("targets/");
     if !is_served || !path.split('/').all(is_file) {
@@ -131,7 +133,15 @@ mod tests {
         assert_eq!(parse("bytes=0-", 10), Some((0, 10)));
         assert_eq!(parse("bytes=4-5", 10), Some((4, 6)));
         assert_eq!(parse("bytes=4-500", 10), Some((4, 10)));
-        for wrong in ["bytes=10-", "bytes=5-4", "bytes=-5", "bytes=a-", "items=0-", "bytes=0-1,2-3", "bytes=18446744073709551615-"] {
+        for wrong in [
+            "bytes=10-",
+            "bytes=5-4",
+            "bytes=-5",
+            "bytes=a-",
+            "items=0-",
+            "bytes=0-1,2-3",
+            "bytes=18446744073709551615-",
+        ] {
             assert_eq!(parse(wrong, 10), None, "{wrong}");
         }
         assert_eq!(parse("bytes=0-18446744073709551615", 10), None);

@@ -1,7 +1,6 @@
 //! `POST v1/messages`: JSON lines, each for itself. What is not understood is put aside and has its receipt too, if it says
 //! what it is: it must not come again and again.
 
-use std::io::Read as _;
 use std::sync::Arc;
 
 use axum::Json;
@@ -12,13 +11,11 @@ use serde::Deserialize;
 use stopline_depot::message::{MAX_LINES_BYTES, Receipt, Receipts, read_lines};
 use stopline_depot::versioned::Versioned as _;
 
-use super::{Asking, Refusal};
+use super::{Asking, Refusal, unpacked};
 use crate::serve::database::Writing;
 use crate::serve::database::devices::Device;
 use crate::serve::server::Server;
 
-/// Bytes that a sender's window may have, as a power of two: what unpacking takes.
-const WINDOW_LOG: u32 = 23;
 /// Seconds for which an answer to an alert is told.
 const ANSWERS_S: i64 = 7 * 86_400;
 
@@ -28,15 +25,7 @@ pub(super) async fn receive(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Receipts>, Refusal> {
-    let lines = match headers.get("content-encoding").map(|name| name.as_bytes()) {
-        None | Some(b"identity") => body.to_vec(),
-        Some(b"zstd") => unpack(&body)?,
-        Some(other) => {
-            let other = String::from_utf8_lossy(other);
-            let words = format!("Content-Encoding {other:?}; zstd or none is expected");
-            return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, words));
-        }
-    };
+    let lines = unpacked(&headers, body, MAX_LINES_BYTES)?;
     let read = read_lines(&lines).map_err(|error| Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, error))?;
     let texts = lines.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
     let now_s = server.now_s();
@@ -57,7 +46,9 @@ pub(super) async fn receive(
                     format!("a message of device {}; this is device {}", message.device, device.id),
                 ));
             }
-            Err(error) => receipts.extend(put_aside(&mut writing, &device, &error.to_string(), text, now_s).await?),
+            Err(error) => {
+                receipts.extend(put_aside(&mut writing, &device, &error.to_string(), text, now_s).await?)
+            }
         }
     }
     writing.commit().await?;
@@ -88,18 +79,4 @@ async fn put_aside(
     let envelope: Option<Envelope> = serde_json::from_slice(text).ok();
     let own = envelope.filter(|envelope| envelope.device == device.id);
     Ok(own.map(|envelope| Receipt { boot_id: envelope.boot_id, seq: envelope.seq }))
-}
-
-fn unpack(body: &[u8]) -> Result<Vec<u8>, Refusal> {
-    let broken = |error: std::io::Error| Refusal::new(StatusCode::BAD_REQUEST, format!("zstd: {error}"));
-    let mut decoder = zstd::Decoder::with_buffer(body).map_err(broken)?;
-    decoder.window_log_max(WINDOW_LOG).map_err(broken)?;
-    let limit = u64::try_from(MAX_LINES_BYTES).unwrap_or(u64::MAX);
-    let mut lines = Vec::new();
-    decoder.take(limit + 1).read_to_end(&mut lines).map_err(broken)?;
-    if lines.len() > MAX_LINES_BYTES {
-        let words = format!("more than {MAX_LINES_BYTES} bytes, unpacked");
-        return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, words));
-    }
-    Ok(lines)
 }

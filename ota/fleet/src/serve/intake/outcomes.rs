@@ -20,14 +20,17 @@ pub(super) async fn receive(
     Asking(device): Asking,
     body: Bytes,
 ) -> Result<Json<Value>, Refusal> {
-    let signed: SignedOutcome = versioned::read(&body)
-        .map_err(|error| Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, error))?;
+    let signed: SignedOutcome =
+        versioned::read(&body).map_err(|error| Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, error))?;
     let refuse = |words: String| {
         tracing::warn!(id = "serve.outcome.refused", device = device.id, "{words}");
         Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, words))
     };
     if signed.outcome.device != device.id {
-        return refuse(format!("an outcome of device {}; this is device {}", signed.outcome.device, device.id));
+        return refuse(format!(
+            "an outcome of device {}; this is device {}",
+            signed.outcome.device, device.id
+        ));
     }
     let key = device.key.parse::<Digest>().ok();
     if !key.is_some_and(|key| signed.is_signed_by(key.as_bytes())) {

@@ -31,12 +31,8 @@ type Shared = State<Arc<Server>>;
 /// The database's; the system's.
 pub async fn invite(database: &Database, name: &str, role: Role, by: &str, now_s: i64) -> Done<String> {
     let secret = secret::new()?;
-    let invitation = Invitation {
-        name: name.to_owned(),
-        role,
-        totp: auth::new_totp()?,
-        expires_s: now_s + INVITATION_S,
-    };
+    let invitation =
+        Invitation { name: name.to_owned(), role, totp: auth::new_totp()?, expires_s: now_s + INVITATION_S };
     let mut writing = database.write().await?;
     writing.invite(&secret::hash(INVITATION, &secret), &invitation, by).await?;
     writing.commit().await?;
@@ -49,10 +45,7 @@ pub(super) struct Link {
     invitation: String,
 }
 
-pub(super) async fn welcome_page(
-    State(server): Shared,
-    Query(link): Query<Link>,
-) -> Result<Markup, Problem> {
+pub(super) async fn welcome_page(State(server): Shared, Query(link): Query<Link>) -> Result<Markup, Problem> {
     let invitation = invited(&server, &link.invitation).await?;
     Ok(form_of(&invitation, &link.invitation, None))
 }
@@ -70,23 +63,26 @@ async fn invited(server: &Server, secret: &str) -> Result<Invitation, Problem> {
 
 fn form_of(invitation: &Invitation, secret: &str, problem: Option<&str>) -> Markup {
     let uri = auth::uri(&invitation.name, &invitation.totp);
-    pages::bare("Welcome", html! {
-        h1 { "Welcome, " (invitation.name) }
-        p { "You come in as " strong { (invitation.role.word()) } ". Choose a password, and let an authenticator show codes for you." }
-        @if let Some(problem) = problem { p class="problem" role="alert" { (problem) } }
-        form method="post" action="/welcome" class="stack" {
-            input type="hidden" name="invitation" value=(secret);
-            label { "Password, " (auth::SHORTEST) " characters or more"
-                input type="password" name="password" autocomplete="new-password" required minlength=(auth::SHORTEST); }
-            label { "The same once more"
-                input type="password" name="again" autocomplete="new-password" required minlength=(auth::SHORTEST); }
-            p { "Secret for the authenticator (Base32, SHA-1, six digits, 30 seconds): " code id="totp" { (invitation.totp) }
-                " " a href=(uri) { "open in an authenticator" } }
-            label { "The code that it shows now"
-                input name="code" inputmode="numeric" autocomplete="one-time-code" required pattern="[0-9 ]{6,7}"; }
-            button { "Come in" }
-        }
-    })
+    pages::bare(
+        "Welcome",
+        html! {
+            h1 { "Welcome, " (invitation.name) }
+            p { "You come in as " strong { (invitation.role.word()) } ". Choose a password, and let an authenticator show codes for you." }
+            @if let Some(problem) = problem { p class="problem" role="alert" { (problem) } }
+            form method="post" action="/welcome" class="stack" {
+                input type="hidden" name="invitation" value=(secret);
+                label { "Password, " (auth::SHORTEST) " characters or more"
+                    input type="password" name="password" autocomplete="new-password" required minlength=(auth::SHORTEST); }
+                label { "The same once more"
+                    input type="password" name="again" autocomplete="new-password" required minlength=(auth::SHORTEST); }
+                p { "Secret for the authenticator (Base32, SHA-1, six digits, 30 seconds): " code id="totp" { (invitation.totp) }
+                    " " a href=(uri) { "open in an authenticator" } }
+                label { "The code that it shows now"
+                    input name="code" inputmode="numeric" autocomplete="one-time-code" required pattern="[0-9 ]{6,7}"; }
+                button { "Come in" }
+            }
+        },
+    )
 }
 
 #[derive(Deserialize)]
@@ -150,16 +146,19 @@ pub(super) async fn log_in_page() -> Markup {
 }
 
 fn log_in_form(problem: Option<&str>) -> Markup {
-    pages::bare("Log in", html! {
-        h1 { "Log in" }
-        @if let Some(problem) = problem { p class="problem" role="alert" { (problem) } }
-        form method="post" action="/login" class="stack" {
-            label { "Name" input name="name" autocomplete="username" required autofocus maxlength="80"; }
-            label { "Password" input type="password" name="password" autocomplete="current-password" required; }
-            label { "Code" input name="code" inputmode="numeric" autocomplete="one-time-code" required pattern="[0-9 ]{6,7}"; }
-            button { "Log in" }
-        }
-    })
+    pages::bare(
+        "Log in",
+        html! {
+            h1 { "Log in" }
+            @if let Some(problem) = problem { p class="problem" role="alert" { (problem) } }
+            form method="post" action="/login" class="stack" {
+                label { "Name" input name="name" autocomplete="username" required autofocus maxlength="80"; }
+                label { "Password" input type="password" name="password" autocomplete="current-password" required; }
+                label { "Code" input name="code" inputmode="numeric" autocomplete="one-time-code" required pattern="[0-9 ]{6,7}"; }
+                button { "Log in" }
+            }
+        },
+    )
 }
 
 #[derive(Deserialize)]

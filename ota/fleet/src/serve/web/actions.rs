@@ -36,12 +36,17 @@ pub(super) async fn token(State(server): Shared, posted: Posted) -> Result<Respo
     visitor.must_be(&server, Role::Operator, "devices.token")?;
     let who = visitor.who();
     let token = desk(&server, &who).token(posted.field("name"), 24).await?;
-    let page = pages::page(visitor, "Devices", "Token", html! {
-        p { "For " strong { (posted.field("name")) } ", good for a day, for one device. It is shown now and never again." }
-        pre { code { (token) } }
-        p { "On the device: " code { "stopline-agent enroll --token -" } }
-        p { a href="/devices" { "Back to the devices" } }
-    });
+    let page = pages::page(
+        visitor,
+        "Devices",
+        "Token",
+        html! {
+            p { "For " strong { (posted.field("name")) } ", good for a day, for one device. It is shown now and never again." }
+            pre { code { (token) } }
+            p { "On the device: " code { "stopline-agent enroll --token -" } }
+            p { a href="/devices" { "Back to the devices" } }
+        },
+    );
     Ok(page.into_response())
 }
 
@@ -100,9 +105,13 @@ pub(super) async fn acknowledge(State(server): Shared, posted: Posted) -> Result
         .filter_map(|later| serde_json::from_str::<Event>(&later.body).ok())
         .any(|later| later.id == said.id && later.change == Change::Over);
     if is_over {
-        return Err(Problem::new(StatusCode::CONFLICT, "This event is over; there is nothing to acknowledge."));
+        return Err(Problem::new(
+            StatusCode::CONFLICT,
+            "This event is over; there is nothing to acknowledge.",
+        ));
     }
-    let detail = json!({"device": event.device, "event": said.id, "boot_id": event.boot_id, "seq": event.seq});
+    let detail =
+        json!({"device": event.device, "event": said.id, "boot_id": event.boot_id, "seq": event.seq});
     server.write_down(&visitor.who(), "events.acknowledge", detail)?;
     let mut writing = server.database.write().await?;
     let is_first = writing.acknowledge((&event, &said.id), &visitor.person.name, server.now_s()).await?;
@@ -139,7 +148,8 @@ pub(super) async fn steer(
     }
     let after = rollouts::stepped(&rollout, step)?;
     let reaches = if step == Step::Abort { share } else { self::share(&after) };
-    let detail = json!({"model": model, "rollout_id": rollout.rollout_id, "from_bp": share, "to_bp": reaches});
+    let detail =
+        json!({"model": model, "rollout_id": rollout.rollout_id, "from_bp": share, "to_bp": reaches});
     if step != Step::Pause && reaches >= TWO_PERSONS_BP {
         let second = is_second(&server, visitor, &rollout.rollout_id, &word, reaches).await?;
         if !second {
@@ -162,11 +172,16 @@ pub(super) async fn steer(
 }
 
 fn done_page(visitor: &Visitor, what: &str, said: &Said) -> maud::Markup {
-    pages::page(visitor, "Registry", "Done", html! {
-        p { strong { (what) } " is signed and published. Vehicles see it when they ask next." }
-        pre { @for line in &said.words { (line) "\n" } }
-        p { a href="/registry" { "Back to the registry" } }
-    })
+    pages::page(
+        visitor,
+        "Registry",
+        "Done",
+        html! {
+            p { strong { (what) } " is signed and published. Vehicles see it when they ask next." }
+            pre { @for line in &said.words { (line) "\n" } }
+            p { a href="/registry" { "Back to the registry" } }
+        },
+    )
 }
 
 /// The largest share of the variants, basis points.
@@ -195,9 +210,7 @@ async fn is_second(
     percent_bp: u16,
 ) -> Result<bool, Problem> {
     let first = server.database.approval(rollout_id, step, i64::from(percent_bp)).await?;
-    Ok(first.is_some_and(|(who, at_s)| {
-        who != visitor.person.name && server.now_s() - at_s <= FIRST_WORD_S
-    }))
+    Ok(first.is_some_and(|(who, at_s)| who != visitor.person.name && server.now_s() - at_s <= FIRST_WORD_S))
 }
 
 async fn note_first(
@@ -222,11 +235,16 @@ pub(super) async fn invite_person(State(server): Shared, posted: Posted) -> Resu
     let role: Role = posted.field("role").parse().map_err(Failure::usage)?;
     server.write_down(&visitor.who(), "people.invite", json!({"name": name, "role": role.word()}))?;
     let secret = account::invite(&server.database, name, role, &visitor.who(), server.now_s()).await?;
-    let page = pages::page(visitor, "People", "Invitation", html! {
-        p { "For " strong { (name) } " as " (role.word()) ": this link counts once, within a day. It is shown now and never again." }
-        pre { code { "/welcome?invitation=" (secret) } }
-        p { a href="/people" { "Back to the people" } }
-    });
+    let page = pages::page(
+        visitor,
+        "People",
+        "Invitation",
+        html! {
+            p { "For " strong { (name) } " as " (role.word()) ": this link counts once, within a day. It is shown now and never again." }
+            pre { code { "/welcome?invitation=" (secret) } }
+            p { a href="/people" { "Back to the people" } }
+        },
+    );
     Ok(page.into_response())
 }
 
@@ -237,7 +255,10 @@ pub(super) async fn remove_person(State(server): Shared, posted: Posted) -> Resu
     posted.is_really_they(&server, "people.remove").await?;
     let name = posted.field("name");
     if name == visitor.person.name {
-        return Err(Problem::new(StatusCode::BAD_REQUEST, "Nobody removes themselves; another publisher does."));
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "Nobody removes themselves; another publisher does.",
+        ));
     }
     server.write_down(&visitor.who(), "people.remove", json!({"name": name}))?;
     let mut writing = server.database.write().await?;

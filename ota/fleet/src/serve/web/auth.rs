@@ -16,7 +16,8 @@ const LONGEST: usize = 256;
 /// Bytes of a secret of codes, as RFC 4226 §4 recommends.
 const SECRET: usize = 20;
 /// Takes the place of the password of somebody who does not exist, so that the answer takes as long.
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+const NOBODY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// A secret of codes, base32.
 pub fn new_totp() -> Result<String> {
@@ -77,7 +78,11 @@ pub async fn is_who(server: &Server, person: Option<&Person>, password: &str, co
 fn codes(totp: &str) -> Result<Totp> {
     let secret = Secret::try_from_base32(totp).map_err(|error| Failure::failed(format!("{error:?}")))?;
     let builder = Builder::new().with_algorithm(Algorithm::SHA1).with_digits(6).with_skew(1);
-    builder.with_step_duration(30).with_secret(secret).build().map_err(|error| Failure::failed(format!("{error:?}")))
+    builder
+        .with_step_duration(30)
+        .with_secret(secret)
+        .build()
+        .map_err(|error| Failure::failed(format!("{error:?}")))
 }
 
 #[cfg(test)]

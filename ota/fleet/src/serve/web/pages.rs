@@ -30,22 +30,25 @@ pub fn bare(title: &str, content: Markup) -> Markup {
 
 /// A page within the menu.
 pub fn page(visitor: &Visitor, current: &str, title: &str, content: Markup) -> Markup {
-    document(title, html! {
-        a class="skip" href="#content" { "To the content" }
-        header {
-            nav aria-label="Pages" {
-                ul { @for (name, path) in PAGES {
-                    li { a href=(path) aria-current=[(name == current).then_some("page")] { (name) } }
-                } }
+    document(
+        title,
+        html! {
+            a class="skip" href="#content" { "To the content" }
+            header {
+                nav aria-label="Pages" {
+                    ul { @for (name, path) in PAGES {
+                        li { a href=(path) aria-current=[(name == current).then_some("page")] { (name) } }
+                    } }
+                }
+                form method="post" action="/logout" class="inline" {
+                    (csrf(visitor))
+                    span { (visitor.person.name) " (" (visitor.person.role.word()) ")" }
+                    button class="quiet" { "Log out" }
+                }
             }
-            form method="post" action="/logout" class="inline" {
-                (csrf(visitor))
-                span { (visitor.person.name) " (" (visitor.person.role.word()) ")" }
-                button class="quiet" { "Log out" }
-            }
-        }
-        main id="content" tabindex="-1" { h1 { (title) } (content) }
-    })
+            main id="content" tabindex="-1" { h1 { (title) } (content) }
+        },
+    )
 }
 
 fn document(title: &str, body: Markup) -> Markup {

@@ -101,11 +101,14 @@ impl FromRequest<Arc<Server>> for Posted {
         };
         let what = format!("{} {}", parts.method, parts.uri.path());
         let is_own = is_of_our_pages(server, &parts.headers);
-        let form = Form::<BTreeMap<String, String>>::from_request(Request::from_parts(parts, body), server).await;
-        let Form(fields) = form.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
+        let form =
+            Form::<BTreeMap<String, String>>::from_request(Request::from_parts(parts, body), server).await;
+        let Form(fields) =
+            form.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
         let token = fields.get("csrf").map(String::as_str).unwrap_or_default();
         if !is_own || !secret::same(token, &visitor.csrf) {
-            let words = "This form is not from one of this server's pages, or is too old. Load the page again.";
+            let words =
+                "This form is not from one of this server's pages, or is too old. Load the page again.";
             return Err(visitor.refuse(server, &what, "forged or stale form", words).into());
         }
         Ok(Self { visitor, fields })
@@ -184,7 +187,8 @@ pub fn is_of_our_pages(server: &Server, headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).and_then(|value: &header::HeaderValue| value.to_str().ok());
     let scheme = if server.people.has_tls { "https://" } else { "http://" };
     let host = text(header::ORIGIN).and_then(|origin| origin.strip_prefix(scheme));
-    let is_same_site = text(header::HeaderName::from_static("sec-fetch-site")).is_none_or(|site| site == "same-origin");
+    let is_same_site =
+        text(header::HeaderName::from_static("sec-fetch-site")).is_none_or(|site| site == "same-origin");
     is_same_site && host.is_some_and(|host| server.people.hosts.iter().any(|ours| ours == host))
 }
 
@@ -200,4 +204,3 @@ fn cookie(headers: &HeaderMap) -> Option<String> {
     let mut pairs = all.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| value.to_owned())
 }
-

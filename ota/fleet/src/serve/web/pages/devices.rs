@@ -27,31 +27,36 @@ pub async fn list(State(server): State<Arc<Server>>, visitor: Visitor) -> Result
     let events = by_device(database.newest_of_each("event").await?);
     let now_s = server.now_s();
     let heard = devices.iter().filter(|device| is_heard(device, now_s)).count();
-    Ok(page(&visitor, "Devices", "Devices", html! {
-        p { (devices.len()) " devices, " (heard) " heard of in the last quarter of an hour." }
-        @if devices.is_empty() { p { "None is enrolled yet. Make a token below, and enrol a device with it." } }
-        @else {
-            table class="cards" {
-                thead { tr { th { "Name" } th { "Heard" } th { "Standing" } th { "State" } th { "Models" } th { "Last event" } } }
-                tbody { @for device in &devices { tr {
-                    td data-label="Name" { a href=(format!("/devices/{}", device.id)) { (device.name) } br; code { (short(&device.id)) } }
-                    td data-label="Heard" { (online(device, now_s)) " " (time(device.seen_s)) }
-                    td data-label="Standing" { (standing(device.standing)) }
-                    td data-label="State" { (state(states.get(&device.id))) }
-                    td data-label="Models" { (models(births.get(&device.id))) }
-                    td data-label="Last event" { (event(events.get(&device.id))) }
-                } } }
+    Ok(page(
+        &visitor,
+        "Devices",
+        "Devices",
+        html! {
+            p { (devices.len()) @if devices.len() == 1 { " device, " } @else { " devices, " } (heard) " heard of in the last quarter of an hour." }
+            @if devices.is_empty() { p { "None is enrolled yet. Make a token below, and enrol a device with it." } }
+            @else {
+                table class="cards" {
+                    thead { tr { th { "Name" } th { "Heard" } th { "Standing" } th { "State" } th { "Models" } th { "Last event" } } }
+                    tbody { @for device in &devices { tr {
+                        td data-label="Name" { a href=(format!("/devices/{}", device.id)) { (device.name) } br; code { (short(&device.id)) } }
+                        td data-label="Heard" { (online(device, now_s)) " " (time(device.seen_s)) }
+                        td data-label="Standing" { (standing(device.standing)) }
+                        td data-label="State" { (state(states.get(&device.id))) }
+                        td data-label="Models" { (models(births.get(&device.id))) }
+                        td data-label="Last event" { (event(events.get(&device.id))) }
+                    } } }
+                }
             }
-        }
-        @if visitor.person.role >= Role::Operator {
-            h2 { "A new device" }
-            form method="post" action="/devices/token" class="row" {
-                (csrf(&visitor))
-                label { "Name" input name="name" required maxlength="80"; }
-                button { "Make a token" }
+            @if visitor.person.role >= Role::Operator {
+                h2 { "A new device" }
+                form method="post" action="/devices/token" class="row" {
+                    (csrf(&visitor))
+                    label { "Name" input name="name" required maxlength="80" autocomplete="off"; }
+                    button { "Make a token" }
+                }
             }
-        }
-    }))
+        },
+    ))
 }
 
 pub async fn one(
@@ -62,28 +67,34 @@ pub async fn one(
     let audit = &server.audit;
     let desk = Desk { database: &server.database, audit, who: "", now: server.clock.now() };
     let device = desk.find(&id).await?;
-    let messages = server.database.latest(&["birth", "state", "event", "drift"], Some(&device.id), 50).await?;
+    let messages =
+        server.database.latest(&["birth", "state", "event", "drift"], Some(&device.id), 50).await?;
     let records = server.database.records(Some(&device.id), 10).await?;
-    Ok(page(&visitor, "Devices", &device.name, html! {
-        dl {
-            dt { "Id" } dd { code { (device.id) } }
-            dt { "Key" } dd { code { (device.key) } }
-            dt { "Standing" } dd { (standing(device.standing)) " " (device.reason) " since " (time(device.changed_s)) }
-            @if !device.replaces.is_empty() { dt { "Replaces" } dd { a href=(format!("/devices/{}", device.replaces)) { code { (device.replaces) } } } }
-            dt { "Enrolled" } dd { (time(device.enrolled_s)) }
-            dt { "Heard of" } dd { (online(&device, server.now_s())) " " (time(device.seen_s)) }
-            dt { "Certificate until" } dd { (time(device.certificate_until_s)) }
-        }
-        @if visitor.person.role >= Role::Operator { (steps(&visitor, &device)) }
-        h2 { "What it said" }
-        @if messages.is_empty() { p { "Nothing yet." } }
-        @for message in &messages {
-            details { summary { (message.kind) " " (time(message.received_s)) } pre { (pretty(&message.body)) } }
-        }
-        h2 { "Newest records" }
-        @if records.is_empty() { p { "None yet." } }
-        ul { @for record in &records { li { code { (short(&record.digest)) } " class " (record.class) ", " (time(record.received_s)) } } }
-    }))
+    Ok(page(
+        &visitor,
+        "Devices",
+        &device.name,
+        html! {
+            dl {
+                dt { "Id" } dd { code { (device.id) } }
+                dt { "Key" } dd { code { (device.key) } }
+                dt { "Standing" } dd { (standing(device.standing)) " " (device.reason) " since " (time(device.changed_s)) }
+                @if !device.replaces.is_empty() { dt { "Replaces" } dd { a href=(format!("/devices/{}", device.replaces)) { code { (device.replaces) } } } }
+                dt { "Enrolled" } dd { (time(device.enrolled_s)) }
+                dt { "Heard of" } dd { (online(&device, server.now_s())) " " (time(device.seen_s)) }
+                dt { "Certificate until" } dd { (time(device.certificate_until_s)) }
+            }
+            @if visitor.person.role >= Role::Operator { (steps(&visitor, &device)) }
+            h2 { "What it said" }
+            @if messages.is_empty() { p { "Nothing yet." } }
+            @for message in &messages {
+                details { summary { (message.kind) " " (time(message.received_s)) } pre { (pretty(&message.body)) } }
+            }
+            h2 { "Newest records" }
+            @if records.is_empty() { p { "None yet." } }
+            ul { @for record in &records { li { code { (short(&record.digest)) } " class " (record.class) ", " (time(record.received_s)) } } }
+        },
+    ))
 }
 
 fn steps(visitor: &Visitor, device: &Device) -> Markup {
@@ -94,13 +105,13 @@ fn steps(visitor: &Visitor, device: &Device) -> Markup {
         h2 { "Steps" }
         form method="post" action=(at("name")) class="row" {
             (csrf(visitor))
-            label { "Name" input name="name" value=(device.name) required maxlength="80"; }
+            label { "Name" input name="name" value=(device.name) required maxlength="80" autocomplete="off"; }
             button { "Rename" }
         }
         @if active {
             form method="post" action=(at("quarantine")) class="row" {
                 (csrf(visitor))
-                label { "Reason" input name="reason" required maxlength="200"; }
+                label { "Reason" input name="reason" required maxlength="200" autocomplete="off"; }
                 button { "Quarantine" }
             }
         }
@@ -114,7 +125,7 @@ fn steps(visitor: &Visitor, device: &Device) -> Markup {
                     details { summary { (title) "…" }
                         form method="post" action=(at(word)) class="row" {
                             (csrf(visitor))
-                            label { "Reason" input name="reason" required maxlength="200"; }
+                            label { "Reason" input name="reason" required maxlength="200" autocomplete="off"; }
                             (once_more())
                             button class="grave" { (title) }
                         }

@@ -31,43 +31,48 @@ pub async fn page_of(server: &Server, visitor: &Visitor) -> Result<Markup, Probl
         .map(|(stored, event)| (stored.device.as_str(), event.id.as_str()))
         .collect();
     let may = visitor.person.role >= Role::Operator;
-    Ok(super::page(visitor, "Events", "Events", html! {
-        @if said.is_empty() { p { "Nothing happened yet that somebody should know." } }
-        @else { table class="cards" {
-            thead { tr { th { "When" } th { "Device" } th { "What" } th { "Answer" } } }
-            tbody { @for (stored, event) in &said {
-                @let is_over = over.contains(&(stored.device.as_str(), event.id.as_str()));
-                tr {
-                    td data-label="When" { (time(stored.received_s)) }
-                    td data-label="Device" { a href=(format!("/devices/{}", stored.device)) { (names(&stored.device)) } }
-                    td data-label="What" { (subject(event)) " " (change(event.change)) @if let Some(cause) = &event.cause { " " (cause) }
-                        @if event.persons_down > 0 { " " (event.persons_down) " down" } }
-                    td data-label="Answer" {
-                        @if !stored.acknowledged_by.is_empty() { (stored.acknowledged_by) ", " (time(stored.acknowledged_s)) }
-                        @else if let Some(by) = &event.by { (by) }
-                        @else if is_over { "over" }
-                        @else if may && event.change != Change::Over {
-                            form method="post" action="/events/acknowledge" class="inline" {
-                                (csrf(visitor))
-                                input type="hidden" name="device" value=(stored.device);
-                                input type="hidden" name="boot_id" value=(stored.boot_id);
-                                input type="hidden" name="seq" value=(stored.seq);
-                                button { "Acknowledge" }
-                            }
-                        } @else { "open" }
+    Ok(super::page(
+        visitor,
+        "Events",
+        "Events",
+        html! {
+            @if said.is_empty() { p { "Nothing happened yet that somebody should know." } }
+            @else { table class="cards" {
+                thead { tr { th { "When" } th { "Device" } th { "What" } th { "Answer" } } }
+                tbody { @for (stored, event) in &said {
+                    @let is_over = over.contains(&(stored.device.as_str(), event.id.as_str()));
+                    tr {
+                        td data-label="When" { (time(stored.received_s)) }
+                        td data-label="Device" { a href=(format!("/devices/{}", stored.device)) { (names(&stored.device)) } }
+                        td data-label="What" { (subject(event)) " " (change(event.change)) @if let Some(cause) = &event.cause { " " (cause) }
+                            @if event.persons_down > 0 { " " (event.persons_down) " down" } }
+                        td data-label="Answer" {
+                            @if !stored.acknowledged_by.is_empty() { (stored.acknowledged_by) ", " (time(stored.acknowledged_s)) }
+                            @else if let Some(by) = &event.by { (by) }
+                            @else if is_over { "over" }
+                            @else if may && event.change != Change::Over {
+                                form method="post" action="/events/acknowledge" class="inline" {
+                                    (csrf(visitor))
+                                    input type="hidden" name="device" value=(stored.device);
+                                    input type="hidden" name="boot_id" value=(stored.boot_id);
+                                    input type="hidden" name="seq" value=(stored.seq);
+                                    button { "Acknowledge" }
+                                }
+                            } @else { "open" }
+                        }
                     }
-                }
+                } }
             } }
-        } }
-        h2 { "Drift" }
-        @if drifts.is_empty() { p { "No drift was told." } }
-        @for drift in &drifts { details { summary { (names(&drift.device)) " " (time(drift.received_s)) } pre { (drift.body) } } }
-        h2 { "Not understood" }
-        @if letters.is_empty() { p { "Everything that came was understood." } }
-        ul { @for letter in &letters { li {
-            (badge("warn", &letter.what)) " " (names(&letter.device)) ": " (letter.problem) " " (time(letter.received_s))
-        } } }
-    }))
+            h2 { "Drift" }
+            @if drifts.is_empty() { p { "No drift was told." } }
+            @for drift in &drifts { details { summary { (names(&drift.device)) " " (time(drift.received_s)) } pre { (drift.body) } } }
+            h2 { "Not understood" }
+            @if letters.is_empty() { p { "Everything that came was understood." } }
+            ul { @for letter in &letters { li {
+                (badge("warn", &letter.what)) " " (names(&letter.device)) ": " (letter.problem) " " (time(letter.received_s))
+            } } }
+        },
+    ))
 }
 
 pub async fn page(State(server): State<Arc<Server>>, visitor: Visitor) -> Result<Markup, Problem> {

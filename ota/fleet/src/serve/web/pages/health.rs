@@ -39,19 +39,24 @@ pub async fn page(
         None => Vec::new(),
     };
     let series = series(&figures);
-    Ok(super::page(&visitor, "Health", "Health", html! {
-        form method="get" action="/health" class="row" {
-            label { "Device" select name="device" { @for device in &devices {
-                option value=(device.id) selected[chosen.is_some_and(|chosen| chosen.id == device.id)] { (device.name) }
-            } } }
-            button { "Show" }
-        }
-        @match (figures.last(), figures.first()) {
-            (Some(first), Some(last)) => { p { (figures.len()) " messages, from " (time(first.received_s)) " to " (time(last.received_s)) "." } }
-            _ => { p { "It has told no figures yet." } }
-        }
-        div class="charts" { @for (name, points) in series.iter().take(CHARTS) { (chart(name, points)) } }
-    }))
+    Ok(super::page(
+        &visitor,
+        "Health",
+        "Health",
+        html! {
+            form method="get" action="/health" class="row" {
+                label { "Device" select name="device" { @for device in &devices {
+                    option value=(device.id) selected[chosen.is_some_and(|chosen| chosen.id == device.id)] { (device.name) }
+                } } }
+                button { "Show" }
+            }
+            @match (figures.last(), figures.first()) {
+                (Some(first), Some(last)) => { p { (figures.len()) " messages, from " (time(first.received_s)) " to " (time(last.received_s)) "." } }
+                _ => { p { "It has told no figures yet." } }
+            }
+            div class="charts" { @for (name, points) in series.iter().take(CHARTS) { (chart(name, points)) } }
+        },
+    ))
 }
 
 /// Each figure by its path in the message, oldest first.
@@ -80,7 +85,9 @@ fn gather(path: &str, value: &Value, at_s: i64, series: &mut BTreeMap<String, Ve
                 series.entry(path.to_owned()).or_default().push((at_s, number));
             }
         }
-        Value::Bool(flag) => series.entry(path.to_owned()).or_default().push((at_s, f64::from(u8::from(*flag)))),
+        Value::Bool(flag) => {
+            series.entry(path.to_owned()).or_default().push((at_s, f64::from(u8::from(*flag))))
+        }
         _ => {}
     }
 }

@@ -15,8 +15,8 @@ use crate::published::Published;
 use crate::rollouts;
 use crate::serve::database::people::Role;
 use crate::serve::server::Server;
-use crate::serve::web::actions::share;
 use crate::serve::web::Problem;
+use crate::serve::web::actions::share;
 use crate::serve::web::visitor::Visitor;
 
 /// One model's releases and roll-out.
@@ -32,7 +32,10 @@ struct Seen {
     expiries: Vec<Expiry>,
 }
 
-pub async fn page(State(server): State<Arc<Server>>, visitor: Visitor) -> std::result::Result<Markup, Problem> {
+pub async fn page(
+    State(server): State<Arc<Server>>,
+    visitor: Visitor,
+) -> std::result::Result<Markup, Problem> {
     let heard = server.database.heard().await?;
     let shared = server.clone();
     let seen = tokio::task::spawn_blocking(move || look(&shared, &heard)).await.map_err(Failure::failed)?;
@@ -45,23 +48,30 @@ pub async fn page(State(server): State<Arc<Server>>, visitor: Visitor) -> std::r
         }
     }
     let can_sign = server.repository.can_sign();
-    Ok(super::page(&visitor, "Registry", "Registry", html! {
-        @match &seen {
-            Err(failure) => { p class="problem" role="alert" { (failure.message) } }
-            Ok(None) => { p { "Nothing is published yet. The operators' page tells how." } }
-            Ok(Some(seen)) => {
-                @for words in &approvals { p class="notice" role="status" { (words) } }
-                @for model in &seen.models { (model_part(&visitor, model, can_sign)) }
-                @if seen.models.is_empty() { p { "No model is published yet." } }
-                (expiry_part(&seen.expiries))
+    Ok(super::page(
+        &visitor,
+        "Registry",
+        "Registry",
+        html! {
+            @match &seen {
+                Err(failure) => { p class="problem" role="alert" { (failure.message) } }
+                Ok(None) => { p { "Nothing is published yet. The operators' page tells how." } }
+                Ok(Some(seen)) => {
+                    @for words in &approvals { p class="notice" role="status" { (words) } }
+                    @for model in &seen.models { (model_part(&visitor, model, can_sign)) }
+                    @if seen.models.is_empty() { p { "No model is published yet." } }
+                    (expiry_part(&seen.expiries))
+                }
             }
-        }
-    }))
+        },
+    ))
 }
 
 fn look(server: &Server, heard: &Heard) -> Result<Option<Seen>> {
     let store = server.repository.store()?;
-    let Some(published) = Published::read(&*store, &server.repository.trusted_root()?)? else { return Ok(None) };
+    let Some(published) = Published::read(&*store, &server.repository.trusted_root()?)? else {
+        return Ok(None);
+    };
     let mut models = Vec::new();
     for (name, releases) in listed(&*store, &published)? {
         let rollout = rollouts::read(&*store, &published, &name)?;
@@ -73,7 +83,11 @@ fn look(server: &Server, heard: &Heard) -> Result<Option<Seen>> {
 }
 
 /// What waits for a second person, in words.
-async fn waiting(server: &Server, rollout: &Rollout, step: &str) -> std::result::Result<Option<String>, Problem> {
+async fn waiting(
+    server: &Server,
+    rollout: &Rollout,
+    step: &str,
+) -> std::result::Result<Option<String>, Problem> {
     let reaches = match step {
         "advance" => match rollouts::stepped(rollout, rollouts::Step::Advance) {
             Ok(after) => share(&after),
@@ -84,7 +98,10 @@ async fn waiting(server: &Server, rollout: &Rollout, step: &str) -> std::result:
     let first = server.database.approval(&rollout.rollout_id, step, i64::from(reaches)).await?;
     let first = first.filter(|(_, at_s)| server.now_s() - at_s <= 3_600);
     Ok(first.map(|(who, _)| {
-        format!("{who} wants to {step} {} ({reaches} of 10000). It takes another publisher, within the hour.", rollout.rollout_id)
+        format!(
+            "{who} wants to {step} {} ({reaches} of 10000). It takes another publisher, within the hour.",
+            rollout.rollout_id
+        )
     }))
 }
 
