@@ -2,6 +2,7 @@
 #![allow(dead_code)] // every test program uses another part of it
 #![allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)]
 
+use std::collections::BTreeSet;
 use std::io::{Cursor, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
@@ -14,8 +15,12 @@ use stopline_depot::spool::{
     CameraSettings, CaptureRecord, Picture, Reason, Redaction, RedactionMethod, Rule, plain,
 };
 use stopline_fleet::dataset::captured::Source;
+use stopline_fleet::dataset::export::{self, Purpose, Rules};
 use stopline_fleet::dataset::folder::Folder;
+use stopline_fleet::dataset::freeze::{self, Freeze};
 use stopline_fleet::dataset::identity::{self, Identities};
+use stopline_fleet::dataset::merge::{self, Merge};
+use stopline_fleet::exit::{Result, Said};
 use stopline_fleet::store::LocalStore;
 
 /// 22 September 2026, midnight.
@@ -255,4 +260,64 @@ pub fn labelled(export: &Path, to: &Path, change: impl Fn(&str, &mut Vec<Value>)
     let coco = json!({"images": images, "annotations": annotations, "categories": categories});
     let mut file = std::fs::File::create(to).unwrap();
     file.write_all(&serde_json::to_vec(&coco).unwrap()).unwrap();
+}
+
+pub fn export_as(lab: &Lab, name: &str, rules: &Rules) -> PathBuf {
+    let out = lab.at(name);
+    export::run(&lab.source(), &lab.folder, &out, rules).unwrap();
+    out
+}
+
+pub fn training() -> Rules {
+    Rules { purpose: Purpose::Training, ..Rules::default() }
+}
+
+pub fn now() -> jiff::Timestamp {
+    "2026-10-01T08:00:00Z".parse().unwrap()
+}
+
+pub fn merge(lab: &Lab, export: &Path, file: &Path) -> Result<Said> {
+    merge::run(&lab.folder, &Merge { file, export, by: "anna", new_labels: &[] }, now())
+}
+
+/// A lab whose pictures people have labelled as the model found them.
+pub fn labelled_lab(scenes: u64) -> (Lab, Vec<Digest>) {
+    let lab = Lab::new();
+    let digests = lab.fill(scenes);
+    let export = export_as(&lab, "to-label", &Rules::default());
+    labelled(&export, &lab.at("cvat.json"), |_, _| {});
+    merge(&lab, &export, &lab.at("cvat.json")).unwrap();
+    (lab, digests)
+}
+
+pub fn freeze(lab: &Lab, name: &str) -> Result<Said> {
+    let Rules { seed, together, .. } = Rules::default();
+    freeze::run(&lab.source(), &lab.folder, &Freeze { name, percent: 40, records: &[], seed, together })
+}
+
+/// Records of an export by split, from its provenance.
+pub fn records(export: &Path) -> Vec<Value> {
+    json_of(&export.join("provenance.json"))["records"].as_array().unwrap().clone()
+}
+
+pub fn digests(records: &[Value]) -> BTreeSet<Digest> {
+    records.iter().map(|record| record["digest"].as_str().unwrap().parse().unwrap()).collect()
+}
+
+/// Every place that still names a digest, besides the marks that it is forgotten.
+pub fn mentions(lab: &Lab, digest: &Digest) -> Vec<PathBuf> {
+    let text = digest.to_string();
+    // Marks that keep it out, and the log of who asked for it; receipts are kept elsewhere.
+    let marks = [
+        PathBuf::from(format!("store/tombstones/{text}")),
+        PathBuf::from("dataset/forgotten.txt"),
+        PathBuf::from("audit.jsonl"),
+    ];
+    let names = |path: &Path, bytes: &[u8]| {
+        path.to_string_lossy().contains(&text) || bytes.windows(64).any(|window| window == text.as_bytes())
+    };
+    let all = tree(lab.room.path());
+    let labelled_file = PathBuf::from("cvat.json");
+    let found = all.into_iter().filter(|(path, bytes)| *path != labelled_file && names(path, bytes));
+    found.map(|(path, _)| path).filter(|path| !marks.contains(path)).collect()
 }

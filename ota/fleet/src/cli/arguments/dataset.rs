@@ -150,7 +150,7 @@ pub struct ForgetArgs {
 /// `drift`.
 #[derive(Args, Debug)]
 pub struct DriftArgs {
-    /// Decision records, one a line (`stopline replay --records`), or folders of such files (.jsonl); by name, in their order.
+    /// Decision records, one a line (as `stopline replay` writes them), or folders of such files (.jsonl); by name, in their order.
     #[arg(required = true, value_name = "PLACE")]
     pub places: Vec<PathBuf>,
     /// The model's manifest, for its training reference.
