@@ -5,6 +5,7 @@
 mod allocations;
 mod daemon;
 mod dbc_parity;
+mod engines;
 mod eval_parity;
 mod oracle_parity;
 mod peer_pipeline;
