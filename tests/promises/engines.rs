@@ -35,10 +35,10 @@ struct Side {
 impl Side {
     fn new(engine: &dyn Backend, path: &Path) -> Self {
         let bytes = std::fs::read(path).unwrap();
-        let from = SystemClock.now();
+        let from = SystemClock.monotonic();
         let plan = engine.plan(&ModelFile { path, bytes: &bytes }, &PlanOptions::default()).unwrap();
         let session = Arc::clone(&plan).session().unwrap();
-        let loaded = SystemClock.now().saturating_sub(from);
+        let loaded = SystemClock.monotonic().since(from);
         Self { plan, session, loaded, times: Vec::new() }
     }
 
@@ -47,9 +47,9 @@ impl Side {
     }
 
     fn time(&mut self, inputs: &[Tensor]) {
-        let from = SystemClock.now();
+        let from = SystemClock.monotonic();
         self.session.run(inputs).unwrap();
-        self.times.push(SystemClock.now().saturating_sub(from));
+        self.times.push(SystemClock.monotonic().since(from));
     }
 }
 

@@ -48,37 +48,39 @@ pub(crate) fn activate<S: Simd<L>, const L: usize>(
     activation: Activation,
     numbers: &mut [[f32; L]],
 ) {
+    // No closures here, nor in any kernel: they are functions of their own, compiled without the wide instructions, and not
+    // always inlined.
+    macro_rules! each {
+        ($x:ident => $value:expr) => {
+            for block in numbers {
+                let $x = simd.load(block);
+                simd.store($value, block);
+            }
+        };
+    }
     match activation {
         Activation::None => {}
         Activation::Clip { low, high } if high == f32::INFINITY => {
             let low = simd.splat(low);
-            each(simd, numbers, |x| simd.max(low, x));
+            each!(x => simd.max(low, x));
         }
         Activation::Clip { low, high } => {
             let (low, high) = (simd.splat(low), simd.splat(high));
-            each(simd, numbers, |x| simd.min(high, simd.max(low, x)));
+            each!(x => simd.min(high, simd.max(low, x)));
         }
         Activation::LeakyRelu(slope) => {
             let (zero, slope) = (simd.splat(0.0), simd.splat(slope));
-            each(simd, numbers, |x| simd.mul_add(simd.min(zero, x), slope, simd.max(zero, x)));
+            each!(x => simd.mul_add(simd.min(zero, x), slope, simd.max(zero, x)));
         }
         Activation::Sigmoid => {
             let one = simd.splat(1.0);
-            each(simd, numbers, |x| simd.div(one, one_and_exp_of_negative(simd, x)));
+            each!(x => simd.div(one, one_and_exp_of_negative(simd, x)));
         }
-        Activation::Silu => each(simd, numbers, |x| simd.div(x, one_and_exp_of_negative(simd, x))),
+        Activation::Silu => each!(x => simd.div(x, one_and_exp_of_negative(simd, x))),
         Activation::HardSwish { slope, offset } => {
-            each(simd, numbers, |x| simd.mul(x, gate(simd, x, slope, offset)));
+            each!(x => simd.mul(x, gate(simd, x, slope, offset)));
         }
-        Activation::HardSigmoid { slope, offset } => each(simd, numbers, |x| gate(simd, x, slope, offset)),
-    }
-}
-
-#[inline(always)]
-fn each<S: Simd<L>, const L: usize>(simd: S, numbers: &mut [[f32; L]], f: impl Fn(S::V) -> S::V) {
-    for block in numbers {
-        let value = f(simd.load(block));
-        simd.store(value, block);
+        Activation::HardSigmoid { slope, offset } => each!(x => gate(simd, x, slope, offset)),
     }
 }
 

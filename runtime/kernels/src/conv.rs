@@ -188,6 +188,7 @@ impl<const L: usize, const B: usize, const P: usize> Tiles<'_, L, B, P> {
     fn sum<S: Simd<L>>(&self, simd: S, sums: &mut [[S::V; P]; B], row: usize, column: usize) {
         let step = self.step;
         let Window { size, stride, dilation, pads } = step.window;
+        let zero = simd.splat(0.0);
         let mut weights = self.group.weights;
         let bias;
         (bias, weights) = weights.split_at(B);
@@ -195,32 +196,39 @@ impl<const L: usize, const B: usize, const P: usize> Tiles<'_, L, B, P> {
             *sums = [simd.load(bias); P];
         }
         let area = step.height * step.width;
+        let first = (column * stride[1]).wrapping_sub(pads[1]);
+        let mut copy = [[0.0; L]; P];
         for input in &step.inputs {
             let plane = self.from.plane(input.at, area);
+            let length = input.lanes.wrapping_mul(B);
             for ky in 0..size[0] {
                 let y = (row * stride[0] + ky * dilation[0]).wrapping_sub(pads[0]);
-                let taps;
-                (taps, weights) = weights.split_at(size[1] * input.lanes * B);
                 if y >= step.height {
+                    weights = &weights[length.wrapping_mul(size[1])..];
                     continue;
                 }
                 let line = &plane[y * step.width..][..step.width];
-                for (kx, taps) in taps.chunks_exact(input.lanes * B).enumerate() {
-                    let x = (column * stride[1] + kx * dilation[1]).wrapping_sub(pads[1]);
-                    let taps = taps.as_chunks::<B>().0;
+                let mut x = first;
+                for _ in 0..size[1] {
+                    let taps;
+                    (taps, weights) = weights.split_at(length);
                     let together = if stride[1] == 1 { line.get(x..x.wrapping_add(P)) } else { None };
-                    match together.and_then(|pixels| pixels.first_chunk::<P>()) {
-                        Some(pixels) => add(simd, sums, pixels, taps),
+                    let pixels = match together.unwrap_or_default().first_chunk::<P>() {
+                        Some(pixels) => pixels,
                         None => {
-                            let mut pixels = [[0.0; L]; P];
-                            for (at, pixel) in pixels.iter_mut().enumerate() {
-                                if let Some(value) = line.get(x.wrapping_add(at * stride[1])) {
-                                    simd.store(simd.load(value), pixel);
+                            for (at, pixel) in copy.iter_mut().enumerate() {
+                                match line.get(x.wrapping_add(at.wrapping_mul(stride[1]))) {
+                                    Some(value) => simd.store(simd.load(value), pixel),
+                                    None => simd.store(zero, pixel),
                                 }
                             }
-                            add(simd, sums, &pixels, taps);
+                            &copy
                         }
-                    }
+                    };
+                    // Kept in memory: its numbers are spread over registers one by one, and the compiler would otherwise
+                    // keep the copy in the registers that the sums need.
+                    add(simd, sums, std::hint::black_box(pixels), taps.as_chunks::<B>().0);
+                    x = x.wrapping_add(dilation[1]);
                 }
             }
         }

@@ -100,20 +100,22 @@ impl<const L: usize> Kernel<L> for SoftmaxRun<'_, L> {
     #[inline(always)]
     fn run<S: Simd<L>>(self, simd: S) {
         let (area, blocks) = (self.step.area, self.step.inputs.len());
-        let mask = |block: usize| simd.load(&self.weights[self.step.masks + block]);
         for pixel in 0..area {
-            let value = |block: usize| simd.load(&self.from.plane(self.step.inputs[block], area)[pixel]);
             let mut greatest = simd.splat(f32::NEG_INFINITY);
             for block in 0..blocks {
-                let among = simd.select(mask(block), value(block), simd.splat(f32::NEG_INFINITY));
+                let mask = simd.load(&self.weights[self.step.masks + block]);
+                let value = simd.load(&self.from.plane(self.step.inputs[block], area)[pixel]);
+                let among = simd.select(mask, value, simd.splat(f32::NEG_INFINITY));
                 greatest = simd.max(greatest, among);
             }
             let greatest = simd.splat(fold(simd, greatest, |a, b| if a > b { a } else { b }));
             let mut sum = simd.splat(0.0);
             for block in 0..blocks {
-                let below = simd.max(simd.splat(-87.0), simd.sub(value(block), greatest));
+                let mask = simd.load(&self.weights[self.step.masks + block]);
+                let value = simd.load(&self.from.plane(self.step.inputs[block], area)[pixel]);
+                let below = simd.max(simd.splat(-87.0), simd.sub(value, greatest));
                 // Lanes that are no channels may hold more than the greatest.
-                let power = simd.select(mask(block), exp(simd, simd.min(simd.splat(0.0), below)), simd.splat(0.0));
+                let power = simd.select(mask, exp(simd, simd.min(simd.splat(0.0), below)), simd.splat(0.0));
                 sum = simd.add(sum, power);
                 simd.store(power, &mut self.out[block * area + pixel]);
             }
@@ -168,14 +170,18 @@ impl<const L: usize> Kernel<L> for ResizeRun<'_, L> {
                 let down = simd.splat(row.share);
                 for (column, out) in columns.iter().zip(out) {
                     let right = simd.splat(column.share);
-                    let mix = |a: S::V, b: S::V, share: S::V| simd.mul_add(simd.sub(b, a), share, a);
-                    let above = mix(simd.load(&low[column.low]), simd.load(&low[column.high]), right);
-                    let below = mix(simd.load(&high[column.low]), simd.load(&high[column.high]), right);
-                    simd.store(mix(above, below, down), out);
+                    let above = mix(simd, simd.load(&low[column.low]), simd.load(&low[column.high]), right);
+                    let below = mix(simd, simd.load(&high[column.low]), simd.load(&high[column.high]), right);
+                    simd.store(mix(simd, above, below, down), out);
                 }
             }
         }
     }
+}
+
+#[inline(always)]
+fn mix<S: Simd<L>, const L: usize>(simd: S, a: S::V, b: S::V, share: S::V) -> S::V {
+    simd.mul_add(simd.sub(b, a), share, a)
 }
 
 /// Channels brought from wherever they lie into blocks of their own.

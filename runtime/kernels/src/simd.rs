@@ -423,13 +423,12 @@ mod arm {
         }
         #[inline(always)]
         fn power_of_two(self, whole: Pair) -> Pair {
-            let half = |whole| {
-                granted!({
-                    let biased = vaddq_s32(vcvtq_s32_f32(whole), vdupq_n_s32(127));
-                    vreinterpretq_f32_s32(vshlq_n_s32::<23>(biased))
-                })
-            };
-            float32x4x2_t(half(whole.0), half(whole.1))
+            granted!({
+                let bias = vdupq_n_s32(127);
+                let low = vshlq_n_s32::<23>(vaddq_s32(vcvtq_s32_f32(whole.0), bias));
+                let high = vshlq_n_s32::<23>(vaddq_s32(vcvtq_s32_f32(whole.1), bias));
+                float32x4x2_t(vreinterpretq_f32_s32(low), vreinterpretq_f32_s32(high))
+            })
         }
         #[inline(always)]
         fn select(self, mask: Pair, a: Pair, b: Pair) -> Pair {

@@ -73,16 +73,17 @@ impl<const L: usize, const K: usize, const X: usize, const W: bool> Kernel<L> fo
     fn run<S: Simd<L>>(mut self, simd: S) {
         let step = self.0.step;
         let area = step.out_height * step.out_width;
+        let mut copy = [[0.0; L]; SPAN];
         for block in 0..step.inputs.len() {
             for row in 0..step.out_height {
                 let mut column = 0;
                 while column < step.out_width {
                     let left = step.out_width - column;
                     column += match left {
-                        8.. if const { K > 0 } => self.tile::<S, 8>(simd, block, row, column),
-                        4.. if const { K > 0 } => self.tile::<S, 4>(simd, block, row, column),
-                        2.. if const { K > 0 } => self.tile::<S, 2>(simd, block, row, column),
-                        _ => self.tile::<S, 1>(simd, block, row, column),
+                        8.. if const { K > 0 } => self.tile::<S, 8>(simd, block, row, column, &mut copy),
+                        4.. if const { K > 0 } => self.tile::<S, 4>(simd, block, row, column, &mut copy),
+                        2.. if const { K > 0 } => self.tile::<S, 2>(simd, block, row, column, &mut copy),
+                        _ => self.tile::<S, 1>(simd, block, row, column, &mut copy),
                     };
                 }
                 let at = row * step.out_width;
@@ -116,9 +117,10 @@ impl<const L: usize, const K: usize, const X: usize, const W: bool> Known<'_, L,
         block: usize,
         row: usize,
         column: usize,
+        copy: &mut [[f32; L]; SPAN],
     ) -> usize {
         let step = self.0.step;
-        let results = self.fold::<S, P>(simd, block, row, column);
+        let results = self.fold::<S, P>(simd, block, row, column, copy);
         let at = (block * step.out_height + row) * step.out_width + column;
         let out = &mut self.0.out[at..][..P];
         for (out, result) in out.iter_mut().zip(&results) {
@@ -134,6 +136,7 @@ impl<const L: usize, const K: usize, const X: usize, const W: bool> Known<'_, L,
         block: usize,
         row: usize,
         column: usize,
+        copy: &mut [[f32; L]; SPAN],
     ) -> [S::V; P] {
         let step = self.0.step;
         let Window { size, stride, dilation, pads } = step.window;
@@ -159,16 +162,21 @@ impl<const L: usize, const K: usize, const X: usize, const W: bool> Known<'_, L,
             let weights = weights.get(1 + ky * self.size()..).and_then(|rest| rest.get(..self.size()));
             if const { K == 0 } {
                 self.one_by_one(simd, &mut results, line, x, padding, weights);
-            } else if let Some(part) = line.get(x..x.wrapping_add(span)) {
-                self.taps(simd, &mut results, &part[..span], weights);
             } else {
-                let mut copy = [[padding; L]; SPAN];
-                for (at, place) in copy[..span].iter_mut().enumerate() {
-                    if let Some(value) = line.get(x.wrapping_add(at)) {
-                        simd.store(simd.load(value), place);
+                let part = match line.get(x..x.wrapping_add(span)) {
+                    Some(part) => part,
+                    None => {
+                        for (at, place) in copy[..span].iter_mut().enumerate() {
+                            match line.get(x.wrapping_add(at)) {
+                                Some(value) => simd.store(simd.load(value), place),
+                                None => *place = [padding; L],
+                            }
+                        }
+                        &copy[..span]
                     }
-                }
-                self.taps(simd, &mut results, &copy[..span], weights);
+                };
+                // Kept in memory: the compiler would otherwise keep the copy in registers that the results need.
+                self.taps(simd, &mut results, &std::hint::black_box(part)[..span], weights);
             }
         }
         if let Fold::Mean { padding_counts } = step.fold
@@ -238,7 +246,10 @@ impl<const L: usize, const K: usize, const X: usize, const W: bool> Known<'_, L,
         for kx in 0..self.size() {
             for (at, result) in results.iter_mut().enumerate() {
                 let column = x.wrapping_add(at * self.stride() + kx * self.dilation());
-                let tap = line.get(column).map_or(simd.splat(padding), |value| simd.load(value));
+                let tap = match line.get(column) {
+                    Some(value) => simd.load(value),
+                    None => simd.splat(padding),
+                };
                 *result = match (weights, self.0.step.fold) {
                     (Some(weights), _) => simd.mul_add(tap, simd.load(&weights[kx]), *result),
                     (None, Fold::Greatest) => simd.max(*result, tap),
