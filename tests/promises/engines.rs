@@ -109,9 +109,17 @@ fn the_kernels_compute_what_tract_and_onnx_runtime_do() {
 fn the_kernels_beside_onnx_runtime_and_tract() {
     let (Some(models), Some(library)) = (models(), ort_library()) else { return };
     let turns = count("turns of each engine and model", 100, 40);
-    let kinds = [(BackendKind::Kernels, None), (BackendKind::Ort, Some(library.as_path())), (BackendKind::Tract, None)];
-    println!("one thread; ms, the median of {turns} turns; kernels / ort: median of the turns' ratios [its 95 % interval]");
-    println!("| model | kernels | ort | tract | kernels / ort | bars 1.2, 1.0 | loaded in: kernels | ort | tract |");
+    let kinds = [
+        (BackendKind::Kernels, None),
+        (BackendKind::Ort, Some(library.as_path())),
+        (BackendKind::Tract, None),
+    ];
+    println!(
+        "one thread; ms, the median of {turns} turns; kernels / ort: median of the turns' ratios [its 95 % interval]"
+    );
+    println!(
+        "| model | kernels | ort | tract | kernels / ort | bars 1.2, 1.0 | loaded in: kernels | ort | tract |"
+    );
     println!("|---|---|---|---|---|---|---|---|---|");
     for path in models {
         let mut sides = kinds.map(|(kind, library)| Side::new(&*backend(kind, library).unwrap(), &path));

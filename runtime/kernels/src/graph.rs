@@ -219,18 +219,54 @@ pub(crate) struct Between {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
-    Image { input: usize, views: Vec<View> },
-    Conv { from: Map, window: Window, groups: usize, weights: Vec<f32>, bias: Vec<f32>, end: End },
-    MaxPool { from: Map, window: Window },
+    Image {
+        input: usize,
+        views: Vec<View>,
+    },
+    Conv {
+        from: Map,
+        window: Window,
+        groups: usize,
+        weights: Vec<f32>,
+        bias: Vec<f32>,
+        end: End,
+    },
+    MaxPool {
+        from: Map,
+        window: Window,
+    },
     /// Mean over the window; whether padding counts as zeros that are part of it.
-    AveragePool { from: Map, window: Window, padding_counts: bool },
-    Resize { from: Map, rows: Vec<Between>, columns: Vec<Between> },
-    Activate { from: Map, activation: Activation },
-    Pair { both: Both, a: Map, b: Map, activation: Activation },
+    AveragePool {
+        from: Map,
+        window: Window,
+        padding_counts: bool,
+    },
+    Resize {
+        from: Map,
+        rows: Vec<Between>,
+        columns: Vec<Between>,
+    },
+    Activate {
+        from: Map,
+        activation: Activation,
+    },
+    Pair {
+        both: Both,
+        a: Map,
+        b: Map,
+        activation: Activation,
+    },
     /// Each channel times its factor, plus its offset.
-    Scale { from: Map, factors: Vec<f32>, offsets: Vec<f32>, activation: Activation },
+    Scale {
+        from: Map,
+        factors: Vec<f32>,
+        offsets: Vec<f32>,
+        activation: Activation,
+    },
     /// Over the channels of each pixel.
-    Softmax { from: Map },
+    Softmax {
+        from: Map,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -315,7 +351,11 @@ impl Graph {
                 .zip((width.saturating_sub(1)).checked_mul(view.column))
                 .and_then(|(row, column)| row.checked_add(column)?.checked_add(view.offset));
             if last.is_none_or(|last| last >= length) {
-                return mismatch("channel of an input", format!("within {length} numbers"), format!("{view:?}"));
+                return mismatch(
+                    "channel of an input",
+                    format!("within {length} numbers"),
+                    format!("{view:?}"),
+                );
             }
         }
         let channels = views.len();
@@ -478,7 +518,11 @@ impl Graph {
                 .and_then(|at| at.checked_add(reach(height, piece.row)?))
                 .and_then(|at| at.checked_add(reach(width, piece.column)?)?.checked_add(piece.offset));
             if last.is_none_or(|last| last >= length) {
-                return mismatch("piece of an output", format!("within {length} numbers"), format!("{last:?}"));
+                return mismatch(
+                    "piece of an output",
+                    format!("within {length} numbers"),
+                    format!("{last:?}"),
+                );
             }
             written += piece.map.channels() * height * width;
         }
@@ -514,7 +558,12 @@ fn bounded(what: &'static str, found: usize, limit: usize) -> Result<(), GraphEr
     if found > limit { Err(GraphError::TooLarge { what, found, limit }) } else { Ok(()) }
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "kept within the source")]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "kept within the source"
+)]
 fn between(coordinates: &[f32], length: usize, linear: bool) -> Result<Vec<Between>, GraphError> {
     let one = |at: &f32| {
         if !at.is_finite() {

@@ -25,7 +25,8 @@ impl<const L: usize> Kernel<L> for EachRun<'_, L> {
     #[inline(always)]
     fn run<S: Simd<L>>(self, simd: S) {
         let area = self.step.area;
-        for (block, (plane, out)) in self.step.inputs.iter().zip(self.out.chunks_exact_mut(area)).enumerate() {
+        for (block, (plane, out)) in self.step.inputs.iter().zip(self.out.chunks_exact_mut(area)).enumerate()
+        {
             let (factor, offset) = match self.step.scale {
                 Some(at) => (self.weights[at + block * 2], self.weights[at + block * 2 + 1]),
                 None => ([1.0; L], [0.0; L]),

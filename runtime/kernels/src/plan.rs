@@ -3,8 +3,8 @@
 use crate::conv::{Conv, ConvRun};
 use crate::graph::{Graph, GraphError};
 use crate::lanes::{
-    Each, EachRun, Gather, GatherRun, Pack, Pair, PairRun, Resize, ResizeRun, Softmax, SoftmaxRun, Unpack, pack,
-    unpack,
+    Each, EachRun, Gather, GatherRun, Pack, Pair, PairRun, Resize, ResizeRun, Softmax, SoftmaxRun, Unpack,
+    pack, unpack,
 };
 use crate::memory::{Aligned, Around};
 use crate::simd::{Chosen, Isa, Simd};
@@ -143,7 +143,11 @@ impl Plan {
         done: &mut dyn FnMut(usize),
     ) -> Result<(), RunError> {
         let check = |what, expected: &[usize], found: Vec<usize>| {
-            if expected == found { Ok(()) } else { Err(RunError { what, expected: expected.to_vec(), found }) }
+            if expected == found {
+                Ok(())
+            } else {
+                Err(RunError { what, expected: expected.to_vec(), found })
+            }
         };
         if !inputs.iter().map(|input| input.len()).eq(self.inputs.iter().copied()) {
             check("inputs", &self.inputs, inputs.iter().map(|input| input.len()).collect())?;

@@ -163,7 +163,11 @@ impl<const L: usize> Simd<L> for Portable {
         std::array::from_fn(|at| (a[at] + 12_582_912.0) - 12_582_912.0)
     }
     #[inline(always)]
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number from −126 to 127")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a whole number from −126 to 127"
+    )]
     fn power_of_two(self, whole: [f32; L]) -> [f32; L] {
         std::array::from_fn(|at| f32::from_bits(((whole[at] as i32).wrapping_add(127) as u32) << 23))
     }

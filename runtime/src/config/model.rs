@@ -51,9 +51,9 @@ pub struct Model {
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
     /// Built in, pure Rust.
+    #[default]
     Tract,
     /// Built in, pure Rust: convolutions by kernels of our own, the rest by tract.
-    #[default]
     Kernels,
     /// ONNX Runtime, loaded from a library.
     Ort,

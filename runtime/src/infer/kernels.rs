@@ -1,4 +1,4 @@
-//! The default engine: the convolutional part of a model runs in kernels of our own (`stopline-kernels`), and what these
+//! The engine `kernels`: the convolutional part of a model runs in kernels of our own (`stopline-kernels`), and what these
 //! do not know in tract, as a model of its own behind them.
 //!
 //! The layers are made from the ONNX file itself rather than from tract's prepared graph: its operators are few and
@@ -16,8 +16,8 @@ use stopline_kernels::{Isa, Memory, Plan as Layers};
 
 use super::graph::pb;
 use super::{
-    Backend, Element, InferError, ModelFile, Output, Plan, PlanOptions, Session, Tensor, TensorData, TensorSpec,
-    check_inputs, graph, tract,
+    Backend, Element, InferError, ModelFile, Output, Plan, PlanOptions, Session, Tensor, TensorData,
+    TensorSpec, check_inputs, graph, tract,
 };
 use constants::{Constants, Node, NotCovered};
 use lower::{Lowered, lower};
@@ -86,7 +86,10 @@ impl Kernels {
             match (written, &tail) {
                 (Some(at), _) => {
                     let shape = lowered.written[at].1.iter().copied().map(Some).collect();
-                    Ok((TensorSpec { name: output.name.clone(), element: Element::F32, shape }, From::Layers(at)))
+                    Ok((
+                        TensorSpec { name: output.name.clone(), element: Element::F32, shape },
+                        From::Layers(at),
+                    ))
                 }
                 (None, Some(tail)) => {
                     let at = tail.plan.outputs().iter().position(|spec| spec.name == output.name);
@@ -99,7 +102,10 @@ impl Kernels {
         let (outputs, sources) = outputs.collect::<Result<(Vec<_>, Vec<_>), _>>()?;
         let mut warnings = Vec::new();
         if options.threads > 1 {
-            warnings.push(format!("the kernels run on one thread, not {}; `--backend ort` uses more", options.threads));
+            warnings.push(format!(
+                "the kernels run on one thread, not {}; `--backend ort` uses more",
+                options.threads
+            ));
         }
         if let Some(tail) = &tail {
             let (own, all) = lowered.convolutions;
@@ -153,7 +159,9 @@ fn tail(
         graph.node.iter().filter(|node| node.op_type == "Constant").cloned().collect();
     nodes.extend(left.iter().map(|node| (*node).clone()));
     let (mut sources, mut values) = (Vec::new(), Vec::new());
-    for (at, (name, shape)) in lowered.written.iter().enumerate().filter(|(_, (name, _))| read.contains(&name.as_str())) {
+    for (at, (name, shape)) in
+        lowered.written.iter().enumerate().filter(|(_, (name, _))| read.contains(&name.as_str()))
+    {
         sources.push((name.as_str(), TailInput::Written(at)));
         values.push(graph::value(name, shape));
     }
@@ -191,7 +199,11 @@ fn tail(
     let plan = tract::Tract.plan(&ModelFile { path: model.path, bytes: &bytes }, &PlanOptions::default());
     let plan = plan.map_err(|error| error.to_string())?;
     let source = |spec: &TensorSpec| {
-        sources.iter().find(|(name, _)| *name == spec.name).map(|(_, source)| *source).ok_or("an unknown input")
+        sources
+            .iter()
+            .find(|(name, _)| *name == spec.name)
+            .map(|(_, source)| *source)
+            .ok_or("an unknown input")
     };
     let inputs = plan.inputs().iter().map(source).collect::<Result<_, _>>()?;
     Ok(Some(Tail { plan, inputs }))

@@ -153,7 +153,9 @@ impl Compiler {
             Op::Conv { from, groups, weights, .. } if *groups == 1 => {
                 self.dense(layer, from, weights, 0..layer.channels)
             }
-            Op::Conv { from, groups, .. } if *groups == from.channels() && from.channels() == layer.channels => {
+            Op::Conv { from, groups, .. }
+                if *groups == from.channels() && from.channels() == layer.channels =>
+            {
                 self.depthwise(layer)
             }
             Op::Conv { from, groups, weights, .. } => {
@@ -164,9 +166,9 @@ impl Compiler {
                     (list.to_vec(), part.to_vec(), group * outputs..(group + 1) * outputs)
                 };
                 let parts: Vec<_> = (0..*groups).map(one).collect();
-                let parts = parts.into_iter().flat_map(|(list, weights, outputs)| {
-                    self.dense_of(layer, &list, &weights, outputs)
-                });
+                let parts = parts
+                    .into_iter()
+                    .flat_map(|(list, weights, outputs)| self.dense_of(layer, &list, &weights, outputs));
                 parts.collect()
             }
             Op::MaxPool { from, window } => self.pooled(layer, from, *window, Fold::Greatest),
@@ -314,8 +316,7 @@ impl Compiler {
         self.weights.extend(table);
         let mut step = windowed(layer, from, *window, Fold::Weighted, &blocks);
         step.weights = at;
-        step.end =
-            EndStep { first: end.first, residual: residual.unwrap_or_default(), second: end.second };
+        step.end = EndStep { first: end.first, residual: residual.unwrap_or_default(), second: end.second };
         self.per_channel(layer, Step::Windowed(step), &blocks)
     }
 
@@ -335,17 +336,10 @@ impl Compiler {
         self.in_order(layer, base, blocks.positions.iter().copied())
     }
 
-    fn in_order(
-        &self,
-        layer: &Layer,
-        base: usize,
-        positions: impl IntoIterator<Item = usize>,
-    ) -> Vec<Place> {
+    fn in_order(&self, layer: &Layer, base: usize, positions: impl IntoIterator<Item = usize>) -> Vec<Place> {
         let area = layer.height * layer.width;
-        let place = |position| Place {
-            plane: base + position / self.lanes * area,
-            lane: position % self.lanes,
-        };
+        let place =
+            |position| Place { plane: base + position / self.lanes * area, lane: position % self.lanes };
         positions.into_iter().map(place).collect()
     }
 

@@ -63,8 +63,7 @@ impl Reference<'_> {
                 let mut sum = f64::from(bias[o]);
                 for i in 0..inputs {
                     for_taps(window, from, y, x, |ky, kx, iy, ix| {
-                        let weight =
-                            weights[((o * inputs + i) * window.size[0] + ky) * window.size[1] + kx];
+                        let weight = weights[((o * inputs + i) * window.size[0] + ky) * window.size[1] + kx];
                         sum += f64::from(weight) * value(from, group * inputs + i, iy, ix);
                     });
                 }
@@ -93,10 +92,16 @@ impl Reference<'_> {
             Op::Resize { from, rows, columns } => each(&|c, y, x| {
                 let (row, column) = (rows[y], columns[x]);
                 let mix = |a: f64, b: f64, share: f32| a + (b - a) * f64::from(share);
-                let above =
-                    mix(value(from, c, row.low, column.low), value(from, c, row.low, column.high), column.share);
-                let below =
-                    mix(value(from, c, row.high, column.low), value(from, c, row.high, column.high), column.share);
+                let above = mix(
+                    value(from, c, row.low, column.low),
+                    value(from, c, row.low, column.high),
+                    column.share,
+                );
+                let below = mix(
+                    value(from, c, row.high, column.low),
+                    value(from, c, row.high, column.high),
+                    column.share,
+                );
                 mix(above, below, row.share)
             }),
             Op::Activate { from, activation } => each(&|c, y, x| act(*activation, value(from, c, y, x))),
@@ -117,13 +122,7 @@ impl Reference<'_> {
     }
 }
 
-fn for_taps(
-    window: &Window,
-    from: &Map,
-    y: usize,
-    x: usize,
-    mut f: impl FnMut(usize, usize, usize, usize),
-) {
+fn for_taps(window: &Window, from: &Map, y: usize, x: usize, mut f: impl FnMut(usize, usize, usize, usize)) {
     for ky in 0..window.size[0] {
         for kx in 0..window.size[1] {
             let at = |position: usize, k: usize, axis: usize| {
@@ -142,7 +141,13 @@ fn act(activation: Activation, x: f64) -> f64 {
     match activation {
         Activation::None => x,
         Activation::Clip { low, high } => x.max(f64::from(low)).min(f64::from(high)),
-        Activation::LeakyRelu(slope) => if x < 0.0 { x * f64::from(slope) } else { x },
+        Activation::LeakyRelu(slope) => {
+            if x < 0.0 {
+                x * f64::from(slope)
+            } else {
+                x
+            }
+        }
         Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
         Activation::Silu => x / (1.0 + (-x).exp()),
         Activation::HardSwish { slope, offset } => x * gate(slope, offset),

@@ -81,7 +81,9 @@ impl<'a> Constants<'a> {
 }
 
 fn shape(tensor: &pb::TensorProto) -> Result<Vec<usize>, NotCovered> {
-    let size = |size: &i64| usize::try_from(*size).map_err(|_| format!("constant {:?} has a negative size", tensor.name));
+    let size = |size: &i64| {
+        usize::try_from(*size).map_err(|_| format!("constant {:?} has a negative size", tensor.name))
+    };
     tensor.dims.iter().map(size).collect()
 }
 

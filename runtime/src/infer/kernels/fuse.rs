@@ -70,15 +70,20 @@ impl<'a> Lowering<'a> {
         let mut activation = Activation::None;
         loop {
             let next = self.only_reader(name);
-            let next = next.and_then(|(at, node)| Some((at, node, self::activation(node, &self.constants).ok()??)));
+            let next =
+                next.and_then(|(at, node)| Some((at, node, self::activation(node, &self.constants).ok()??)));
             match (activation, next) {
                 (Activation::None, Some((at, node, next))) => {
                     activation = next;
                     nodes.push(at);
                     name = made_by(node)?;
                 }
-                (Activation::Clip { low, high }, Some((at, node, Activation::Clip { low: least, high: most }))) => {
-                    activation = Activation::Clip { low: low.max(least).min(most), high: high.min(most).max(least) };
+                (
+                    Activation::Clip { low, high },
+                    Some((at, node, Activation::Clip { low: least, high: most })),
+                ) => {
+                    activation =
+                        Activation::Clip { low: low.max(least).min(most), high: high.min(most).max(least) };
                     nodes.push(at);
                     name = made_by(node)?;
                 }

@@ -96,7 +96,8 @@ fn said(error: GraphError) -> NotCovered {
 impl<'a> Lowering<'a> {
     fn input(&mut self, spec: &TensorSpec) -> Result<(), NotCovered> {
         let known = self.source.input.iter().find(|input| input.name == spec.name);
-        let name = known.map(|input| input.name.as_str()).ok_or("an input of the plan is none of the graph")?;
+        let name =
+            known.map(|input| input.name.as_str()).ok_or("an input of the plan is none of the graph")?;
         let shape: Option<Vec<usize>> = spec.shape.iter().copied().collect();
         let shape = shape.ok_or_else(|| format!("input {name:?} has an open size"))?;
         let length = shape.iter().try_fold(1usize, |product, size| product.checked_mul(*size));
@@ -180,7 +181,12 @@ impl<'a> Lowering<'a> {
     }
 
     fn put(&mut self, node: Node<'a>, at: usize, value: Value) -> Result<(), NotCovered> {
-        let extra = node.0.output.iter().enumerate().find(|(at, name)| *at > 0 && self.uses.contains_key(name.as_str()));
+        let extra = node
+            .0
+            .output
+            .iter()
+            .enumerate()
+            .find(|(at, name)| *at > 0 && self.uses.contains_key(name.as_str()));
         if let (Some((_, extra)), false) = (extra, node.0.op_type == "Split") {
             return Err(format!("its output {extra:?} is used"));
         }
@@ -335,8 +341,7 @@ impl<'a> Lowering<'a> {
         }
         let (a, b) = (self.made(a)?, self.made(b)?);
         let graph = &mut self.graph;
-        let made =
-            a.pairs(&b, |a, b| graph.pair(node.name(), both, a, b, Activation::None).map_err(said))?;
+        let made = a.pairs(&b, |a, b| graph.pair(node.name(), both, a, b, Activation::None).map_err(said))?;
         self.set(node, made)
     }
 
@@ -408,12 +413,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// Parts of inputs joined by channels: one picture of them all.
-    fn joined_views(
-        &mut self,
-        node: Node<'a>,
-        parts: &[Strided],
-        stated: i64,
-    ) -> Result<Made, NotCovered> {
+    fn joined_views(&mut self, node: Node<'a>, parts: &[Strided], stated: i64) -> Result<Made, NotCovered> {
         let first = &parts[0];
         let (mut all, height, width) = first.views()?;
         for part in &parts[1..] {
@@ -516,14 +516,20 @@ impl<'a> Lowering<'a> {
         let all: usize = shape.iter().product();
         let wanted = if node.0.op_type == "Flatten" {
             let at = node.int("axis", 1);
-            let at = if at == i64::try_from(shape.len()).unwrap_or(0) { shape.len() } else { axis(at, shape.len())? };
+            let at = if at == i64::try_from(shape.len()).unwrap_or(0) {
+                shape.len()
+            } else {
+                axis(at, shape.len())?
+            };
             vec![shape[..at].iter().product(), shape[at..].iter().product()]
         } else {
             let stated = self.constants.ints(node.needs(1)?)?;
             if node.int("allowzero", 0) != 0 {
                 return Err("allowzero".into());
             }
-            let kept = |(at, size): (usize, &i64)| if *size == 0 { shape.get(at).copied() } else { usize::try_from(*size).ok() };
+            let kept = |(at, size): (usize, &i64)| {
+                if *size == 0 { shape.get(at).copied() } else { usize::try_from(*size).ok() }
+            };
             let known: Vec<Option<usize>> = stated.iter().enumerate().map(kept).collect();
             let product: usize = known.iter().flatten().product();
             let open = || (product > 0 && all % product == 0).then(|| all / product);
@@ -626,7 +632,10 @@ fn sizes(values: &[i64]) -> Result<Vec<usize>, NotCovered> {
 fn range(start: i64, end: i64, step: i64, size: usize) -> Result<Vec<usize>, NotCovered> {
     let length = i64::try_from(size).map_err(|_| "an axis that is too long")?;
     let within = |at: i64| if at < 0 { at.saturating_add(length) } else { at }.clamp(0, length);
-    let step = usize::try_from(step).ok().filter(|step| *step > 0).ok_or_else(|| format!("a slice with step {step}"))?;
+    let step = usize::try_from(step)
+        .ok()
+        .filter(|step| *step > 0)
+        .ok_or_else(|| format!("a slice with step {step}"))?;
     let (start, end) = (within(start), within(end));
     if start >= end {
         return Err("an empty slice".into());

@@ -11,11 +11,7 @@ pub(super) struct Wanted {
     pub linear: bool,
 }
 
-pub(super) fn wanted(
-    node: Node<'_>,
-    constants: &Constants<'_>,
-    from: &Map,
-) -> Result<Wanted, NotCovered> {
+pub(super) fn wanted(node: Node<'_>, constants: &Constants<'_>, from: &Map) -> Result<Wanted, NotCovered> {
     let linear = match node.text("mode", "nearest")? {
         "nearest" => false,
         "linear" => true,
@@ -57,7 +53,12 @@ pub(super) fn wanted(
 }
 
 /// Length of the result, and its relation to the source's.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "checked to be within 1 to 65536")]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "checked to be within 1 to 65536"
+)]
 fn target(scales: &[f32], sizes: &[i64], at: usize, length: usize) -> Result<(usize, f32), NotCovered> {
     let (count, scale) = match (scales, sizes) {
         ([_, _, _, _], []) => {

@@ -102,7 +102,10 @@ fn batch_normalization_goes_into_the_weights() {
 
 #[test]
 fn what_the_kernels_do_not_know_is_left_to_tract_and_told() {
-    let bytes = model(vec![node("Relu", &["c"], "r"), node("Tanh", &["r"], "t"), node("Add", &["t", "r"], "y")], Vec::new());
+    let bytes = model(
+        vec![node("Relu", &["c"], "r"), node("Tanh", &["r"], "t"), node("Add", &["t", "r"], "y")],
+        Vec::new(),
+    );
     let (own, other, plan) = both(&bytes);
     assert_alike(&own, &other);
     assert_eq!(plan.backend(), "kernels");
@@ -137,11 +140,8 @@ fn weights_that_do_not_fit_are_no_layer() {
             ..Default::default()
         };
         let proto = pb::ModelProto { graph: Some(graph), ..Default::default() };
-        let inputs = [TensorSpec {
-            name: "x".into(),
-            element: Element::F32,
-            shape: [1, 3, 6, 5].map(Some).to_vec(),
-        }];
+        let inputs =
+            [TensorSpec { name: "x".into(), element: Element::F32, shape: [1, 3, 6, 5].map(Some).to_vec() }];
         let lowered = lower(&proto, &inputs).unwrap();
         assert_eq!((lowered.left.len(), lowered.convolutions), (1, (0, 1)), "{shape:?}");
     }

@@ -106,10 +106,7 @@ impl Made {
     }
 
     /// Each part put through `f`, which keeps channels and size.
-    pub fn each(
-        &self,
-        mut f: impl FnMut(&Map) -> Result<Map, NotCovered>,
-    ) -> Result<Self, NotCovered> {
+    pub fn each(&self, mut f: impl FnMut(&Map) -> Result<Map, NotCovered>) -> Result<Self, NotCovered> {
         let parts = self.parts.iter().map(&mut f).collect::<Result<_, _>>()?;
         Ok(Self { axes: self.axes.clone(), parts })
     }

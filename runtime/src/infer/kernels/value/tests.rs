@@ -37,7 +37,10 @@ fn transposed(numbers: &[f32], shape: &[usize], order: &[usize]) -> Vec<f32> {
     let stride = |axis: usize| shape[axis + 1..].iter().product::<usize>();
     let mut places = vec![0];
     for axis in order {
-        places = places.iter().flat_map(|base| (0..shape[*axis]).map(move |at| base + at * stride(*axis))).collect();
+        places = places
+            .iter()
+            .flat_map(|base| (0..shape[*axis]).map(move |at| base + at * stride(*axis)))
+            .collect();
     }
     places.into_iter().map(|place| numbers[place]).collect()
 }
