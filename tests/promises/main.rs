@@ -7,6 +7,7 @@ mod allocations;
 mod capture;
 mod daemon;
 mod dbc_parity;
+mod engines;
 mod eval_parity;
 mod idle_writes;
 mod oracle_parity;

@@ -99,7 +99,7 @@ impl Tally {
 }
 
 #[test]
-fn every_model_finds_what_the_oracle_found_with_both_engines() {
+fn every_model_finds_what_the_oracle_found_with_every_engine() {
     let Some(data) = field_data() else { return };
     let oracles: BTreeMap<&str, Oracle> =
         MODELS.into_iter().map(|model| (model, read_oracle(&data, model))).collect();
@@ -127,7 +127,7 @@ fn read_oracle(data: &Path, model: &str) -> Oracle {
 }
 
 fn load(data: &Path, oracles: &BTreeMap<&str, Oracle>) -> Vec<Case> {
-    let mut engines = vec![(BackendKind::Tract, None)];
+    let mut engines = vec![(BackendKind::Kernels, None), (BackendKind::Tract, None)];
     if cfg!(feature = "ort") {
         engines.extend(ort_library().map(|library| (BackendKind::Ort, Some(library))));
     }
@@ -294,7 +294,7 @@ impl Case {
         #[allow(clippy::cast_precision_loss)]
         let share = found as f64 / expected.max(1) as f64;
         println!(
-            "{:15} {:5}: {images} pictures, {expected} expected, {found} found ({:.2} %), {extra} extra, worst score \
+            "{:15} {:7}: {images} pictures, {expected} expected, {found} found ({:.2} %), {extra} extra, worst score \
              difference {worst:.4}",
             self.model,
             self.engine,

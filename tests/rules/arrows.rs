@@ -8,13 +8,14 @@ use serde_json::Value;
 use crate::tree::{files, root};
 
 /// The only arrows between rooms. `stopline-tests` may import everything, and nobody imports it.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("stopline-sensors", &[]),
     ("stopline-decide", &[]),
+    ("stopline-kernels", &[]),
     ("stopline-tuf", &[]),
     ("v4l2-sys-mit", &[]),
     ("stopline-depot", &["stopline-tuf"]),
-    ("stopline", &["stopline-sensors", "stopline-decide", "stopline-depot"]),
+    ("stopline", &["stopline-sensors", "stopline-decide", "stopline-kernels", "stopline-depot"]),
     ("stopline-agent", &["stopline-depot", "stopline-tuf"]),
     ("stopline-fleet", &["stopline-depot", "stopline-tuf"]),
 ];
@@ -83,7 +84,7 @@ fn the_async_runtime_stays_in_the_air_and_behind_rtsp() {
             assert!(may, "{name} depends on tokio (optional: {optional})");
         }
     }
-    for package in ["stopline-decide", "stopline-depot", "stopline-tuf"] {
+    for package in ["stopline-decide", "stopline-kernels", "stopline-depot", "stopline-tuf"] {
         assert!(!brought(package, &[]).contains("tokio"), "{package} brings tokio");
     }
     let eyes_only = brought("stopline-sensors", &["--no-default-features", "--features=h264"]);

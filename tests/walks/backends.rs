@@ -12,7 +12,8 @@ use stopline_tests::ort_library;
 
 /// The engines this build and this machine have.
 fn engines() -> Vec<Box<dyn Backend>> {
-    let mut engines = vec![backend(BackendKind::Tract, None).unwrap()];
+    let own = [BackendKind::Kernels, BackendKind::Tract].map(|kind| backend(kind, None).unwrap());
+    let mut engines = Vec::from(own);
     if cfg!(feature = "ort")
         && let Some(library) = ort_library()
     {

@@ -255,6 +255,7 @@ fn time(
         }
     };
     let engine = match model.backend {
+        Engine::Kernels => "kernels",
         Engine::Tract => "tract",
         Engine::Ort => "ort",
     };

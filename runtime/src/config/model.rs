@@ -53,6 +53,8 @@ pub enum Engine {
     /// Built in, pure Rust.
     #[default]
     Tract,
+    /// Built in, pure Rust: convolutions by kernels of our own, the rest by tract.
+    Kernels,
     /// ONNX Runtime, loaded from a library.
     Ort,
 }
@@ -128,6 +130,7 @@ impl Model {
             model: self.bundle.as_ref().map_or_else(|| self.onnx.clone(), PathBuf::from),
             manifest: self.manifest.clone(),
             backend: match self.backend {
+                Engine::Kernels => BackendKind::Kernels,
                 Engine::Tract => BackendKind::Tract,
                 Engine::Ort => BackendKind::Ort,
             },
@@ -166,7 +169,7 @@ impl Model {
         let ort_only = [("library", self.library.is_some()), ("providers", !self.providers.is_empty())];
         if let Some((key, _)) = ort_only.into_iter().find(|(_, given)| *given && self.backend != Engine::Ort)
         {
-            return Err(Misfit::new(key, "a value, with backend tract", "none, or backend = \"ort\""));
+            return Err(Misfit::new(key, "a value, without backend ort", "none, or backend = \"ort\""));
         }
         self.when.check()
     }

@@ -182,8 +182,19 @@ pub(super) fn baked_size_advice(proto: &pb::ModelProto) -> String {
     )
 }
 
+/// A tensor of f32 of this shape, as inputs and outputs are declared.
+pub(super) fn value(name: &str, shape: &[usize]) -> pb::ValueInfoProto {
+    let size = |size: &usize| Dimension {
+        denotation: String::new(),
+        value: i64::try_from(*size).ok().map(dimension::Value::DimValue),
+    };
+    let shape = Some(pb::TensorShapeProto { dim: shape.iter().map(size).collect() });
+    let tensor = pb::type_proto::Tensor { elem_type: pb::tensor_proto::DataType::Float as i32, shape };
+    let kind = pb::TypeProto { denotation: String::new(), value: Some(Type::TensorType(tensor)) };
+    pb::ValueInfoProto { name: name.to_owned(), r#type: Some(kind), doc_string: String::new() }
+}
+
 /// The bytes of an ONNX file that says `proto`.
-#[cfg(feature = "ort")]
 pub(super) fn write(proto: &pb::ModelProto) -> Vec<u8> {
     proto.encode_to_vec()
 }

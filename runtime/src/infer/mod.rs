@@ -5,6 +5,8 @@
 
 #[cfg(feature = "tract")]
 pub(crate) mod graph;
+#[cfg(feature = "tract")]
+mod kernels;
 #[cfg(feature = "ort")]
 mod ort;
 #[cfg(feature = "tract")]
@@ -19,6 +21,8 @@ use std::sync::Arc;
 /// [`InferError::Engine`] where the engine is not built in, the library is missing, is not ONNX Runtime or is too old.
 pub fn backend(kind: BackendKind, library: Option<&Path>) -> Result<Box<dyn Backend>, InferError> {
     match kind {
+        #[cfg(feature = "tract")]
+        BackendKind::Kernels => Ok(Box::new(kernels::Kernels::widest())),
         #[cfg(feature = "tract")]
         BackendKind::Tract => Ok(Box::new(tract::Tract)),
         #[cfg(feature = "ort")]
@@ -38,6 +42,8 @@ pub fn backend(kind: BackendKind, library: Option<&Path>) -> Result<Box<dyn Back
 /// The engines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum BackendKind {
+    /// Built in, pure Rust: convolutions by kernels of our own, what these do not know by tract.
+    Kernels,
     /// Built in, pure Rust.
     Tract,
     /// ONNX Runtime, loaded from a library that is named; needs the cargo feature `ort`.
@@ -45,9 +51,10 @@ pub enum BackendKind {
 }
 
 impl BackendKind {
-    /// `tract`, `ort`.
+    /// `kernels`, `tract`, `ort`.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Kernels => "kernels",
             Self::Tract => "tract",
             Self::Ort => "ort",
         }
@@ -56,7 +63,7 @@ impl BackendKind {
 
 /// An engine.
 pub trait Backend: Send + Sync {
-    /// `tract`, `ort`.
+    /// `kernels`, `tract`, `ort`.
     fn name(&self) -> &'static str;
 
     /// Reads and compiles `model`, the bytes of an ONNX file.

@@ -1,0 +1,253 @@
+//! A compiled graph: steps with places in one memory, weights packed for them.
+
+use crate::conv::{Conv, ConvRun};
+use crate::graph::{Graph, GraphError};
+use crate::lanes::{
+    Each, EachRun, Gather, GatherRun, Pack, Pair, PairRun, Resize, ResizeRun, Softmax, SoftmaxRun, Unpack,
+    pack, unpack,
+};
+use crate::memory::{Aligned, Around};
+use crate::simd::{Chosen, Isa, Simd};
+use crate::window::{WindowRun, Windowed};
+
+mod compile;
+mod place;
+
+/// A compiled graph: immutable, to be shared between threads, each with a [`Memory`] of its own.
+#[derive(Debug)]
+pub struct Plan {
+    isa: Isa,
+    inputs: Vec<usize>,
+    outputs: Vec<usize>,
+    steps: Vec<Placed>,
+    weights: Aligned,
+    /// Numbers between the inputs and the outputs.
+    memory: usize,
+}
+
+/// What a run keeps between its steps; allocated once.
+#[derive(Debug)]
+pub struct Memory(Aligned);
+
+/// Inputs or outputs of other lengths than the plan's.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{what} of a run: expected {expected:?} numbers, found {found:?}")]
+pub struct RunError {
+    /// Inputs, outputs or memory.
+    pub what: &'static str,
+    /// The plan's lengths.
+    pub expected: Vec<usize>,
+    /// The given ones.
+    pub found: Vec<usize>,
+}
+
+/// One step of a plan, for those who measure.
+#[derive(Clone, Copy, Debug)]
+pub struct StepInfo<'a> {
+    /// The layer that it computes.
+    pub layer: &'a str,
+    /// What it does.
+    pub kind: &'static str,
+    /// Multiplications that the layer asks for.
+    pub multiplications: u64,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Pack(Pack),
+    Conv(Conv),
+    Windowed(Windowed),
+    Each(Each),
+    Pair(Pair),
+    Softmax(Softmax),
+    Resize(Resize),
+    Gather(Gather),
+    Unpack(Unpack),
+}
+
+#[derive(Clone, Debug)]
+struct Placed {
+    step: Step,
+    /// Where it writes, in blocks.
+    out: usize,
+    length: usize,
+    layer: String,
+    multiplications: u64,
+}
+
+impl Plan {
+    /// Compiles `graph` for `isa`.
+    ///
+    /// # Errors
+    /// More memory than [`crate::MOST_VALUES`] numbers.
+    pub fn compile(graph: &Graph, isa: Isa) -> Result<Self, GraphError> {
+        compile::plan(graph, isa)
+    }
+
+    /// The instructions it uses.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// Length of each input.
+    pub fn inputs(&self) -> &[usize] {
+        &self.inputs
+    }
+
+    /// Length of each output.
+    pub fn outputs(&self) -> &[usize] {
+        &self.outputs
+    }
+
+    /// Memory for one thread.
+    pub fn memory(&self) -> Memory {
+        Memory(Aligned::zeros(self.memory))
+    }
+
+    /// Numbers of packed weights, and of one [`Memory`].
+    pub fn sizes(&self) -> (usize, usize) {
+        (self.weights.length(), self.memory)
+    }
+
+    /// Its steps in order.
+    pub fn steps(&self) -> impl Iterator<Item = StepInfo<'_>> {
+        self.steps.iter().map(|placed| StepInfo {
+            layer: &placed.layer,
+            kind: placed.step.kind(),
+            multiplications: placed.multiplications,
+        })
+    }
+
+    /// Runs the plan. Nothing is allocated.
+    ///
+    /// # Errors
+    /// Inputs, outputs or memory of other lengths than the plan's.
+    pub fn run(
+        &self,
+        memory: &mut Memory,
+        inputs: &[&[f32]],
+        outputs: &mut [&mut [f32]],
+    ) -> Result<(), RunError> {
+        self.run_observed(memory, inputs, outputs, &mut |_| {})
+    }
+
+    /// Runs the plan and calls `done` after each step with its number.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn run_observed(
+        &self,
+        memory: &mut Memory,
+        inputs: &[&[f32]],
+        outputs: &mut [&mut [f32]],
+        done: &mut dyn FnMut(usize),
+    ) -> Result<(), RunError> {
+        let check = |what, expected: &[usize], found: Vec<usize>| {
+            if expected == found {
+                Ok(())
+            } else {
+                Err(RunError { what, expected: expected.to_vec(), found })
+            }
+        };
+        if !inputs.iter().map(|input| input.len()).eq(self.inputs.iter().copied()) {
+            check("inputs", &self.inputs, inputs.iter().map(|input| input.len()).collect())?;
+        }
+        if !outputs.iter().map(|output| output.len()).eq(self.outputs.iter().copied()) {
+            check("outputs", &self.outputs, outputs.iter().map(|output| output.len()).collect())?;
+        }
+        if memory.0.length() != self.memory {
+            check("memory", &[self.memory], vec![memory.0.length()])?;
+        }
+        match self.isa.0 {
+            Chosen::Portable(simd) => self.each_step::<_, 8>(simd, memory, inputs, outputs, done),
+            #[cfg(target_arch = "x86_64")]
+            Chosen::Avx2(simd) => self.each_step::<_, 8>(simd, memory, inputs, outputs, done),
+            #[cfg(target_arch = "x86_64")]
+            Chosen::Avx512(simd) => self.each_step::<_, 16>(simd, memory, inputs, outputs, done),
+            #[cfg(target_arch = "aarch64")]
+            Chosen::Neon(simd) => self.each_step::<_, 8>(simd, memory, inputs, outputs, done),
+        }
+        Ok(())
+    }
+
+    fn each_step<S: Simd<L>, const L: usize>(
+        &self,
+        simd: S,
+        memory: &mut Memory,
+        inputs: &[&[f32]],
+        outputs: &mut [&mut [f32]],
+        done: &mut dyn FnMut(usize),
+    ) {
+        let weights = self.weights.blocks::<L>();
+        let memory = memory.0.blocks_mut::<L>();
+        for (at, placed) in self.steps.iter().enumerate() {
+            if let Step::Unpack(step) = &placed.step {
+                unpack(step, memory, outputs[step.output]);
+                done(at);
+                continue;
+            }
+            let (out, from) = Around::split(memory, placed.out, placed.length);
+            match &placed.step {
+                Step::Unpack(_) => {}
+                Step::Pack(step) => pack(step, inputs[step.input], out),
+                Step::Conv(step) => simd.call(ConvRun { step, from, weights, out }),
+                Step::Windowed(step) => simd.call(WindowRun { step, from, weights, out }),
+                Step::Each(step) => simd.call(EachRun { step, from, weights, out }),
+                Step::Pair(step) => simd.call(PairRun { step, from, out }),
+                Step::Softmax(step) => simd.call(SoftmaxRun { step, from, weights, out }),
+                Step::Resize(step) => simd.call(ResizeRun { step, from, out }),
+                Step::Gather(step) => simd.call(GatherRun { step, from, weights, out }),
+            }
+            done(at);
+        }
+    }
+}
+
+impl Step {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Pack(_) => "pack",
+            Self::Conv(step) if step.window.size == [1, 1] => "pointwise",
+            Self::Conv(_) => "conv",
+            Self::Windowed(step) => match step.fold {
+                crate::window::Fold::Weighted => "depthwise",
+                crate::window::Fold::Greatest => "max pool",
+                crate::window::Fold::Mean { .. } => "average pool",
+            },
+            Self::Each(_) => "each",
+            Self::Pair(_) => "pair",
+            Self::Softmax(_) => "softmax",
+            Self::Resize(_) => "resize",
+            Self::Gather(_) => "gather",
+            Self::Unpack(_) => "unpack",
+        }
+    }
+
+    /// The planes it reads.
+    fn planes(&mut self) -> Vec<&mut usize> {
+        match self {
+            Self::Pack(_) => Vec::new(),
+            Self::Conv(step) => {
+                let inputs = step.inputs.iter_mut().map(|input| &mut input.at);
+                inputs.chain(&mut step.end.residual).collect()
+            }
+            Self::Windowed(step) => step.inputs.iter_mut().chain(&mut step.end.residual).collect(),
+            Self::Each(step) => step.inputs.iter_mut().collect(),
+            Self::Pair(step) => step.a.iter_mut().chain(&mut step.b).collect(),
+            Self::Softmax(step) => step.inputs.iter_mut().collect(),
+            Self::Resize(step) => step.inputs.iter_mut().collect(),
+            Self::Gather(step) => step
+                .blocks
+                .iter_mut()
+                .flat_map(|block| {
+                    let kept = block.kept.iter_mut().map(|(plane, _)| plane);
+                    kept.chain(block.moved.iter_mut().map(|(plane, _, _)| plane))
+                })
+                .collect(),
+            Self::Unpack(step) => step.channels.iter_mut().map(|(plane, _)| plane).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
