@@ -10,16 +10,18 @@
 //! | [`pipeline::Acting`]: decisions, faults, signals → command | `actuate` | fixed, 20 ms (`run.command_period_ms`) | its period | – | missed periods are left out and told; a receiver times out after three |
 //! | [`act`]: command → buses, lines, programs, messages | `actuate`, programs and files in workers | the same | its period | 1 frame on its way | an actuator fault |
 //! | [`daemon::publish`]: log, health file, stream, systemd | `publish` | 1 s and as told | none | 256 notes, 4 frames among them | left out and counted; nobody waits |
+//! | [`capture`]: frames worth learning from → spool | `capture` | as handed | none, idle scheduling | 64 reports, 4 pictures among them | left out and counted; nobody waits |
 //! | [`daemon::deploying`]: offers → self-test, shadow, trial ([`models`]) | `deploy`, children of its own | 0.2 s | none | – | a model waits |
 //! | [`daemon::polling`], [`daemon::control`], [`daemon::switch`]: heat and supply; arming | `poll`, `control`, `arm-input` | 1 s; when asked; 50 ms | none | – | – |
 //!
 //! [`daemon`] starts all of it. [`config`] is the one configuration file, [`signals`] what the vehicle says of itself.
 //! [`models`] judges bundles and says when a new one may decide. `demo` plays recorded clips through all of it.
 //! [`detector`] runs prepare, infer and decode in a row for one model; [`model`] reads an ONNX file and its manifest before
-//! that; [`observe`] gives detections their part in decisions. `capture` for learning has no code yet.
+//! that; [`observe`] gives detections their part in decisions.
 
 pub mod act;
 pub mod calibrate;
+pub mod capture;
 pub mod check;
 pub mod commands;
 pub mod config;

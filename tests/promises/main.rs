@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::type_complexity, reason = "a test stops where it fails")]
 
 mod allocations;
+#[cfg(feature = "capture")]
+mod capture;
 mod daemon;
 mod dbc_parity;
 mod engines;
 mod eval_parity;
+mod idle_writes;
 mod oracle_parity;
 mod peer_pipeline;
 mod prepare_parity;

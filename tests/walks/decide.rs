@@ -109,6 +109,27 @@ fn the_same_drive_gives_the_same_bytes_from_pictures_and_from_detections_and_a_d
     assert!(room.replay("", &redecide).status.success());
     assert!(bytes == std::fs::read(&again).expect("records"), "from recorded detections it differs");
 
+    let manifest = fixtures().join("manifests/yolox_nano_416.toml");
+    let manifest = std::fs::read_to_string(manifest).expect("manifest");
+    let other = manifest.replace("stop_sign = [\"stop sign\"]", "stop_sign = [\"traffic light\"]");
+    assert!(other != manifest, "the fixture says it in another way");
+    std::fs::write(room.path("other.toml"), other).expect("writes");
+    let other = room.path("other.toml");
+    redecide.extend(["--manifest", text(&other)]);
+    assert!(room.replay("", &redecide).status.success());
+    let roles = |path: &Path| -> Vec<String> {
+        records(path)
+            .into_iter()
+            .flat_map(|record| record.tracks.unwrap_or_default())
+            .map(|track| track.role)
+            .collect()
+    };
+    assert!(roles(&first).contains(&"stop_sign".to_owned()));
+    assert!(
+        !roles(&again).contains(&"stop_sign".to_owned()),
+        "with this manifest the label counts for nothing"
+    );
+
     let changed = room.path("changed.jsonl");
     let one = String::from_utf8(bytes).expect("UTF-8").replacen("\"speed\":12.4", "\"speed\":12.0", 1);
     std::fs::write(&changed, one).expect("writes");

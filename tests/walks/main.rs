@@ -14,8 +14,10 @@ mod decoders;
 mod demo;
 #[cfg(feature = "h264")]
 mod detect;
+mod documents;
 mod eval;
 #[cfg(feature = "view")]
+mod frame_to_dataset;
 mod looking_on;
 mod models_over_the_air;
 mod operator_to_activation;

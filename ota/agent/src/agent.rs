@@ -26,6 +26,7 @@ use stopline_tuf::store::{FolderStore, MemoryStore};
 use stopline_tuf::{Client, Settings, install_root};
 use tokio::runtime::Handle;
 
+use crate::budget::{Meter, Purpose};
 use crate::clock::{self, Clock, WorkflowClock};
 use crate::config::Config;
 use crate::error::AgentError;
@@ -33,6 +34,7 @@ use crate::http::{Cause, Http};
 use crate::identity::Identity;
 use crate::report::Reporter;
 use crate::repository::{Directive, WebMetadata, WebTargets, directive};
+use crate::sequence::Sequence;
 use crate::spool::Spool;
 use crate::surroundings::Senses;
 use crate::tls::{Papers, TimeBound, TlsError};
@@ -60,6 +62,7 @@ pub struct Agent {
     state: StateReader<RealDisk>,
     senses: Senses,
     reporter: Reporter,
+    sequence: Sequence,
     watch: Watch,
     directives: BTreeMap<String, Directive>,
     /// When the newest metadata was verified: by the wall clock, and since boot in seconds.
@@ -115,9 +118,12 @@ impl Agent {
         let depot = Depot::open(DepotPaths::new(&config.depot)).map_err(AgentError::from)?;
         let state = StateReader::new(StatePaths::new(&config.state));
         let zone = config.zone().map_err(OpenError::Config)?;
-        let senses = Senses::new(config.device.clone(), zone, &config.home);
+        let meter =
+            Meter::open(&config.home, zone.clone(), config.budget.clone(), config.window.mobile_day_bytes);
+        let senses = Senses::new(config.device.clone(), zone, meter);
         let boot_id = clock::boot_id();
-        let spool = Spool::open(&config.home, boot_id.clone()).map_err(AgentError::io(&config.home))?;
+        let sequence = Sequence::open(&config.home, boot_id.clone());
+        let spool = Spool::open(&config.home, sequence.clone()).map_err(AgentError::io(&config.home))?;
         let reporter = Reporter::new(config.hardware.clone(), config.metrics_file.clone(), spool);
         let watch = Watch::open(&config.home, config.poll.watch_s);
         Ok(Self {
@@ -135,6 +141,7 @@ impl Agent {
             state,
             senses,
             reporter,
+            sequence,
             watch,
             directives: BTreeMap::new(),
             verified: None,
@@ -174,6 +181,7 @@ impl Agent {
         let asked = std::mem::take(&mut self.asked);
         self.look();
         self.asked = asked;
+        self.check_budget()?;
         let refreshed = self.refresh();
         let code = refreshed.as_ref().map_or_else(AgentError::code, |()| "ok");
         let received = self.http.take_received();
@@ -237,9 +245,29 @@ impl Agent {
         &self.reporter.spool
     }
 
+    /// What the device knows of its surroundings; it counts what goes over mobile networks.
+    pub fn senses(&self) -> &Senses {
+        &self.senses
+    }
+
+    /// Numbers of messages, outcomes and batches.
+    pub fn sequence(&self) -> &Sequence {
+        &self.sequence
+    }
+
     /// What a connection to a broker shows.
     pub fn papers(&self) -> &Papers {
         &self.papers
+    }
+
+    /// A poll costs bytes too. A deployment that goes on is the runtime's to end meanwhile.
+    fn check_budget(&mut self) -> Result<(), AgentError> {
+        if self.senses.left(&*self.clock, &self.config.caps(), Purpose::Small) > 0 {
+            return Ok(());
+        }
+        self.reporter.polled("budget", 0);
+        tracing::warn!(id = "ota.poll.budget", "{}", AgentError::Budget);
+        Err(AgentError::Budget)
     }
 
     fn refresh(&mut self) -> Result<(), AgentError> {

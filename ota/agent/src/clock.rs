@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use stopline_depot::record::WallTime;
 use stopline_tuf::time::{self, Reading};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -85,6 +86,14 @@ impl time::Clock for WorkflowClock {
 pub fn wall_s(clock: &dyn Clock) -> Option<i64> {
     match clock.wall() {
         Reading::Synchronised(now) => Some(now.as_second()),
+        Reading::Unverified => None,
+    }
+}
+
+/// The time as a label, where the clock is synchronised.
+pub fn wall_label(clock: &dyn Clock) -> Option<WallTime> {
+    match clock.wall() {
+        Reading::Synchronised(now) => Some(WallTime::from(std::time::SystemTime::from(now))),
         Reading::Unverified => None,
     }
 }

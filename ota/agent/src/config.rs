@@ -2,6 +2,7 @@
 //! default.
 
 mod parts;
+mod reporting;
 #[cfg(test)]
 mod tests;
 
@@ -9,10 +10,14 @@ use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 use serde::Deserialize;
+use stopline_depot::digest::Digest;
 use stopline_depot::eligible::Allowance;
 use stopline_depot::versioned::check_name;
 
+use crate::budget::{Caps, Purpose};
+
 pub use parts::{Device, Download, Enrolment, Mqtt, Poll, Tls};
+pub use reporting::{Budget, HomeAssistant, Notify, Telemetry, Upload};
 
 /// Bytes of the file, at most.
 const LIMIT: u64 = 256 << 10;
@@ -46,6 +51,10 @@ pub struct Config {
     /// Where signed outcomes are posted; none: they go by MQTT alone, or wait.
     #[serde(default)]
     pub outcomes_url: Option<String>,
+    /// The fleet's server: records, messages and what they are answered lie below it, `v1/batches`, `v1/messages`; none:
+    /// nothing is uploaded, and messages go by MQTT alone.
+    #[serde(default)]
+    pub fleet_url: Option<String>,
     /// What the device tells of itself.
     #[serde(default)]
     pub device: Device,
@@ -58,6 +67,18 @@ pub struct Config {
     /// How it fetches.
     #[serde(default)]
     pub download: Download,
+    /// What may go over mobile networks, and how it is counted.
+    #[serde(default)]
+    pub budget: Budget,
+    /// How captured records go to the fleet.
+    #[serde(default)]
+    pub upload: Upload,
+    /// What the device says of itself.
+    #[serde(default)]
+    pub telemetry: Telemetry,
+    /// Whom to tell of alerts, besides the fleet.
+    #[serde(default)]
+    pub notify: Vec<Notify>,
     /// Whom it believes to be the server, and who it says it is.
     #[serde(default)]
     pub tls: Tls,
@@ -67,6 +88,9 @@ pub struct Config {
     /// A broker that may tell it to ask now.
     #[serde(default)]
     pub mqtt: Option<Mqtt>,
+    /// SHA-256 of the file that it was read from.
+    #[serde(skip)]
+    pub source: Option<Digest>,
 }
 
 /// Why the configuration cannot be used.
@@ -101,7 +125,8 @@ impl Config {
             return Err(Self::wrong(path, format!("longer than {LIMIT} bytes")));
         }
         let text = std::fs::read_to_string(path).map_err(io)?;
-        Self::parse(&text).map_err(|problem| Self::wrong(path, problem))
+        let config = Self::parse(&text).map_err(|problem| Self::wrong(path, problem))?;
+        Ok(Self { source: Some(Digest::of(text.as_bytes())), ..config })
     }
 
     /// Reads and checks its text.
@@ -125,9 +150,24 @@ impl Config {
         }
     }
 
-    /// What the owner allows.
+    /// What the owner allows to fetch and to upload: what is reserved for alerts is not theirs.
     pub fn allowance(&self) -> Allowance {
-        self.window.allowance()
+        let caps = self.caps();
+        let share = |cap: Option<u64>| cap.map(|cap| caps.share(Purpose::Bulk, cap));
+        Allowance {
+            mobile_day_bytes: share(caps.day),
+            mobile_month_bytes: share(caps.month),
+            ..self.window.allowance()
+        }
+    }
+
+    /// What may go over mobile networks.
+    pub fn caps(&self) -> Caps {
+        Caps {
+            day: self.window.mobile_day_bytes,
+            month: self.window.mobile_month_bytes,
+            reserve_percent: self.budget.reserve_percent,
+        }
     }
 
     fn check(&self) -> Result<(), String> {
@@ -146,11 +186,31 @@ impl Config {
         self.poll.check()?;
         self.window.check()?;
         self.download.check()?;
+        self.budget.check()?;
+        self.upload.check()?;
+        self.telemetry.check()?;
+        self.check_fleet()?;
+        self.notify.iter().try_for_each(Notify::check)?;
         self.enrolment.url.as_deref().map_or(Ok(()), |url| is_web("enrolment.url", url))?;
         if self.enrolment.url.as_deref().is_some_and(|url| !url.starts_with("https://")) {
             return Err("enrolment.url: https:// is expected: a token must not be read on its way".into());
         }
         self.mqtt.as_ref().map_or(Ok(()), Mqtt::check)
+    }
+
+    fn check_fleet(&self) -> Result<(), String> {
+        if self.upload.spool.is_some() && self.fleet_url.is_none() {
+            return Err(
+                "upload.spool: fleet_url is expected beside it, or there is nowhere to upload to".into()
+            );
+        }
+        match &self.fleet_url {
+            Some(url) if !url.starts_with("https://") => Err(format!(
+                "fleet_url: {url:?}; https:// is expected: a server must see the device's certificate to believe it"
+            )),
+            Some(url) => is_web("fleet_url", url),
+            None => Ok(()),
+        }
     }
 
     fn wrong(path: &Path, problem: String) -> ConfigError {

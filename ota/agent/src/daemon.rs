@@ -12,7 +12,7 @@ use crate::agent::Agent;
 use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::exit::{Exit, Failure, OrExit as _};
-use crate::{control, mqtt};
+use crate::{control, reporting};
 
 /// Milliseconds to wait after a first poll that failed, and at most.
 const POLL_BACK_OFF_MS: (u32, u32) = (60_000, 3_600_000);
@@ -37,11 +37,8 @@ pub fn run(config: Config, clock: Arc<dyn Clock>) -> Result<(), Failure> {
     let mut agent = Agent::open(config, clock.clone(), runtime.handle().clone()).map_err(open_failure)?;
     let (send, events) = mpsc::channel();
     control::listen(&agent.config.home, send.clone()).or_exit(Exit::Config)?;
-    if let Some(broker) = agent.config.mqtt.clone() {
-        let device = agent.identity.id().to_owned();
-        let papers = agent.papers().clone();
-        runtime.spawn(mqtt::talk(broker, device, agent.spool().clone(), papers, send.clone()));
-    }
+    let started = reporting::start(&agent, &clock, runtime.handle(), send.clone());
+    let _reporting = started.or_exit(Exit::Config)?;
     {
         let _within = runtime.enter();
         end_on_signals(&runtime, send).or_exit(Exit::Internal)?;
@@ -53,6 +50,7 @@ pub fn run(config: Config, clock: Arc<dyn Clock>) -> Result<(), Failure> {
         env!("CARGO_PKG_VERSION")
     );
     Schedule::begin(&agent, clock).run(&mut agent, &events);
+    agent.senses().close();
     tracing::info!(id = "ota.stopped", "ended in order");
     Ok(())
 }

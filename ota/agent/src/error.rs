@@ -41,6 +41,12 @@ pub enum AgentError {
     /// The depot refuses.
     #[error(transparent)]
     Depot(#[from] DepotError),
+    /// The bytes over mobile networks of a day or month are used up, but for those reserved for alerts.
+    #[error(
+        "the budget for mobile networks is used up (window.mobile_day_bytes, window.mobile_month_bytes); asked again when a day \
+         or month begins, or over another network"
+    )]
+    Budget,
     /// A file of the agent's own cannot be read or written.
     #[error("{}: {source}", path.display())]
     Io {
@@ -67,7 +73,7 @@ impl AgentError {
                 "expired" => DeployCause::Expired,
                 _ => DeployCause::Signature,
             },
-            Self::Http(_) => DeployCause::Network,
+            Self::Http(_) | Self::Budget => DeployCause::Network,
             Self::Download(error) => error.cause(),
             Self::Document { source: VersionedError::Newer { .. }, .. } => DeployCause::Schema,
             Self::Document { .. } => DeployCause::Bundle,
@@ -80,7 +86,7 @@ impl AgentError {
     /// What a command that it ends exits with.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Metadata(_) | Self::Http(_) => Exit::Repository,
+            Self::Metadata(_) | Self::Http(_) | Self::Budget => Exit::Repository,
             error if waits(error.cause()) => Exit::Deferred,
             _ => Exit::Refused,
         }
@@ -92,6 +98,7 @@ impl AgentError {
             Self::Metadata(error) => error.code(),
             Self::Http(HttpError::Stalled { .. }) => "stalled",
             Self::Http(_) => "http",
+            Self::Budget => "budget",
             Self::Download(error) => error.code(),
             Self::Document { source: VersionedError::Newer { .. }, .. } => "newer_schema",
             Self::Document { .. } => "document",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use tokio::runtime::Handle;
@@ -143,7 +144,7 @@ impl Http {
         Ok(Self { client, runtime, clock, stall, least_bytes: download.least_bytes, received })
     }
 
-    /// Bytes that came since this was last asked, about.
+    /// Bytes that came and went since this was last asked, about.
     pub fn take_received(&self) -> u64 {
         self.received.swap(0, Ordering::Relaxed)
     }
@@ -170,6 +171,28 @@ impl Http {
         let request =
             self.client.post(url).header(reqwest::header::CONTENT_TYPE, "application/json").body(body);
         self.send(url, request)
+    }
+
+    /// Asks with a method, headers and a body; returns when the answer's headers are there. Redirects are the client's.
+    ///
+    /// # Errors
+    /// [`HttpError::Failed`], [`HttpError::Stalled`].
+    pub fn ask(
+        &self,
+        method: Method,
+        url: &str,
+        headers: &[(HeaderName, String)],
+        body: Vec<u8>,
+    ) -> Result<Answer, HttpError> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                map.insert(name, value);
+            }
+        }
+        self.received.fetch_add(u64::try_from(body.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        let request = self.client.request(method, url).headers(map);
+        self.send(url, if body.is_empty() { request } else { request.body(body) })
     }
 
     fn send(&self, url: &str, request: reqwest::RequestBuilder) -> Result<Answer, HttpError> {
@@ -249,7 +272,11 @@ impl Answer {
     }
 }
 
+/// Where none is followed, the answer that asks for one is the answer.
 fn redirects(most: usize) -> Policy {
+    if most == 0 {
+        return Policy::none();
+    }
     Policy::custom(move |attempt| {
         let from = attempt.previous().last().map(|url| url.scheme().to_owned());
         if attempt.previous().len() > most {

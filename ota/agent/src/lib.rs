@@ -6,13 +6,17 @@
 //! - [`config`], [`identity`], [`clock`], [`surroundings`]: what it is told, who it is, what it knows of itself.
 //! - [`tls`], [`http`], [`repository`]: how it asks, and what the answer says.
 //! - [`certificate`], [`enrolment`]: how it shows who it is.
+//! - [`budget`]: what may go over mobile networks.
 //! - [`decision`]: what is to be done, as a pure function.
 //! - [`download`]: a file over a bad link.
-//! - [`agent`]: its steps; [`report`], [`spool`]: what it tells.
-//! - [`daemon`], [`control`], [`mqtt`]: when it takes them, and who may ask for one.
+//! - [`agent`]: its steps; [`report`], [`spool`]: what it tells of them; [`sequence`], [`queue`]: numbered, and kept until it
+//!   is received.
+//! - [`fleet`], [`upload`]: captured records to the fleet's server. [`telemetry`]: what the device says of itself, and alerts.
+//! - [`daemon`], [`reporting`], [`control`], [`mqtt`]: when it takes them, and who may ask for one.
 //! - [`commands`], [`status`]: the command line.
 
 pub mod agent;
+pub mod budget;
 pub mod certificate;
 pub mod clock;
 pub mod commands;
@@ -24,16 +28,22 @@ pub mod download;
 pub mod enrolment;
 mod error;
 pub mod exit;
+pub mod fleet;
 pub mod http;
 pub mod identity;
 pub mod mqtt;
+pub mod queue;
 pub mod report;
+pub mod reporting;
 pub mod repository;
+pub mod sequence;
 pub mod spool;
 pub mod status;
 pub mod surroundings;
+pub mod telemetry;
 #[cfg(test)]
 mod testing;
 pub mod tls;
+pub mod upload;
 
 pub use error::AgentError;

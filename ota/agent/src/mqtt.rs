@@ -1,34 +1,44 @@
-//! A broker that may say "ask now", and that hears of transitions. Nothing it says is believed: a hint only brings a poll
-//! forward, a receipt only ends a report.
+//! A broker that may say "ask now", and that hears of transitions and of what the device says of itself. Nothing it says is
+//! believed: a hint only brings a poll forward, a receipt only ends a report, an answer only silences an alert that is open.
 //!
 //! ```text
-//! stopline/FLEET/DEVICE/update        signed outcomes, QoS 1
-//! stopline/FLEET/DEVICE/cmd/poll      a hint; a retained one is an old one and passed over
-//! stopline/FLEET/DEVICE/cmd/receipt   {"boot_id": "…", "seq": 7}: the fleet has it
+//! stopline/FLEET/DEVICE/available       online | offline (retained; offline is the last will)
+//! stopline/FLEET/DEVICE/birth, state    newest message of its kind (retained)
+//! stopline/FLEET/DEVICE/event, stats, drift, update    messages and signed outcomes, QoS 1
+//! stopline/FLEET/DEVICE/cmd/poll        a hint; a retained one is an old one and passed over
+//! stopline/FLEET/DEVICE/cmd/receipt     {"boot_id": "…", "seq": 7}: the fleet has it
+//! stopline/FLEET/DEVICE/cmd/acknowledge {"schema": 1, "id": "fall-…", "by": "…"}; a retained one is passed over
 //! ```
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use rumqttc::{
-    AsyncClient, ConnectionError, Event as Packet, EventLoop, Incoming, MqttOptions, QoS, Transport,
+    AsyncClient, ConnectionError, Event as Packet, EventLoop, Incoming, LastWill, MqttOptions, QoS, Transport,
 };
-use serde::Deserialize;
 use stopline_depot::eligible::back_off_ms;
+use stopline_depot::message::{Acknowledge, Receipt};
 use stopline_depot::versioned;
 use tokio::sync::watch;
 
+use crate::budget::{Caps, Purpose};
+use crate::clock::Clock;
 use crate::config::Mqtt;
 use crate::daemon::Event;
 use crate::spool::Spool;
+use crate::surroundings::Senses;
+use crate::telemetry::Heard;
+use crate::telemetry::home_assistant;
+use crate::telemetry::outbox::{Outbox, kind_of};
 use crate::tls::Papers;
 
 /// Bytes of a message that is read.
 const LARGEST: usize = 4 << 10;
 /// Messages between this program and its connection.
-const QUEUE: usize = 16;
+const QUEUE: usize = 64;
 /// How often the spool is looked at.
 const LOOK: Duration = Duration::from_secs(5);
 /// Looks after which what nobody confirmed is sent again: the fleet may not have listened.
@@ -36,34 +46,63 @@ const AGAIN: u32 = 120;
 /// Seconds for a connection, TLS and log-in included: a mobile network takes its time.
 const CONNECT_S: u64 = 30;
 
-/// A receipt.
-#[derive(Debug, Deserialize)]
-struct Receipt {
-    boot_id: String,
-    seq: u64,
-}
-
 /// What an incoming message is.
 #[derive(Debug, PartialEq, Eq)]
 enum Said {
     Hint,
-    Receipt { boot_id: String, seq: u64 },
+    Receipt(Receipt),
+    Acknowledge(Acknowledge),
+    /// Home Assistant begins: it forgets what it was told.
+    Begins,
     Nothing,
+}
+
+/// What it talks about, and to whom it tells what it hears.
+#[derive(Debug, Clone)]
+pub struct Party {
+    /// The device.
+    pub device: String,
+    /// Outcomes that wait.
+    pub spool: Spool,
+    /// Messages that wait; none where the device says nothing of itself.
+    pub outbox: Option<Outbox>,
+    /// What each connection shows and believes.
+    pub papers: Papers,
+    /// Who polls.
+    pub events: Sender<Event>,
+    /// Who takes acknowledgements.
+    pub heard: Option<Sender<Heard>>,
+    /// Network and budget.
+    pub senses: Senses,
+    /// How many bytes may go.
+    pub caps: Caps,
+    /// The clocks.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// Talks to the broker for as long as the process lives. What each connection shows and believes is read anew, so that a
 /// certificate that was renewed meanwhile counts.
-pub async fn talk(broker: Mqtt, device: String, spool: Spool, papers: Papers, events: Sender<Event>) {
-    let below = format!("stopline/{}/{device}", broker.fleet);
-    let (client, mut connection) = AsyncClient::new(options(&broker, &device), QUEUE);
+pub async fn talk(broker: Mqtt, party: Party) {
+    let below = format!("stopline/{}/{}", broker.fleet, party.device);
+    let (client, mut connection) = AsyncClient::new(options(&broker, &party, &below), QUEUE);
     connection.network_options.set_connection_timeout(CONNECT_S);
     // Publishing has a task of its own: a connection that is being made must not be given up for a look at the spool.
     let (connections, seen) = watch::channel(0_u64);
-    tokio::spawn(publish_what_waits(client.clone(), below.clone(), spool.clone(), seen));
+    let publisher = Publisher {
+        client: client.clone(),
+        below: below.clone(),
+        broker: broker.clone(),
+        party: party.clone(),
+    };
+    tokio::spawn(publisher.publish_what_waits(seen));
     let (mut failures, mut count, mut told) = (0_u32, 0_u64, String::new());
     loop {
         if connection.network.is_none() {
-            show(&mut connection, &broker, &papers);
+            if !party.may_talk() {
+                tokio::time::sleep(LOOK * 6).await;
+                continue;
+            }
+            show(&mut connection, &broker, &party.papers);
         }
         match connection.poll().await {
             Ok(Packet::Incoming(Incoming::ConnAck(_))) => {
@@ -71,28 +110,78 @@ pub async fn talk(broker: Mqtt, device: String, spool: Spool, papers: Papers, ev
                 (failures, told) = (0, String::new());
                 count += 1;
                 let _ = client.try_subscribe(format!("{below}/cmd/#"), QoS::AtLeastOnce);
+                if let Some(home) = &broker.home_assistant {
+                    let _ = client.try_subscribe(home_assistant::status_topic(home), QoS::AtLeastOnce);
+                }
                 connections.send_replace(count);
+                party.tell_connected(true);
             }
             Ok(Packet::Incoming(Incoming::Publish(message))) => {
-                let said = said(&message.topic, &below, message.retain, &message.payload);
+                let said = said(&broker, &message.topic, &below, message.retain, &message.payload);
                 tracing::debug!(id = "ota.mqtt.said", retained = message.retain, ?said, "{}", message.topic);
-                take(said, &spool, &events);
+                if said == Said::Begins {
+                    // As a new connection: all that it should know is said again.
+                    count += 1;
+                    connections.send_replace(count);
+                }
+                party.take(said);
             }
             Ok(_) => {}
             Err(error) => {
                 connections.send_replace(0);
+                party.tell_connected(false);
                 failures = failures.saturating_add(1);
                 tell(&broker, &error, &mut told);
-                let pause = back_off_ms(&device, "mqtt", failures, 1_000, 300_000);
+                let pause = back_off_ms(&party.device, "mqtt", failures, 1_000, 300_000);
                 tokio::time::sleep(Duration::from_millis(pause.into())).await;
             }
         }
     }
 }
 
-fn options(broker: &Mqtt, device: &str) -> MqttOptions {
-    let mut options = MqttOptions::new(device, broker.host.clone(), broker.port);
-    options.set_keep_alive(Duration::from_secs(60));
+impl Party {
+    /// Whether the budget lets a connection be kept: always while an alert waits and some of the alerts' part is left.
+    fn may_talk(&self) -> bool {
+        let alert = self.outbox.as_ref().is_some_and(|outbox| {
+            outbox.paths().iter().any(|path| kind_of(path) == Some(stopline_depot::message::Kind::Event))
+        });
+        let purpose = if alert { Purpose::Alert } else { Purpose::Small };
+        self.senses.left(&*self.clock, &self.caps, purpose) > 0
+    }
+
+    fn tell_connected(&self, connected: bool) {
+        if let Some(heard) = &self.heard {
+            // Whoever listened has gone: the process ends.
+            let _ = heard.send(Heard::Connected(connected));
+        }
+    }
+
+    fn take(&self, said: Said) {
+        match said {
+            // The daemon has gone: the process ends.
+            Said::Hint => drop(self.events.send(Event::Hint)),
+            Said::Receipt(receipt) => {
+                if let Err(error) = self.spool.received(&receipt.boot_id, receipt.seq) {
+                    tracing::warn!("receipt: {error}");
+                }
+                if let Some(outbox) = &self.outbox {
+                    outbox.received(&receipt);
+                }
+            }
+            Said::Acknowledge(answer) => {
+                if let Some(heard) = &self.heard {
+                    let _ = heard.send(Heard::Acknowledge(answer));
+                }
+            }
+            Said::Begins | Said::Nothing => {}
+        }
+    }
+}
+
+fn options(broker: &Mqtt, party: &Party, below: &str) -> MqttOptions {
+    let mut options = MqttOptions::new(&party.device, broker.host.clone(), broker.port);
+    options.set_keep_alive(Duration::from_secs(broker.keep_alive_s.into()));
+    options.set_last_will(LastWill::new(available(below), "offline", QoS::AtLeastOnce, true));
     options.set_max_packet_size(LARGEST * 16, LARGEST * 16);
     options
 }
@@ -134,69 +223,137 @@ fn tell(broker: &Mqtt, error: &ConnectionError, told: &mut String) {
     }
 }
 
-/// Publishes what waits on each new connection, and what comes to it.
-async fn publish_what_waits(
+fn available(below: &str) -> String {
+    format!("{below}/available")
+}
+
+/// Publishes what waits.
+struct Publisher {
     client: AsyncClient,
     below: String,
-    spool: Spool,
-    mut connections: watch::Receiver<u64>,
-) {
-    let mut sent: BTreeSet<PathBuf> = BTreeSet::new();
-    let (mut look, mut looks) = (tokio::time::interval(LOOK), 0_u32);
-    loop {
-        tokio::select! {
-            changed = connections.changed() => match changed {
-                // What was sent before may be lost: all that waits is sent again.
-                Ok(()) => sent.clear(),
-                Err(_) => return,
-            },
-            _ = look.tick() => {
-                looks = looks.wrapping_add(1);
-                if looks.is_multiple_of(AGAIN) {
-                    sent.clear();
+    broker: Mqtt,
+    party: Party,
+}
+
+impl Publisher {
+    /// Publishes what waits on each new connection, and what comes to it.
+    async fn publish_what_waits(self, mut connections: watch::Receiver<u64>) {
+        let mut sent: BTreeSet<PathBuf> = BTreeSet::new();
+        let (mut look, mut looks) = (tokio::time::interval(LOOK), 0_u32);
+        // A device that says nothing of itself has no news: nobody ever sends on this one.
+        let (silent, nothing) = watch::channel(0_u64);
+        let mut news = self.party.outbox.as_ref().map_or(nothing, Outbox::news);
+        let mut greeted = true;
+        loop {
+            tokio::select! {
+                changed = connections.changed() => match changed {
+                    // What was sent before may be lost: all that waits is sent again.
+                    Ok(()) => {
+                        sent.clear();
+                        greeted = false;
+                    }
+                    Err(_) => return,
+                },
+                changed = news.changed() => if changed.is_err() { return },
+                _ = look.tick() => {
+                    looks = looks.wrapping_add(1);
+                    if looks.is_multiple_of(AGAIN) {
+                        sent.clear();
+                    }
+                    // Counts what the connection costs, and lets it go where that is too much.
+                    self.party.senses.spend(&*self.party.clock, 0);
+                    if *connections.borrow() > 0 && !self.party.may_talk() {
+                        tracing::warn!(id = "ota.mqtt.budget", "the budget for mobile networks is used up; the broker is left");
+                        let _ = self.client.try_disconnect();
+                    }
                 }
             }
-        }
-        if *connections.borrow() > 0 {
-            publish(&client, &below, &spool, &mut sent);
+            if *connections.borrow() > 0 {
+                greeted = greeted || self.greet();
+                self.publish(&mut sent);
+            }
+            let _keeps_the_channel = &silent;
         }
     }
-}
 
-/// Publishes what waits and was not sent on this connection, as far as the queue takes it.
-fn publish(client: &AsyncClient, below: &str, spool: &Spool, sent: &mut BTreeSet<PathBuf>) {
-    for path in spool.waiting().unwrap_or_default() {
-        if sent.contains(&path) {
-            continue;
+    /// Says what a broker keeps for those who come later; whether the queue took all of it.
+    fn greet(&self) -> bool {
+        let retained = |topic: String, bytes: Vec<u8>| {
+            self.client.try_publish(topic, QoS::AtLeastOnce, true, bytes).is_ok()
+        };
+        let mut done = retained(available(&self.below), b"online".to_vec());
+        let last = self.party.outbox.as_ref().map(Outbox::last).unwrap_or_default();
+        for message in [last.birth, last.state].into_iter().flatten() {
+            let bytes = versioned::write(&message).unwrap_or_default();
+            done &= retained(format!("{}/{}", self.below, message.kind.topic()), bytes);
         }
-        let bytes = spool.read(&path).ok().and_then(|signed| versioned::write(&signed).ok());
-        let Some(bytes) = bytes else { continue };
-        if client.try_publish(format!("{below}/update"), QoS::AtLeastOnce, false, bytes).is_err() {
-            return;
-        }
-        sent.insert(path);
-    }
-}
-
-fn take(said: Said, spool: &Spool, events: &Sender<Event>) {
-    match said {
-        // The daemon has gone: the process ends.
-        Said::Hint => drop(events.send(Event::Hint)),
-        Said::Receipt { boot_id, seq } => {
-            if let Err(error) = spool.received(&boot_id, seq) {
-                tracing::warn!("receipt: {error}");
+        if let Some(home) = &self.broker.home_assistant {
+            for (topic, bytes) in home_assistant::discovery(home, &self.broker.fleet, &self.party.device) {
+                done &= retained(topic, bytes);
             }
         }
-        Said::Nothing => {}
+        done
+    }
+
+    /// Publishes what waits and was not sent on this connection, as far as the queue takes it.
+    fn publish(&self, sent: &mut BTreeSet<PathBuf>) {
+        if let Some(outbox) = &self.party.outbox {
+            for path in outbox.paths() {
+                if sent.contains(&path) {
+                    continue;
+                }
+                let Some(message) = outbox.read(&path) else { continue };
+                let topic = format!("{}/{}", self.below, message.kind.topic());
+                let bytes = versioned::write(&message).unwrap_or_default();
+                if self
+                    .client
+                    .try_publish(topic, QoS::AtLeastOnce, message.kind.is_retained(), bytes)
+                    .is_err()
+                {
+                    return;
+                }
+                sent.insert(path);
+            }
+        }
+        let spool = &self.party.spool;
+        for path in spool.waiting().unwrap_or_default() {
+            if sent.contains(&path) {
+                continue;
+            }
+            let bytes = spool.read(&path).ok().and_then(|signed| versioned::write(&signed).ok());
+            let Some(bytes) = bytes else { continue };
+            if self
+                .client
+                .try_publish(format!("{}/update", self.below), QoS::AtLeastOnce, false, bytes)
+                .is_err()
+            {
+                return;
+            }
+            sent.insert(path);
+        }
     }
 }
 
-fn said(topic: &str, below: &str, retained: bool, payload: &[u8]) -> Said {
+/// What a message means; one that the broker kept is an old one, and no command.
+fn said(broker: &Mqtt, topic: &str, below: &str, retained: bool, payload: &[u8]) -> Said {
+    if let Some(home) = &broker.home_assistant
+        && topic == home_assistant::status_topic(home)
+    {
+        return if payload == b"online" && !retained { Said::Begins } else { Said::Nothing };
+    }
     let command = topic.strip_prefix(below).and_then(|rest| rest.strip_prefix("/cmd/"));
     match command {
         Some("poll") if !retained => Said::Hint,
-        Some("receipt") if payload.len() <= LARGEST => serde_json::from_slice(payload)
-            .map_or(Said::Nothing, |Receipt { boot_id, seq }| Said::Receipt { boot_id, seq }),
+        Some("receipt") if payload.len() <= LARGEST => {
+            serde_json::from_slice(payload).map_or(Said::Nothing, Said::Receipt)
+        }
+        Some("acknowledge") if !retained => match versioned::read(payload) {
+            Ok(answer) => Said::Acknowledge(answer),
+            Err(error) => {
+                tracing::warn!(id = "alert.acknowledge.refused", "{error}");
+                Said::Nothing
+            }
+        },
         _ => Said::Nothing,
     }
 }
@@ -205,21 +362,44 @@ fn said(topic: &str, below: &str, retained: bool, payload: &[u8]) -> Said {
 mod tests {
     use super::*;
 
+    fn broker(more: &str) -> Mqtt {
+        let text = format!("host = 'b'\nfleet = 'north'\n{more}");
+        toml::from_str(&text).unwrap()
+    }
+
     #[test]
-    fn a_broker_can_ask_and_confirm_and_nothing_else() {
+    fn a_broker_can_ask_confirm_and_answer_and_nothing_else() {
         let below = "stopline/north/d";
-        assert_eq!(said("stopline/north/d/cmd/poll", below, false, b""), Said::Hint);
-        assert_eq!(
-            said("stopline/north/d/cmd/poll", below, true, b""),
-            Said::Nothing,
-            "an old one, replayed"
-        );
-        assert_eq!(said("stopline/north/other/cmd/poll", below, false, b""), Said::Nothing);
-        let receipt = said("stopline/north/d/cmd/receipt", below, false, br#"{"boot_id":"b","seq":7}"#);
-        assert_eq!(receipt, Said::Receipt { boot_id: "b".into(), seq: 7 });
+        let broker = broker("");
+        let said = |end: &str, retained: bool, payload: &[u8]| {
+            said(&broker, &format!("{below}/cmd/{end}"), below, retained, payload)
+        };
+        assert_eq!(said("poll", false, b""), Said::Hint);
+        assert_eq!(said("poll", true, b""), Said::Nothing, "an old one, replayed");
+        let receipt = said("receipt", false, br#"{"boot_id":"b","seq":7}"#);
+        assert_eq!(receipt, Said::Receipt(Receipt { boot_id: "b".into(), seq: 7 }));
         for payload in [&b"{}"[..], b"\xff", b"[]", br#"{"boot_id":7}"#, &[b' '; 5_000]] {
-            assert_eq!(said("stopline/north/d/cmd/receipt", below, false, payload), Said::Nothing);
+            assert_eq!(said("receipt", false, payload), Said::Nothing);
+            assert_eq!(said("acknowledge", false, payload), Said::Nothing);
         }
-        assert_eq!(said("stopline/north/d/cmd/install", below, false, b"x"), Said::Nothing);
+        let answer = br#"{"schema":1,"id":"fall-1","by":"n"}"#;
+        let expected = Acknowledge { schema: 1, id: "fall-1".into(), by: "n".into() };
+        assert_eq!(said("acknowledge", false, answer), Said::Acknowledge(expected));
+        assert_eq!(said("acknowledge", true, answer), Said::Nothing, "an acknowledgement is never retained");
+        assert_eq!(said("install", false, b"x"), Said::Nothing);
+        let other = super::said(&broker, "stopline/north/other/cmd/poll", below, false, b"");
+        assert_eq!(other, Said::Nothing);
+    }
+
+    #[test]
+    fn home_assistant_is_heard_only_where_it_is_configured() {
+        let (with, without) = (broker("[home_assistant]\n"), broker(""));
+        let said = |broker: &Mqtt, retained, payload| {
+            said(broker, "homeassistant/status", "stopline/north/d", retained, payload)
+        };
+        assert_eq!(said(&with, false, b"online"), Said::Begins);
+        assert_eq!(said(&with, true, b"online"), Said::Nothing);
+        assert_eq!(said(&with, false, b"offline"), Said::Nothing);
+        assert_eq!(said(&without, false, b"online"), Said::Nothing);
     }
 }

@@ -4,21 +4,19 @@
 //!
 //! ```text
 //! HOME/outcomes/000000000012-BOOT-7.json
-//! HOME/seq.json                             the last seq of this boot
 //! ```
 
-use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
 use stopline_depot::deployment::Outcome;
-use stopline_depot::disk::{Disk as _, RealDisk, folder_of, replace};
 use stopline_depot::outcome::{SignedOutcome, message};
 use stopline_depot::versioned::{self, Versioned};
 
 use crate::http::Http;
 use crate::identity::Identity;
+use crate::queue::Queue;
+use crate::sequence::Sequence;
 
 /// Outcomes that wait, at most; the oldest goes first.
 pub const MOST_WAITING: usize = 1_000;
@@ -26,9 +24,8 @@ pub const MOST_WAITING: usize = 1_000;
 /// The spool.
 #[derive(Debug, Clone)]
 pub struct Spool {
-    folder: PathBuf,
-    seq_file: PathBuf,
-    boot_id: String,
+    queue: Queue,
+    sequence: Sequence,
 }
 
 /// How a record ended.
@@ -42,21 +39,13 @@ pub enum End {
     Evicted,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Seq {
-    boot_id: String,
-    seq: u64,
-}
-
 impl Spool {
-    /// Below `home`, for messages of this boot.
+    /// Below `home`, numbered by `sequence`.
     ///
     /// # Errors
     /// The system's.
-    pub fn open(home: &Path, boot_id: String) -> io::Result<Self> {
-        let folder = home.join("outcomes");
-        fs::create_dir_all(&folder)?;
-        Ok(Self { folder, seq_file: home.join("seq.json"), boot_id })
+    pub fn open(home: &Path, sequence: Sequence) -> io::Result<Self> {
+        Ok(Self { queue: Queue::open(home.join("outcomes"))?, sequence })
     }
 
     /// Signs an outcome and lets it wait; device, boot and seq are filled in here. Tells how many had to go.
@@ -65,16 +54,19 @@ impl Spool {
     /// The system's, or [`ErrorKind::InvalidInput`] for an outcome that nobody could read.
     pub fn put(&self, identity: &Identity, outcome: Outcome) -> io::Result<usize> {
         let device = identity.id().to_owned();
-        let outcome = Outcome { device, boot_id: self.boot_id.clone(), seq: self.next_seq()?, ..outcome };
+        let outcome = Outcome {
+            device,
+            boot_id: self.sequence.boot_id().to_owned(),
+            seq: self.sequence.next()?,
+            ..outcome
+        };
         let invalid = |error| io::Error::new(ErrorKind::InvalidInput, error);
         let signature = identity.sign(&message(&outcome).map_err(invalid)?);
         let seq = outcome.seq;
         let signed = SignedOutcome::new(outcome, &identity.public_key(), &signature);
         let bytes = versioned::write(&signed).map_err(invalid)?;
         let waiting = self.waiting()?;
-        let last = waiting.last().and_then(|path| order_of(path)).unwrap_or(0);
-        let name = format!("{:012}-{}-{seq}.json", last.saturating_add(1), self.boot_id);
-        replace(&mut RealDisk, &self.folder.join(name), &bytes)?;
+        self.queue.put("", (self.sequence.boot_id(), seq), &bytes)?;
         let evicted = (waiting.len() + 1).saturating_sub(MOST_WAITING);
         waiting.iter().take(evicted).try_for_each(|path| self.remove(path))?;
         Ok(evicted)
@@ -85,8 +77,7 @@ impl Spool {
     /// # Errors
     /// The system's.
     pub fn waiting(&self) -> io::Result<Vec<PathBuf>> {
-        let names = RealDisk.list(&self.folder)?;
-        Ok(names.iter().filter(|name| name.ends_with(".json")).map(|name| self.folder.join(name)).collect())
+        self.queue.waiting()
     }
 
     /// What a file says.
@@ -94,8 +85,7 @@ impl Spool {
     /// # Errors
     /// The system's; [`ErrorKind::InvalidData`].
     pub fn read(&self, path: &Path) -> io::Result<SignedOutcome> {
-        let limit = u64::try_from(SignedOutcome::LIMIT).unwrap_or(u64::MAX);
-        let bytes = RealDisk.read(path, limit)?.ok_or(ErrorKind::NotFound)?;
+        let bytes = self.queue.read(path, SignedOutcome::LIMIT)?;
         versioned::read(&bytes).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
     }
 
@@ -104,10 +94,7 @@ impl Spool {
     /// # Errors
     /// The system's.
     pub fn received(&self, boot_id: &str, seq: u64) -> io::Result<()> {
-        let end = format!("-{boot_id}-{seq}.json");
-        let waiting = self.waiting()?;
-        let of_it = waiting.iter().filter(|path| path.to_str().is_some_and(|path| path.ends_with(&end)));
-        of_it.into_iter().try_for_each(|path| self.remove(path))
+        self.queue.received(boot_id, seq).map(drop)
     }
 
     /// Posts what waits, oldest first, until one is not taken. Tells how each that went ended.
@@ -151,26 +138,9 @@ impl Spool {
         Ok(ends)
     }
 
-    /// The next number of this boot: on the medium before it is used, so that none is used twice.
-    fn next_seq(&self) -> io::Result<u64> {
-        let last: Seq = fs::read(&self.seq_file)
-            .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_default();
-        let seq = if last.boot_id == self.boot_id { last.seq.saturating_add(1) } else { 1 };
-        let next = serde_json::to_vec(&Seq { boot_id: self.boot_id.clone(), seq })?;
-        replace(&mut RealDisk, &self.seq_file, &next)?;
-        Ok(seq)
-    }
-
     fn remove(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove(path)?;
-        RealDisk.sync_folder(folder_of(path))
+        self.queue.remove(path)
     }
-}
-
-fn order_of(path: &Path) -> Option<u64> {
-    path.file_name()?.to_str()?.split_once('-')?.0.parse().ok()
 }
 
 #[cfg(test)]
@@ -199,13 +169,13 @@ mod tests {
     fn each_outcome_is_one_of_a_kind_signed_and_goes_when_the_fleet_has_it() {
         let home = tempfile::tempdir().unwrap();
         let identity = Identity::open(home.path()).unwrap();
-        let spool = Spool::open(home.path(), "boot-1".into()).unwrap();
+        let spool = Spool::open(home.path(), Sequence::open(home.path(), "boot-1".into())).unwrap();
         spool.put(&identity, outcome()).unwrap();
         spool.put(&identity, outcome()).unwrap();
         // A start in the same boot goes on counting, another boot begins anew.
-        let spool = Spool::open(home.path(), "boot-1".into()).unwrap();
+        let spool = Spool::open(home.path(), Sequence::open(home.path(), "boot-1".into())).unwrap();
         spool.put(&identity, outcome()).unwrap();
-        let other = Spool::open(home.path(), "boot-2".into()).unwrap();
+        let other = Spool::open(home.path(), Sequence::open(home.path(), "boot-2".into())).unwrap();
         other.put(&identity, outcome()).unwrap();
         let all: Vec<SignedOutcome> =
             spool.waiting().unwrap().iter().map(|path| spool.read(path).unwrap()).collect();

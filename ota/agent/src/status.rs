@@ -13,6 +13,7 @@ use stopline_depot::slots::{
 };
 
 use crate::agent::{Agent, floor_path};
+use crate::budget::Meter;
 use crate::certificate::Age;
 use crate::clock::{self, Clock};
 use crate::config::Config;
@@ -62,7 +63,7 @@ pub fn of(config: &Config, identity: Option<&Identity>, clock: Arc<dyn Clock>) -
             }),
         );
     }
-    let waiting = std::fs::read_dir(config.home.join("outcomes")).map_or(0, Iterator::count);
+    let waiting = |folder| std::fs::read_dir(config.home.join(folder)).map_or(0, Iterator::count);
     Ok(json!({
         "device": identity.map(Identity::id),
         "hardware": config.hardware,
@@ -71,10 +72,21 @@ pub fn of(config: &Config, identity: Option<&Identity>, clock: Arc<dyn Clock>) -
         "clock": clock::wall_s(&*clock),
         "certificate": identity.map(|identity| certificate(config, identity, clock.clone())),
         "network": network(config, &*clock),
-        "outcomes_waiting": waiting,
+        "outcomes_waiting": waiting("outcomes"),
+        "messages_waiting": waiting("messages"),
+        "alerts_open": waiting("alerts"),
+        "records": config.upload.spool.as_deref().map(records),
         "trust": trust_problem(&config.trust, trust.err().as_ref()),
         "models": models,
     }))
+}
+
+/// What was captured and what became of it, as both ledgers of the spool say.
+fn records(spool: &Path) -> Value {
+    match stopline_depot::spool::counts(&RealDisk, spool) {
+        Ok(counts) => json!(counts),
+        Err(error) => json!({ "problem": error.to_string() }),
+    }
 }
 
 /// `state` is one of `none`, `given`, `unusable`, `fresh`, `due`, `expired`.
@@ -105,7 +117,8 @@ fn certificate(config: &Config, identity: &Identity, clock: Arc<dyn Clock>) -> V
 
 fn network(config: &Config, clock: &dyn Clock) -> Value {
     let zone = config.zone().unwrap_or(jiff::tz::TimeZone::UTC);
-    let now = Senses::new(config.device.clone(), zone, &config.home).look(clock);
+    let meter = Meter::of_another(&config.home, zone.clone(), config.budget.clone());
+    let now = Senses::new(config.device.clone(), zone, meter).look(clock);
     json!({
         "kind": now.network,
         "parked": now.parked,

@@ -3,13 +3,13 @@
 
 use std::fs;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jiff::tz::TimeZone;
-use serde::{Deserialize, Serialize};
-use stopline_depot::eligible::{MobileUse, Surroundings};
+use stopline_depot::eligible::Surroundings;
 use stopline_depot::rollout::Network;
 
+use crate::budget::{Caps, Meter, Purpose};
 use crate::clock::{self, Clock};
 use crate::config::Device;
 
@@ -18,31 +18,22 @@ use crate::config::Device;
 pub struct Senses {
     device: Device,
     zone: TimeZone,
-    counter: PathBuf,
-}
-
-/// Bytes over mobile networks, as they lie on disk.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-struct Counted {
-    day: String,
-    day_bytes: u64,
-    month_bytes: u64,
+    meter: Meter,
 }
 
 impl Senses {
-    /// By the configuration; bytes are counted in a file below `home`.
-    pub fn new(device: Device, zone: TimeZone, home: &Path) -> Self {
-        Self { device, zone, counter: home.join("mobile.json") }
+    /// By the configuration; bytes over mobile networks are `meter`'s to count.
+    pub fn new(device: Device, zone: TimeZone, meter: Meter) -> Self {
+        Self { device, zone, meter }
     }
 
     /// Now.
     pub fn look(&self, clock: &dyn Clock) -> Surroundings {
         let local = clock::local(clock, &self.zone);
-        let mobile = self.counted(local.as_ref().map(|(day, _)| day.as_str()));
+        let network = self.network();
         Surroundings {
             local_minute: local.and_then(|(_, second)| u16::try_from(second / 60).ok()),
-            network: self.network(),
+            network,
             parked: self.device.parked_file.as_deref().and_then(first_line).map(|line| line.starts_with('1')),
             battery_percent: self
                 .device
@@ -50,51 +41,44 @@ impl Senses {
                 .as_deref()
                 .and_then(first_line)
                 .and_then(|line| line.parse().ok()),
-            mobile: MobileUse { day_bytes: mobile.day_bytes, month_bytes: mobile.month_bytes },
+            mobile: self.meter.look(clock, network),
         }
     }
 
-    /// Counts bytes that went over a mobile network. Without a clock they count for the day that was last known: too many
-    /// rather than too few.
+    /// Counts what went until now; `bytes` of it the caller knows of.
     pub fn spend(&self, clock: &dyn Clock, bytes: u64) {
-        if bytes == 0 || !matches!(self.network(), Some(Network::Lte | Network::Roaming)) {
-            return;
-        }
-        let mut counted = self.counted(clock::local(clock, &self.zone).as_ref().map(|(day, _)| day.as_str()));
-        counted.day_bytes = counted.day_bytes.saturating_add(bytes);
-        counted.month_bytes = counted.month_bytes.saturating_add(bytes);
-        let written = serde_json::to_vec(&counted).map_err(std::io::Error::other).and_then(|text| {
-            stopline_depot::disk::replace(&mut stopline_depot::disk::RealDisk, &self.counter, &text)
-        });
-        if let Err(error) = written {
-            tracing::warn!("{}: bytes over mobile networks are not counted: {error}", self.counter.display());
+        self.meter.tell(bytes);
+        self.meter.look(clock, self.network());
+    }
+
+    /// Bytes that may go for `purpose` now: all there are where the network is none that costs.
+    pub fn left(&self, clock: &dyn Clock, caps: &Caps, purpose: Purpose) -> u64 {
+        let network = self.network();
+        let used = self.meter.look(clock, network);
+        if matches!(network, Some(Network::Lte | Network::Roaming)) {
+            caps.left(purpose, used)
+        } else {
+            u64::MAX
         }
     }
 
-    fn counted(&self, today: Option<&str>) -> Counted {
-        let counted: Counted = fs::read(&self.counter)
-            .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_default();
-        let month = |day: &str| day.get(..7).map(str::to_owned);
-        match today {
-            Some(today) if today != counted.day => {
-                let same_month = month(today) == month(&counted.day);
-                let month_bytes = if same_month { counted.month_bytes } else { 0 };
-                Counted { day: today.to_owned(), day_bytes: 0, month_bytes }
-            }
-            _ => counted,
-        }
+    /// Writes the counts as they are: before an orderly end.
+    pub fn close(&self) {
+        self.meter.close();
     }
 
     /// By the interface that the default route goes over.
-    fn network(&self) -> Option<Network> {
-        self.device.network.or_else(|| {
+    pub fn network(&self) -> Option<Network> {
+        let network = self.device.network.or_else(|| {
             let routes = |path| fs::read_to_string(path).unwrap_or_default();
             let interface = default_interface_v4(&routes("/proc/net/route"))
                 .or_else(|| default_interface_v6(&routes("/proc/net/ipv6_route")))?;
             Some(kind_of(&interface))
-        })
+        });
+        let roams = || {
+            self.device.roaming_file.as_deref().and_then(first_line).is_some_and(|line| line.starts_with('1'))
+        };
+        if network == Some(Network::Lte) && roams() { Some(Network::Roaming) } else { network }
     }
 }
 
@@ -162,32 +146,6 @@ mod tests {
     }
 
     #[test]
-    fn mobile_bytes_are_counted_by_day_and_month_and_survive_a_start() {
-        let home = tempfile::tempdir().unwrap();
-        let clock = HeldClock::at("2026-11-29T12:00:00Z");
-        let device = Device { network: Some(Network::Lte), ..Device::default() };
-        let senses = || Senses::new(device.clone(), TimeZone::UTC, home.path());
-        senses().spend(&clock, 100);
-        senses().spend(&clock, 50);
-        assert_eq!(senses().look(&clock).mobile, MobileUse { day_bytes: 150, month_bytes: 150 });
-        clock.set("2026-11-30T12:00:00Z");
-        senses().spend(&clock, 1);
-        assert_eq!(senses().look(&clock).mobile, MobileUse { day_bytes: 1, month_bytes: 151 });
-        clock.unset();
-        senses().spend(&clock, 1);
-        assert_eq!(
-            senses().look(&clock).mobile,
-            MobileUse { day_bytes: 2, month_bytes: 152 },
-            "no clock, no new day"
-        );
-        clock.set("2026-12-01T12:00:00Z");
-        assert_eq!(senses().look(&clock).mobile, MobileUse::default());
-        let wifi = Device { network: Some(Network::Wifi), ..Device::default() };
-        Senses::new(wifi, TimeZone::UTC, home.path()).spend(&clock, 9);
-        assert_eq!(senses().look(&clock).mobile, MobileUse::default());
-    }
-
-    #[test]
     fn what_is_not_told_is_unknown() {
         let home = tempfile::tempdir().unwrap();
         let file = |name: &str, text: &str| {
@@ -195,7 +153,8 @@ mod tests {
             Some(home.path().join(name))
         };
         let clock = HeldClock::at("2026-11-29T12:34:00Z");
-        let look = |device: Device| Senses::new(device, TimeZone::UTC, home.path()).look(&clock);
+        let meter = || Meter::open(home.path(), TimeZone::UTC, crate::config::Budget::default(), None);
+        let look = |device: Device| Senses::new(device, TimeZone::UTC, meter()).look(&clock);
         let told = look(Device {
             parked_file: file("p", "1\n"),
             battery_file: file("b", "55\n"),
@@ -209,5 +168,9 @@ mod tests {
         });
         assert_eq!((other.parked, other.battery_percent), (Some(false), None));
         assert_eq!(look(Device::default()).parked, None);
+        let abroad = |text: &str| {
+            look(Device { network: Some(Network::Lte), roaming_file: file("r", text), ..Device::default() })
+        };
+        assert_eq!((abroad("1").network, abroad("0").network), (Some(Network::Roaming), Some(Network::Lte)));
     }
 }

@@ -79,6 +79,24 @@ impl Papers {
         }
     }
 
+    /// A client's side towards somebody else's server: nothing is shown, and the system's authorities are believed, or those of
+    /// a file.
+    ///
+    /// # Errors
+    /// [`TlsError`] names the file.
+    pub fn stranger(&self, authorities: Option<&Path>) -> Result<ClientConfig, TlsError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let failed = |error: rustls::Error| TlsError {
+            what: "protocol versions",
+            path: None,
+            problem: error.to_string(),
+        };
+        let builder = ClientConfig::builder_with_details(provider, self.time.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(failed)?;
+        Ok(builder.with_root_certificates(believed(authorities)?).with_no_client_auth())
+    }
+
     /// The same as long as [`Self::client`] would be.
     pub fn mark(&self) -> Digest {
         let own = [certificate::chain_path(&self.home), certificate::authorities_path(&self.home)];
@@ -137,18 +155,7 @@ impl Papers {
     /// The configured authorities, or the system's, and those that the fleet named: while one authority takes another's place
     /// both count.
     fn authorities(&self) -> Result<RootCertStore, TlsError> {
-        let mut store = RootCertStore::empty();
-        match &self.tls.authorities_file {
-            Some(path) => {
-                for certificate in certificates(path)? {
-                    store.add(certificate).map_err(|error| wrong("authorities_file", path, error))?;
-                }
-            }
-            // A machine without any has no use for https://; that shows when it is used.
-            None => {
-                store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            }
-        }
+        let mut store = believed(self.tls.authorities_file.as_deref())?;
         let named = certificate::authorities_path(&self.home);
         if named.exists() {
             // What a server sent must never keep the agent from starting.
@@ -183,6 +190,23 @@ impl TimeProvider for BoundedTime {
     fn current_time(&self) -> Option<UnixTime> {
         Some(UnixTime::since_unix_epoch(Duration::from_secs(self.seconds())))
     }
+}
+
+/// The authorities of a file, or the system's.
+fn believed(file: Option<&Path>) -> Result<RootCertStore, TlsError> {
+    let mut store = RootCertStore::empty();
+    match file {
+        Some(path) => {
+            for certificate in certificates(path)? {
+                store.add(certificate).map_err(|error| wrong("authorities_file", path, error))?;
+            }
+        }
+        // A machine without any has no use for https://; that shows when it is used.
+        None => {
+            store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+    }
+    Ok(store)
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

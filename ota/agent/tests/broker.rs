@@ -16,6 +16,8 @@ use rumqttc::{Client, Event, Incoming, MqttOptions, QoS};
 use stopline_agent::certificate::{self, Certificate};
 use stopline_agent::identity::Identity;
 use stopline_depot::digest::Digest;
+use stopline_depot::message::{Body, Message};
+use stopline_depot::outbox::{self, Subject};
 use stopline_depot::outcome::SignedOutcome;
 use stopline_depot::versioned;
 
@@ -300,4 +302,119 @@ fn by_its_certificate_alone_a_device_is_known_to_the_broker() {
         std::thread::sleep(Duration::from_millis(100));
         world.polls() > 0
     });
+}
+
+/// The next message on each of these topics, as a client that comes now meets it.
+fn kept(broker: &Broker, topics: &[String]) -> Vec<(String, bool, Vec<u8>)> {
+    let (client, mut connection) = broker.client("operator");
+    topics.iter().for_each(|topic| client.subscribe(topic, QoS::AtLeastOnce).unwrap());
+    let mut found = Vec::new();
+    for event in connection.iter() {
+        let Event::Incoming(Incoming::Publish(message)) = event.unwrap() else { continue };
+        found.push((message.topic, message.retain, message.payload.to_vec()));
+        if found.len() == topics.len() {
+            break;
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn the_broker_keeps_who_is_there_and_an_alert_is_answered_by_the_fleet_alone() {
+    let Some(mut broker) = Broker::start("") else { return };
+    Authority::new("broker").server_files(broker.folder.path());
+    let mut world = world(&broker, "");
+    let folder = world.device.path("outbox");
+    outbox::prepare(&folder).unwrap();
+    let config = std::fs::read_to_string(world.device.path("agent.toml")).unwrap();
+    let config = format!(
+        "{config}{}[mqtt.home_assistant]\n[telemetry]\noutbox = '{}'\nlook_s = 1\n",
+        password(world.device.folder.path(), &world.id),
+        folder.display()
+    );
+    std::fs::write(world.device.path("agent.toml"), &config).unwrap();
+    world.device.config = config;
+    for user in [&world.id[..], "operator", "thief"] {
+        broker.user(user, "secret");
+    }
+    let acl = broker.folder.path().join("acl");
+    let rules = std::fs::read_to_string(&acl).unwrap();
+    let rules = rules.replace(
+        "topic readwrite stopline/#\n",
+        "topic readwrite stopline/#\ntopic readwrite homeassistant/#\n",
+    );
+    std::fs::write(
+        &acl,
+        format!("{rules}pattern write homeassistant/+/stopline_%u/#\npattern read homeassistant/status\n"),
+    )
+    .unwrap();
+    broker.up();
+    let service = Service::start(&world.device);
+    until("a connection", || service.said("ota.mqtt.connected") == 1);
+    let topics = ["available", "birth", "state"].map(|end| world.topic(end));
+    let found = kept(&broker, &topics);
+    assert!(found.iter().all(|(_, retained, _)| *retained), "{found:?}");
+    assert_eq!(found[0].2, b"online");
+    let birth: Message = versioned::read(&found[1].2).unwrap();
+    assert!(matches!(birth.content(), Ok(Body::Birth(_))) && birth.device == world.id);
+    let sensor = format!("homeassistant/binary_sensor/stopline_{}/fall/config", world.id);
+    let discovered = kept(&broker, &[sensor]);
+    let discovered: serde_json::Value = serde_json::from_slice(&discovered[0].2).unwrap();
+    assert_eq!(discovered["state_topic"], world.topic("state"));
+
+    // A fall: the fleet confirms it, and the loop's file goes.
+    let message = outbox::Message {
+        schema: 1,
+        id: "fall-1-1".into(),
+        device: "room 12".into(),
+        subject: Subject::Fall,
+        to: Vec::new(),
+        made_wall: std::time::UNIX_EPOCH.into(),
+        made_monotonic_ns: 1,
+        persons_down: 1,
+        cause: None,
+        situation: None,
+        armed: false,
+    };
+    let (client, mut connection) = broker.client("operator");
+    client.subscribe(world.topic("event"), QoS::AtLeastOnce).unwrap();
+    assert!(connection.iter().any(|event| matches!(event.unwrap(), Event::Incoming(Incoming::SubAck(_)))));
+    let file = outbox::put(&folder, &message).unwrap();
+    let published = connection.iter().find_map(|event| match event.unwrap() {
+        Event::Incoming(Incoming::Publish(message)) => Some(message),
+        _ => None,
+    });
+    let event: Message = versioned::read(&published.unwrap().payload).unwrap();
+    assert!(file.exists(), "PUBACK is not the fleet's receipt");
+    let receipt = format!(r#"{{"boot_id": "{}", "seq": {}}}"#, event.boot_id, event.seq);
+    broker.publish("operator", &world.topic("cmd/receipt"), false, receipt.as_bytes());
+    until("the loop's file is gone", || !file.exists());
+
+    let answer = |by: &str| format!(r#"{{"schema": 1, "id": "fall-1-1", "by": "{by}"}}"#).into_bytes();
+    let silenced = || outbox::take_acknowledgements(&folder).unwrap();
+    // Another device may not answer, and what the broker kept is an old answer.
+    broker.publish("thief", &world.topic("cmd/acknowledge"), false, &answer("thief"));
+    broker.publish(
+        "operator",
+        &world.topic("cmd/acknowledge"),
+        false,
+        br#"{"schema": 1, "id": "fall-1-2", "by": "x"}"#,
+    );
+    until("the refusal", || service.said("alert.acknowledge.refused") == 1);
+    assert!(silenced().is_empty(), "{}", service.log());
+    broker.publish("operator", &world.topic("cmd/acknowledge"), true, &answer("n.mueller"));
+    until("the answer", || service.said("alert.acknowledged") == 1);
+    let taken = silenced();
+    assert_eq!(taken[0].as_ref().unwrap().by, "n.mueller");
+    service.kill();
+    // The last will.
+    until("offline", || kept(&broker, &topics[..1])[0].2 == b"offline");
+    // Kept by the broker after all, the answer is an old one to a device that starts again.
+    std::fs::remove_dir_all(world.device.path("home/alerts")).unwrap();
+    outbox::put(&folder, &message).unwrap();
+    let again = Service::start(&world.device);
+    until("the retained answer", || again.said("retained=true") >= 1);
+    assert_eq!(again.said("alert.acknowledged"), 0);
+    broker.publish("operator", &world.topic("cmd/acknowledge"), true, b"");
 }

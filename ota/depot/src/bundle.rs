@@ -15,8 +15,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
-use tar::{EntryType, Header};
-
+use crate::archive::{self, BLOCK, Malformed, Reader};
 use crate::deployment::DeployCause;
 use crate::digest::Digest;
 use crate::manifest::{Manifest, ManifestError};
@@ -30,7 +29,6 @@ pub const MAX_GOLDEN: usize = 64;
 /// Bytes of a golden picture's name, at most.
 pub const MAX_NAME: usize = 64;
 
-const BLOCK: usize = 512;
 const MANIFEST: &str = "manifest.json";
 const MODEL: &str = "model.onnx";
 const CARD: &str = "CARD.md";
@@ -56,6 +54,12 @@ pub enum BundleError {
     /// Reading or writing failed.
     #[error("bundle: {0}")]
     Io(#[from] io::Error),
+}
+
+impl From<Malformed> for BundleError {
+    fn from(malformed: Malformed) -> Self {
+        Self::Form { at: malformed.at, problem: malformed.problem }
+    }
 }
 
 impl BundleError {
@@ -113,7 +117,7 @@ impl<'a> Bundle<'a> {
     /// # Errors
     /// [`BundleError`] says at which byte it is not what [`write_tar`] writes, or what does not fit together.
     pub fn read(tar: &'a [u8]) -> Result<Self, BundleError> {
-        let mut reader = Reader { tar, at: 0 };
+        let mut reader = Reader::new(tar);
         let manifest_json = reader.required(MANIFEST)?;
         let model = reader.required(MODEL)?;
         let mut next = reader.next()?;
@@ -125,9 +129,9 @@ impl<'a> Bundle<'a> {
         while let Some((name, bytes)) = next {
             let in_order = golden.last_key_value().is_none_or(|(last, _)| *last < name);
             if !name.starts_with(GOLDEN) || !in_order || golden.len() >= MAX_GOLDEN {
-                return Err(reader.wrong(format!(
-                    "{name:?} where at most {MAX_GOLDEN} golden pictures by name are expected"
-                )));
+                let problem =
+                    format!("{name:?} where at most {MAX_GOLDEN} golden pictures by name are expected");
+                return Err(reader.wrong(problem).into());
             }
             golden.insert(name, bytes);
             next = reader.next()?;
@@ -197,98 +201,13 @@ pub fn write_tar(bundle: &Bundle<'_>, mut out: impl Write) -> Result<(), BundleE
         return Err(BundleError::Content(problem));
     }
     for (name, bytes) in bundle.parts() {
-        out.write_all(header(name, bytes.len())?.as_bytes())?;
-        out.write_all(bytes)?;
-        out.write_all(&[0; BLOCK][..padding(bytes.len())])?;
+        archive::write_file(&mut out, name, bytes)?;
     }
-    out.write_all(&[0; 2 * BLOCK])?;
-    Ok(())
-}
-
-/// The one header that a file of this name and length has.
-fn header(name: &str, length: usize) -> io::Result<Header> {
-    let mut header = Header::new_ustar();
-    header.set_path(name)?;
-    header.set_entry_type(EntryType::Regular);
-    header.set_mode(0o644);
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_mtime(0);
-    header.set_size(u64::try_from(length).map_err(io::Error::other)?);
-    header.set_cksum();
-    Ok(header)
-}
-
-fn padding(length: usize) -> usize {
-    length.next_multiple_of(BLOCK) - length
+    Ok(archive::write_end(&mut out)?)
 }
 
 fn is_golden_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let Some(name) = name.strip_prefix(GOLDEN) else { return false };
     (1..=MAX_NAME).contains(&name.len()) && name.chars().all(plain) && !name.starts_with('.')
-}
-
-/// Walks over the archive; every header is compared with the one that would have been written.
-struct Reader<'a> {
-    tar: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn required(&mut self, name: &str) -> Result<&'a [u8], BundleError> {
-        match self.next()? {
-            Some((found, bytes)) if found == name => Ok(bytes),
-            Some((found, _)) => Err(self.wrong(format!("{found:?} where {name} is expected"))),
-            None => Err(self.wrong(format!("it ends where {name} is expected"))),
-        }
-    }
-
-    /// The next file; `None` at the end.
-    fn next(&mut self) -> Result<Option<(String, &'a [u8])>, BundleError> {
-        let begin = self.at;
-        let block: &[u8; BLOCK] = self.take(BLOCK)?.try_into().map_err(|_| self.wrong("half a header"))?;
-        if block.iter().all(|byte| *byte == 0) {
-            self.at = begin;
-            return Ok(None);
-        }
-        let found = Header::from_byte_slice(block);
-        let name = std::str::from_utf8(&found.path_bytes())
-            .map_err(|_| self.wrong("a name that is no text"))?
-            .to_owned();
-        let length = found.entry_size().ok().and_then(|size| usize::try_from(size).ok());
-        let length = length.ok_or_else(|| self.wrong(format!("{name:?} has no size")))?;
-        let expected = header(&name, length).map_err(|error| self.wrong(format!("{name:?}: {error}")))?;
-        if expected.as_bytes() != block {
-            self.at = begin;
-            return Err(
-                self.wrong(format!("the header of {name:?} is not that of a plain file of {length} bytes"))
-            );
-        }
-        let bytes = self.take(length)?;
-        if self.take(padding(length))?.iter().any(|byte| *byte != 0) {
-            return Err(self.wrong(format!("{name:?} is followed by something else than zeros")));
-        }
-        Ok(Some((name, bytes)))
-    }
-
-    fn end(&self) -> Result<(), BundleError> {
-        let rest = self.tar.get(self.at..).unwrap_or_default();
-        if rest.len() == 2 * BLOCK && rest.iter().all(|byte| *byte == 0) {
-            return Ok(());
-        }
-        Err(self.wrong(format!("{} bytes where 1024 zeros and nothing more are expected", rest.len())))
-    }
-
-    fn take(&mut self, length: usize) -> Result<&'a [u8], BundleError> {
-        let end = self.at.checked_add(length).filter(|end| *end <= self.tar.len());
-        let end = end.ok_or_else(|| self.wrong(format!("it ends {length} bytes too early")))?;
-        let bytes = &self.tar[self.at..end];
-        self.at = end;
-        Ok(bytes)
-    }
-
-    fn wrong(&self, problem: impl Into<String>) -> BundleError {
-        BundleError::Form { at: self.at, problem: problem.into() }
-    }
 }

@@ -13,11 +13,16 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 /// Ends the name of a file that is being written. No name in the depot ends so by itself.
 pub const BESIDE: &str = ".new";
+
+/// Names in a folder, at most: another process may fill a folder that we only look through.
+pub const MOST_NAMES: usize = 100_000;
+/// Of a new file, before the process's mask.
+const FILE_MODE: Mode = Mode::from_raw_mode(0o666);
 
 /// The calls. Names are paths; whoever calls makes them, never a name from outside.
 pub trait Disk {
@@ -41,7 +46,7 @@ pub trait Disk {
     /// Names in a folder, sorted; none if it is not there.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's; more than [`MOST_NAMES`], which nothing of ours makes.
     fn list(&self, folder: &Path) -> io::Result<Vec<String>>;
 
     /// Bytes that may still be written below a folder that is there.
@@ -56,11 +61,19 @@ pub trait Disk {
     /// The system's.
     fn create_folder(&mut self, folder: &Path) -> io::Result<()>;
 
-    /// Makes an empty file, or empties one.
+    /// Makes an empty file; what had this name before has lost it.
     ///
     /// # Errors
     /// The system's.
     fn create(&mut self, path: &Path) -> io::Result<Self::File>;
+
+    /// Opens a file to be written on at its end, or makes it. A disk that holds no such files need not be able to.
+    ///
+    /// # Errors
+    /// The system's; [`ErrorKind::Unsupported`].
+    fn append(&mut self, path: &Path) -> io::Result<Self::File> {
+        Err(io::Error::new(ErrorKind::Unsupported, format!("{}: nothing is appended here", path.display())))
+    }
 
     /// Writes at the end of a file. Nothing is certain before [`Disk::sync`].
     ///
@@ -174,7 +187,11 @@ impl Disk for RealDisk {
         let name = |entry: io::Result<fs::DirEntry>| {
             entry.map(|entry| entry.file_name().into_string().ok()).transpose()
         };
-        let mut names = entries.filter_map(name).collect::<io::Result<Vec<_>>>()?;
+        let mut names = entries.filter_map(name).take(MOST_NAMES + 1).collect::<io::Result<Vec<_>>>()?;
+        if names.len() > MOST_NAMES {
+            let problem = format!("{} holds more than {MOST_NAMES} names", folder.display());
+            return Err(io::Error::new(ErrorKind::QuotaExceeded, problem));
+        }
         names.sort();
         Ok(names)
     }
@@ -188,8 +205,30 @@ impl Disk for RealDisk {
         fs::create_dir_all(folder)
     }
 
+    /// A file of our own: a link put in its place, by whoever else may write in the folder, leads nowhere.
     fn create(&mut self, path: &Path) -> io::Result<File> {
-        File::create(path)
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::open(path, flags, FILE_MODE) {
+            Err(Errno::EXIST) => {
+                self.remove(path)?;
+                Ok(rustix::fs::open(path, flags, FILE_MODE)?.into())
+            }
+            file => Ok(file?.into()),
+        }
+    }
+
+    /// Only to a plain file of our own with one name, for the same reason.
+    fn append(&mut self, path: &Path) -> io::Result<File> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND;
+        let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = rustix::fs::open(path, flags, FILE_MODE)?;
+        let found = rustix::fs::fstat(&file)?;
+        let is_file = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
+        if is_file && found.st_nlink == 1 && found.st_uid == rustix::process::geteuid().as_raw() {
+            return Ok(file.into());
+        }
+        let problem = format!("{} is no plain file of ours with one name", path.display());
+        Err(io::Error::new(ErrorKind::InvalidInput, problem))
     }
 
     fn write(&mut self, file: &mut File, bytes: &[u8]) -> io::Result<()> {

@@ -5,6 +5,7 @@
 //! - `delta` (feature `packed`): from one bundle to another with fewer bytes.
 //! - [`disk`]: the file system behind one trait, and how everything that must survive is written.
 //! - [`record`]: what one frame showed, by which model, and what it cost.
+//! - [`drift`]: whether what a camera and its model give is still what it was.
 //! - [`health`]: what the runtime is in, once a second.
 //! - [`stream`]: what it tells those who look on.
 //! - [`outbox`]: what it wants said outside, and the answers.
@@ -14,27 +15,34 @@
 //! - [`judging`]: whether a bundle may be loaded, judged by one who believes nobody.
 //! - [`eligible`]: when a vehicle asks, fetches and tries again.
 //! - [`outcome`]: what a device says of a deployment, signed.
+//! - [`batch`]: captured records on their way to the fleet, and its receipts.
+//! - [`message`]: what a device says of itself.
 //! - [`slots`]: where all of it lies, and who writes it.
+//! - [`spool`]: captured frames, encrypted, that wait for the agent; each ends exactly once.
 //! - [`versioned`]: files with a schema version; what is newer waits.
-//!
-//! Belongs here and has no code yet: spool.
 
+mod archive;
+pub mod batch;
 pub mod bundle;
 #[cfg(feature = "packed")]
 pub mod delta;
 pub mod deployment;
 pub mod digest;
 pub mod disk;
+pub mod drift;
 pub mod eligible;
 pub mod gates;
 pub mod health;
+mod hex;
 pub mod judging;
 pub mod manifest;
+pub mod message;
 pub mod outbox;
 pub mod outcome;
 pub mod record;
 pub mod release;
 pub mod rollout;
 pub mod slots;
+pub mod spool;
 pub mod stream;
 pub mod versioned;

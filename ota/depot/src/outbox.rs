@@ -27,7 +27,7 @@ pub const MOST_WAITING: usize = 1_000;
 pub const ACKNOWLEDGED: &str = "acknowledged";
 
 /// What is to be said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Subject {
     /// Persons are down.

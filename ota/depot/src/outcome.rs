@@ -1,13 +1,12 @@
 //! An outcome as it travels: what the device says, its public key, and the signature over the one byte form of what it
 //! says. Whoever takes it in compares the key with the one it knows of the device; the signature alone proves nothing.
 
-use std::fmt::Write as _;
-
 use serde::{Deserialize, Serialize};
 use stopline_tuf::json::canonical;
 use stopline_tuf::key::Key;
 
 use crate::deployment::Outcome;
+use crate::hex::{bytes, digits};
 use crate::versioned::{Versioned, VersionedError};
 
 /// A signed outcome.
@@ -71,24 +70,6 @@ impl Versioned for SignedOutcome {
         }
         Ok(())
     }
-}
-
-fn digits(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-fn bytes(digits: &str) -> Option<Vec<u8>> {
-    let value = |digit: u8| match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    };
-    let (pairs, []) = digits.as_bytes().as_chunks::<2>() else { return None };
-    pairs.iter().map(|[high, low]| Some(value(*high)? << 4 | value(*low)?)).collect()
 }
 
 #[cfg(test)]

@@ -10,11 +10,13 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use stopline_depot::batch::{BatchManifest, BatchState};
 use stopline_depot::bundle::{Bundle, BundleError};
 use stopline_depot::deployment::{Approval, DeployCause, Outcome, Verdict};
 use stopline_depot::digest::Digest;
 use stopline_depot::health::{Health, HealthError};
 use stopline_depot::manifest::{Manifest, ManifestError};
+use stopline_depot::message::{Acknowledge, Message, Receipts};
 use stopline_depot::outcome::SignedOutcome;
 use stopline_depot::release::Release;
 use stopline_depot::rollout::Rollout;
@@ -110,6 +112,7 @@ fn documents() -> Vec<Document> {
     const OFFERED: (&str, &str) = ("agent", "runtime");
     const TOLD: (&str, &str) = ("runtime", "agent");
     const OWN_RUNTIME: (&str, &str) = ("runtime", "runtime, agent");
+    const ANSWERED: (&str, &str) = ("fleet", "agent");
     const IMAGE: (&str, &str) = ("image", "agent, runtime");
     let waits = "waits: Deferred(schema); what is installed stays";
     vec![
@@ -141,6 +144,11 @@ fn documents() -> Vec<Document> {
         strict::<Deny>(IMAGE, frozen!("deny"), "nothing new is loaded; waits"),
         strict::<Outcome>(("agent", "fleet"), frozen!("outcome"), "counted as not heard; told"),
         strict::<SignedOutcome>(("agent", "fleet"), frozen!("signed-outcome"), "counted as not heard; told"),
+        strict::<BatchManifest>(("agent", "fleet"), frozen!("batch"), "422: the records wait; told"),
+        strict::<BatchState>(ANSWERED, frozen!("batch-state"), "no receipt: the records wait; told"),
+        strict::<Message>(("agent", "fleet"), frozen!("message"), "put aside with an alarm; told"),
+        strict::<Receipts>(ANSWERED, frozen!("receipts"), "no receipt: the messages wait; told"),
+        strict::<Acknowledge>(ANSWERED, frozen!("acknowledge"), "the alert stays open; told"),
         Document {
             name: "health",
             writer: "runtime",

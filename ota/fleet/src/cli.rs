@@ -5,11 +5,16 @@ mod commands;
 
 use std::io::Write as _;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::exit::{Exit, Said};
 use arguments::Cli;
+
+/// What the command line takes, for manual pages and completions.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
 
 /// Reads the command line, does what it says and tells how to end.
 pub fn run() -> Exit {

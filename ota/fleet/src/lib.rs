@@ -9,18 +9,26 @@
 //!   [`publish`]: what the holders signed goes out.
 //! - [`rollouts`], [`outcomes`]: who gets it, and what came of it.
 //! - [`expiry`]: what expires when, and signing anew; [`verify`]: what a device would accept.
+//! - [`dataset`]: sealed frames become labelled data and frozen test sets; [`forget`]: and are gone everywhere.
+//! - [`drift`]: whether decision records are still what they were.
 //! - [`simulate`]: a million devices.
+//! - [`audit`]: who did what, in a chain of lines.
+//! - `serve` (feature `serve`): devices come in, people look at them.
 //! - [`cli`]: the program.
 
+pub mod audit;
 pub mod child;
 pub mod cli;
 pub mod clock;
 pub mod commit;
+pub mod dataset;
 pub mod delta;
+pub mod drift;
 pub mod evaluation;
 pub mod exit;
 pub mod expiry;
 mod files;
+pub mod forget;
 pub mod init;
 pub mod keys;
 pub mod models;
@@ -31,6 +39,8 @@ pub mod published;
 pub mod roles;
 pub mod rollouts;
 pub mod rotate;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod sign;
 pub mod simulate;
 pub mod staging;

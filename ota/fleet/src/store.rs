@@ -33,6 +33,20 @@ pub enum Content<'a> {
     File(&'a Path),
 }
 
+/// A file to read piece by piece.
+pub struct Source {
+    /// Its bytes.
+    pub reader: Box<dyn ReadSeek>,
+    /// How many.
+    pub length: u64,
+    /// Changes when the content does.
+    pub tag: String,
+}
+
+/// What can be read from any offset on.
+pub trait ReadSeek: std::io::Read + std::io::Seek + Send {}
+impl<T: std::io::Read + std::io::Seek + Send> ReadSeek for T {}
+
 /// What came of adding a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Added {
@@ -45,7 +59,7 @@ pub enum Added {
 }
 
 /// Where a repository is published. Paths are relative, of parts that are encoded already.
-pub trait Store {
+pub trait Store: Send + Sync {
     /// What it is called in messages.
     fn name(&self) -> String;
 
@@ -54,6 +68,19 @@ pub trait Store {
     /// # Errors
     /// What kept it from knowing.
     fn read(&self, path: &str, limit: u64) -> Result<Option<(Vec<u8>, Tag)>>;
+
+    /// Opens a file of whatever length a target may have; `None` if it is not there.
+    ///
+    /// # Errors
+    /// What kept it from knowing.
+    fn open(&self, path: &str) -> Result<Option<Source>> {
+        let found = self.read(path, stopline_depot::bundle::MAX_UNPACKED)?;
+        Ok(found.map(|(bytes, _)| Source {
+            length: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+            tag: stopline_depot::digest::Digest::of(&bytes).to_string(),
+            reader: Box::new(std::io::Cursor::new(bytes)),
+        }))
+    }
 
     /// Names of files right in `folder`, sorted.
     ///
@@ -66,6 +93,13 @@ pub trait Store {
     /// # Errors
     /// What kept it from being there.
     fn add(&self, path: &str, content: Content<'_>) -> Result<Added>;
+
+    /// Removes a file for good, as `forget` does with what nobody may keep; whether it was there. Published files are never removed
+    /// by it.
+    ///
+    /// # Errors
+    /// What kept it from being gone.
+    fn remove(&self, path: &str) -> Result<bool>;
 
     /// Replaces a file that is as it was when `seen` was read (`None`: not there). Says whether it did.
     ///

@@ -3,6 +3,7 @@
 mod acknowledge;
 mod arm;
 mod bench;
+mod bookmark;
 mod calibrate;
 mod check;
 #[cfg(feature = "demo")]
@@ -61,6 +62,8 @@ enum Command {
     Arm(arm::Args),
     /// Answer the open fall alerts of the running daemon.
     Acknowledge(acknowledge::Args),
+    /// Keep the picture of this moment, made unrecognisable and encrypted, for learning.
+    Bookmark(bookmark::Args),
     /// Find objects in pictures.
     Detect(detect::Args),
     /// Run a recording through the model: decision records, annotated video, HTML report.
@@ -121,6 +124,7 @@ impl Cli {
             Command::Demo(args) => demo::run(&args),
             Command::Arm(args) => arm::run(&args),
             Command::Acknowledge(args) => acknowledge::run(&args),
+            Command::Bookmark(args) => bookmark::run(&args),
             Command::Detect(args) => detect::run(&args),
             Command::Replay(args) => replay::run(&args),
             Command::Bench(args) => bench::run(&args),

@@ -82,7 +82,7 @@ pub struct Args {
     /// What to decide, without a configuration: stop_sign, pedestrian, fall; default: what the model's roles allow.
     #[arg(long, value_name = "NAME", value_delimiter = ',', conflicts_with = "config")]
     functions: Vec<String>,
-    /// Decide on the detections of these records and look at no picture.
+    /// Decide on the detections of these records and look at no picture. `--manifest` says what their labels count for.
     #[arg(long, value_name = "JSONL", conflicts_with_all = ["clip", "model", "video", "report", "reference", "realtime"])]
     detections: Option<PathBuf>,
     /// Milliseconds from taking a picture to its decision, on virtual time.

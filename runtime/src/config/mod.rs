@@ -7,6 +7,7 @@
 
 mod arm;
 mod camera;
+mod capture;
 mod depot;
 mod error;
 mod model;
@@ -34,6 +35,7 @@ use stopline_decide::watch::MAX_WATCHES;
 
 pub use arm::{Arm, ArmInput};
 pub use camera::{Camera, Rtsp};
+pub use capture::{Capture, CaptureRule, Region};
 pub use depot::{Depot, ShadowLimits, TestLimits, TrialLimits};
 pub use error::{ConfigError, Misfit};
 pub use model::{Engine, Light, Model, When};
@@ -114,6 +116,9 @@ pub struct Config {
     /// `[arm]`: whether, and by whom, commands may be armed.
     #[serde(default)]
     pub arm: Arm,
+    /// `[capture]`: which frames are kept for learning.
+    #[serde(default)]
+    pub capture: Capture,
     /// `[check]`: what is asked of all this, for `stopline check`. The daemon does not read it.
     #[serde(default)]
     pub check: CheckConfig,
@@ -210,6 +215,7 @@ impl Config {
             let expected = format!("{} to {}", error.least, error.most);
             Misfit::new(&format!("guard.{}", error.key), error.found, expected)
         })?;
+        self.capture.check(&cameras, &self.models)?;
         let cameras: Vec<&str> = cameras.into_iter().collect();
         let models: Vec<&str> = self.models.iter().map(|model| model.name.as_str()).collect();
         self.check.check(&cameras, &models)?;
@@ -255,6 +261,7 @@ impl Config {
         self.cameras.iter_mut().for_each(|camera| camera.resolve(folder));
         self.models.iter_mut().for_each(|model| model.resolve(folder));
         self.check.resolve(folder);
+        self.capture.resolve(folder);
         if let Some(depot) = &mut self.depot {
             depot.resolve(folder);
         }

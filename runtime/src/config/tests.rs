@@ -190,6 +190,7 @@ fn the_example_reads_and_what_is_commented_out_in_it_is_the_default() {
     assert_eq!((all.stop_sign, all.pedestrian), (as_is.stop_sign, as_is.pedestrian));
     assert_eq!((all.watch, all.fall), (as_is.watch, as_is.fall));
     assert_eq!((all.guard, all.arm, all.actuators), (as_is.guard, as_is.arm, as_is.actuators));
+    assert_eq!(all.capture, as_is.capture);
     assert_ne!(all.cameras, as_is.cameras, "nothing was put into force");
 }
 
@@ -201,4 +202,50 @@ fn every_key_that_takes_effect_stands_in_the_example() {
         .filter(|key| !EXAMPLE.contains(&format!("\n#{key} = ")) && !EXAMPLE.contains(&format!("\n{key} = ")))
         .collect();
     assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// A public key of age, from its own documentation.
+#[cfg(feature = "capture")]
+const KEY: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+
+#[test]
+#[cfg(feature = "capture")]
+fn capture_without_a_key_or_with_a_wrong_one_is_refused_with_the_way_to_make_one() {
+    let with = |keys: &str| format!("{LEAST}[capture]\nenabled = true\nrecipients = [{keys}]\n");
+    for keys in ["", "\"age1nonsense\""] {
+        let said = refused(&with(keys));
+        assert!(said.contains("capture.recipients") && said.contains("age-keygen -o operator.key"), "{said}");
+        assert!(said.contains("CONFIGURATION.md#capture"), "{said}");
+    }
+    // The secret half must not lie on a device.
+    assert!(refused(&with("\"AGE-SECRET-KEY-1QQQQ\"")).contains("public key of age"));
+    assert!(read(&with(&format!("\"{KEY}\""))).expect("reads").capture.enabled);
+}
+
+#[test]
+fn capture_is_off_by_default_and_a_camera_in_a_room_must_be_named() {
+    let config = read(LEAST).expect("reads");
+    assert!(!config.capture.enabled && !config.cameras.iter().any(|camera| config.capture.takes(camera)));
+    let on = Capture { enabled: true, ..Capture::default() };
+    let room = Camera { functions: vec![Function::Fall], ..config.cameras[0].clone() };
+    assert!(on.takes(&config.cameras[0]) && !on.takes(&room));
+    let named = Capture { cameras: vec![room.name.clone()], ..on.clone() };
+    assert!(named.takes(&room) && !named.takes(&config.cameras[1]));
+    assert!(!Capture { enabled: false, ..named }.takes(&room));
+}
+
+#[test]
+fn capture_rules_out_of_bounds_are_named_with_their_place() {
+    for (text, words) in [
+        ("[[capture.rule]]\nrule = \"random\"\n", "capture.rule[0].rate: found 0"),
+        ("[[capture.rule]]\nrule = \"event\"\npre_s = 9.0\n", "capture.rule[0].pre_s: found 9"),
+        ("[[capture.rule]]\nrule = \"campaign\"\n", "capture.rule[0].rule: found \"campaign\""),
+        ("[[capture.rule]]\nrule = \"flicker\"\nclass = 10\n", "expected 0 to 9"),
+        ("[[capture.rule]]\nrule = \"sometimes\"\n", "unknown variant"),
+        ("[[capture.regions]]\ncamera = \"front\"\nbox = [0.5, 0.0, 0.4, 1.0]\n", "capture.regions[0].box"),
+        ("[capture]\ncameras = [\"side\"]\n", "capture.cameras: found \"side\""),
+    ] {
+        let said = refused(&format!("{LEAST}{text}"));
+        assert!(said.contains(words), "{words}: {said}");
+    }
 }

@@ -17,6 +17,7 @@ use rustix::process::umask;
 use serde::{Deserialize, Serialize};
 use stopline_decide::time::Nanos;
 use stopline_depot::digest::Digest;
+use stopline_depot::spool::Rule;
 use stopline_sensors::clock::Clock;
 use tracing::Level;
 
@@ -24,6 +25,7 @@ use super::acknowledge::Acknowledge;
 use super::arming::Arming;
 use super::drive::Drive;
 use super::notes::Notes;
+use crate::capture::door::{Asked, Door};
 use crate::models::store::Store;
 
 /// How long a client has for its line and for fetching the answer.
@@ -53,6 +55,8 @@ pub enum Order {
     Disarm,
     /// Silence the open fall alerts.
     Acknowledge,
+    /// Keep the picture of this moment, of every camera.
+    Bookmark,
     /// Take back what is known of a bundle, so that it is tried again.
     Reopen(Digest),
 }
@@ -64,6 +68,7 @@ impl Order {
             Self::Arm => "arm".to_owned(),
             Self::Disarm => "disarm".to_owned(),
             Self::Acknowledge => "acknowledge".to_owned(),
+            Self::Bookmark => "bookmark".to_owned(),
             Self::Reopen(digest) => format!("reopen {digest}"),
         }
     }
@@ -73,7 +78,7 @@ impl Order {
             Some(("reopen", digest)) => digest.parse().ok().map(Self::Reopen),
             Some(_) => None,
             None => {
-                let plain = [Self::Arm, Self::Disarm, Self::Acknowledge];
+                let plain = [Self::Arm, Self::Disarm, Self::Acknowledge, Self::Bookmark];
                 plain.into_iter().find(|order| order.line() == line.trim())
             }
         }
@@ -106,6 +111,8 @@ pub struct Control {
     pub store: Option<Arc<Store>>,
     /// Whether the vehicle stands.
     pub vehicle: Drive,
+    /// Where bookmarks go; none where nothing is captured.
+    pub capture: Option<Door>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Where is told what was done.
@@ -139,7 +146,7 @@ impl Control {
             Some(order) => self.obey(order),
             None => Answer {
                 done: false,
-                text: "expected `arm`, `disarm`, `acknowledge` or `reopen DIGEST`".to_owned(),
+                text: "expected `arm`, `disarm`, `acknowledge`, `bookmark` or `reopen DIGEST`".to_owned(),
             },
         };
         let mut bytes = serde_json::to_vec(&answer)?;
@@ -165,7 +172,24 @@ impl Control {
                 let silenced = self.acknowledge.all(Nanos(self.clock.monotonic().as_nanos()));
                 self.done("acknowledged", &format!("acknowledged by command: {silenced} open falls"))
             }
+            Order::Bookmark => self.bookmark(),
             Order::Reopen(digest) => self.reopen(&digest),
+        }
+    }
+
+    fn bookmark(&self) -> Answer {
+        let at = self.clock.monotonic();
+        let asked = Asked { rule: Rule::Bookmark, camera: None, at, detail: None };
+        let refused = |text: &str| Answer { done: false, text: text.to_owned() };
+        match &self.capture {
+            None => refused("nothing is captured: capture.enabled is false"),
+            Some(door) if !door.has_rule(Rule::Bookmark) => {
+                refused("no [[capture.rule]] in the configuration has rule = \"bookmark\"")
+            }
+            Some(door) if door.ask(asked) => {
+                self.done("bookmarked", "this moment is kept, within the rule's limits")
+            }
+            Some(_) => refused("too much is asked for already; try again in a second"),
         }
     }
 
@@ -260,6 +284,7 @@ mod tests {
             acknowledge: nobody(),
             store: None,
             vehicle: Drive::new(VehicleSignals::constant(&[(Quantity::Speed, speed)]), false),
+            capture: None,
             clock: Arc::new(HeldClock::default()),
             notes,
             stop: Arc::clone(&stop),
@@ -276,6 +301,8 @@ mod tests {
             assert_eq!(path.metadata().expect("is there").permissions().mode() & 0o777, 0o600);
             assert!(tell(path, Order::Arm).expect("answers").done && arming.armed());
             assert!(tell(path, Order::Disarm).expect("answers").done && !arming.armed());
+            let nothing = tell(path, Order::Bookmark).expect("answers");
+            assert!(!nothing.done && nothing.text.contains("capture.enabled"), "{nothing:?}");
             let unknown = tell(path, Order::Reopen(Digest::of(b"new"))).expect("answers");
             assert!(!unknown.done && unknown.text.contains("nothing is known of it"), "{unknown:?}");
             let answer = tell(path, Order::Acknowledge).expect("answers");

@@ -3,11 +3,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
 
 use stopline_sensors::frame::Frame;
 
 use super::report::ModelFacts;
+use crate::capture::door::Door;
 use crate::detection::Detection;
 use crate::detector::Detector;
 use crate::observe::Roles;
@@ -90,13 +91,30 @@ pub struct Shown {
 pub struct Onlooker {
     wants: AtomicBool,
     to: SyncSender<Shown>,
+    /// Where frames on which the two disagree are worth keeping.
+    capture: OnceLock<Door>,
 }
 
 impl Onlooker {
     /// One that looks on at nothing yet, and where its frames come.
     pub fn new() -> (Arc<Self>, Receiver<Shown>) {
         let (to, from) = sync_channel(1);
-        (Arc::new(Self { wants: AtomicBool::new(false), to }), from)
+        (Arc::new(Self { wants: AtomicBool::new(false), to, capture: OnceLock::new() }), from)
+    }
+
+    /// Frames on which the two disagree are asked for there from now on.
+    pub fn keeps_at(&self, door: Option<&Door>) {
+        if let Some(door) = door {
+            // A second one would be the same.
+            let _ = self.capture.set(door.clone());
+        }
+    }
+
+    /// The two disagreed on this frame.
+    pub fn disagreed(&self, frame: &Frame) {
+        if let Some(door) = self.capture.get() {
+            door.disagreed(frame.meta());
+        }
     }
 
     /// It has time for a frame.

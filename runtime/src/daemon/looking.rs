@@ -23,6 +23,7 @@ use super::notes::Notes;
 use super::report::{Decided, Found, FrameReport, ModelFacts, ModelSeat};
 use super::slot::Slot;
 use super::timing::{Stage, Timings};
+use crate::capture::door::Door;
 use crate::config::{GuardConfig, When};
 use crate::detection::Detection;
 use crate::detector::{DetectError, Detector, StageTimes};
@@ -98,6 +99,8 @@ pub struct Looking {
     pub shed: Arc<AtomicBool>,
     /// Where a new model that looks on gets frames, by the number of the model that it may replace.
     pub onlookers: Vec<(usize, Arc<Onlooker>)>,
+    /// Where frames worth learning from are handed, where any are.
+    pub capture: Option<Door>,
     /// Priorities of all cameras, by their numbers.
     pub priorities: Vec<Arc<AtomicU8>>,
     /// Set when the process ends.
@@ -292,13 +295,17 @@ impl Looking {
         let eye = &self.eyes[at];
         let (meta, size) = (frame.meta().clone(), [frame.width(), frame.height()]);
         let room = self.notes.has_room_for_a_frame();
-        let picture = if room && eye.picture_wanted.swap(false, Ordering::Relaxed) {
-            Some(frame)
+        let door = self.capture.as_ref().filter(|door| door.is_open(eye.camera));
+        let kept = door.is_some_and(|door| door.wants(eye.camera, &meta, &found));
+        let (mut picture, mut shown) = (None, None);
+        if kept {
+            shown = Some(frame);
+        } else if room && eye.picture_wanted.swap(false, Ordering::Relaxed) {
+            picture = Some(frame);
         } else {
             self.show(&found, frame);
-            None
-        };
-        if !room {
+        }
+        if !room && door.is_none() {
             return;
         }
         let latency = StageLatencies {
@@ -308,7 +315,12 @@ impl Looking {
             decode: micros(times.decode),
         };
         let report = FrameReport { camera: eye.camera, meta, size, found, decision, latency, picture };
-        self.notes.frame(Box::new(report));
+        if let Some(door) = door {
+            door.hand(Box::new(report.with_picture(shown)));
+        }
+        if room {
+            self.notes.frame(Box::new(report));
+        }
     }
 }
 

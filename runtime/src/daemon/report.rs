@@ -43,7 +43,7 @@ pub struct ModelFacts {
 }
 
 /// What one model found in one frame.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Found {
     /// The model.
     pub model: Arc<ModelFacts>,
@@ -83,4 +83,20 @@ pub struct FrameReport {
     pub latency: StageLatencies,
     /// The picture itself, where the publisher has asked for one.
     pub picture: Option<Frame>,
+}
+
+impl FrameReport {
+    /// The same, with this picture instead of its own.
+    #[must_use]
+    pub fn with_picture(&self, picture: Option<Frame>) -> Self {
+        Self {
+            camera: self.camera,
+            meta: self.meta.clone(),
+            size: self.size,
+            found: self.found.clone(),
+            decision: self.decision.clone(),
+            latency: self.latency,
+            picture,
+        }
+    }
 }

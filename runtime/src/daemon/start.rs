@@ -82,11 +82,15 @@ impl Running {
         let begun = clock.monotonic();
         let memory = priority::lock_memory(&config.run);
         let lock = lock_directory(&config.run)?;
-        let (parts, channels) = Parts::open(config, clock)?;
+        let (mut parts, channels) = Parts::open(config, clock)?;
+        let capture = crate::capture::start::start(config, &parts.now, &parts.clock, &parts.notes)?;
+        let (door, capture) = capture.unzip();
+        parts.capture = door;
         if memory.starts_with("not") {
             parts.notes.log(Level::WARN, format!("memory is {memory}"));
         }
         let mut aside = telling::aside(config, &parts)?;
+        aside.extend(capture.map(|start| start()).transpose()?);
         let hot = Arc::new(Hot::new(&config.run));
         let publisher = telling::publisher(config, &parts, channels.told, (begun, memory), &hot)?;
         let guard = parts.guard(config);

@@ -7,6 +7,8 @@ use stopline_depot::eligible::Allowance;
 use stopline_depot::rollout::{Network, Window};
 use stopline_depot::versioned::check_name;
 
+use super::reporting::HomeAssistant;
+
 pub(super) fn home() -> PathBuf {
     "/var/lib/stopline-agent".into()
 }
@@ -38,6 +40,8 @@ pub struct Device {
     /// There as long as the clock is synchronised; by default that of systemd-timesyncd. A board with another time service
     /// makes it after the first synchronisation.
     pub synchronised_file: Option<PathBuf>,
+    /// A file whose first character is 1 while the mobile network is a foreign one; without one it never is.
+    pub roaming_file: Option<PathBuf>,
     /// Kind of network, where the name of the interface does not tell (`eth`, `en`: Ethernet; `wl`: WLAN; `ww`, `wwan`,
     /// `ppp`: LTE).
     pub network: Option<Network>,
@@ -217,12 +221,23 @@ pub struct Mqtt {
     /// The file with the password.
     #[serde(default)]
     pub password_file: Option<PathBuf>,
+    /// Seconds of silence after which either side asks whether the other is there: each question costs some 250 bytes on the
+    /// wire; a mobile network's address translation forgets a connection after some minutes.
+    #[serde(default = "keep_alive_s")]
+    pub keep_alive_s: u16,
     /// Seconds between two hints that are followed, at least.
     #[serde(default = "hint_least_s")]
     pub hint_least_s: u32,
     /// Seconds within which a hint is followed, spread by device.
     #[serde(default = "hint_within_s")]
     pub hint_within_s: u32,
+    /// Home Assistant finds the device by itself; for a broker of one's own, whose rules let the device write below `prefix`.
+    #[serde(default)]
+    pub home_assistant: Option<HomeAssistant>,
+}
+
+fn keep_alive_s() -> u16 {
+    120
 }
 
 fn mqtt_port() -> u16 {
@@ -244,18 +259,20 @@ fn hint_within_s() -> u32 {
 impl Mqtt {
     pub(super) fn check(&self) -> Result<(), String> {
         check_name("mqtt.fleet", &self.fleet)?;
+        within("mqtt.keep_alive_s", self.keep_alive_s.into(), 5, 3_600)?;
+        self.home_assistant.as_ref().map_or(Ok(()), HomeAssistant::check)?;
         within("mqtt.hint_within_s", self.hint_within_s, 0, 86_400)
     }
 }
 
-fn within(key: &str, value: u32, least: u32, most: u32) -> Result<(), String> {
+pub(super) fn within(key: &str, value: u32, least: u32, most: u32) -> Result<(), String> {
     if (least..=most).contains(&value) {
         return Ok(());
     }
     Err(format!("{key}: {value}; {least} to {most} are expected"))
 }
 
-fn minutes(key: &str, local: Option<(u16, u16)>) -> Result<(), String> {
+pub(super) fn minutes(key: &str, local: Option<(u16, u16)>) -> Result<(), String> {
     match local {
         Some((from, to)) if from >= 1440 || to > 1440 || from == to => {
             Err(format!("{key}: {from} to {to}; two different minutes of a day are expected"))

@@ -12,7 +12,11 @@ pub fn in_words(status: &Value) -> String {
         format!("clock       {}", clock(&status["clock"])),
         format!("certificate {}", certificate(&status["certificate"])),
         format!("network     {}", network(&status["network"])),
-        format!("outcomes    {} waiting for the fleet", status["outcomes_waiting"]),
+        format!(
+            "outcomes    {} waiting for the fleet, messages {}, open alerts {}",
+            status["outcomes_waiting"], status["messages_waiting"], status["alerts_open"]
+        ),
+        format!("records     {}", records(&status["records"])),
     ];
     if let Some(problem) = status["trust"]["problem"].as_str() {
         lines.push(format!("trust       {problem}"));
@@ -62,6 +66,20 @@ fn certificate(of: &Value) -> String {
         Some("unusable") => text(&of["problem"]),
         _ => "none: `stopline-agent enroll` gets one".into(),
     }
+}
+
+fn records(of: &Value) -> String {
+    if of.is_null() {
+        return "not uploaded: upload.spool is not configured".into();
+    }
+    if let Some(problem) = of["problem"].as_str() {
+        return problem.to_owned();
+    }
+    let waiting = megabytes(of["waiting_bytes"].as_u64().unwrap_or(0));
+    format!(
+        "{} waiting ({waiting}) of {}; {} delivered, {} evicted, {} expired, {} rejected",
+        of["waiting"], of["captured"], of["delivered"], of["evicted"], of["expired"], of["rejected"]
+    )
 }
 
 fn network(of: &Value) -> String {

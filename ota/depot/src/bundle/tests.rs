@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use tar::{EntryType, Header};
 
 use super::*;
 

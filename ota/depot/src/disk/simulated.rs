@@ -251,6 +251,17 @@ impl Disk for SimulatedDisk {
         Ok(number)
     }
 
+    fn append(&mut self, path: &Path) -> io::Result<usize> {
+        match self.find(path) {
+            None => self.create(path),
+            Some(number) if matches!(self.nodes[number], Node::File { .. }) => {
+                self.step(true)?;
+                Ok(number)
+            }
+            Some(_) => Err(ErrorKind::IsADirectory.into()),
+        }
+    }
+
     fn write(&mut self, file: &mut usize, bytes: &[u8]) -> io::Result<()> {
         // Half of it was written when it failed.
         let done = self.step(true);

@@ -33,6 +33,13 @@ impl From<WallTime> for SystemTime {
     }
 }
 
+impl WallTime {
+    /// Whole seconds since 1970.
+    pub fn unix_seconds(&self) -> u64 {
+        self.seconds
+    }
+}
+
 impl fmt::Display for WallTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (year, month, day) = civil(self.seconds / DAY);

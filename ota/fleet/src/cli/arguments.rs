@@ -1,9 +1,12 @@
 //! What may stand on the command line: here what several commands take, and by subject what one takes.
 
+mod dataset;
 mod keys;
 mod models;
 mod publishing;
 mod rollouts;
+#[cfg(feature = "serve")]
+mod serve;
 
 use std::path::PathBuf;
 
@@ -12,10 +15,13 @@ use clap::{Args, Parser, Subcommand};
 use crate::exit::EXIT_CODES;
 use crate::keys::KeySpec;
 
+pub use dataset::{DatasetCommand, DriftArgs, ForgetArgs, Place as DatasetPlace, Scene};
 pub use keys::{Init, KeyCommand, Sign};
 pub use models::{Delta, Evaluate, ModelsCommand, Pack, ReleaseArgs, TestSetArgs};
 pub use publishing::{Publish, Refresh, Verify};
 pub use rollouts::{RolloutCommand, RolloutStart, RolloutStep, Simulate};
+#[cfg(feature = "serve")]
+pub use serve::{Backup, DataArgs, DevicesCommand, Ended, Serve, ServeCommand, SetUp};
 
 /// The operator of a fleet: keys, packing, signing, publishing, roll-outs.
 #[derive(Parser, Debug)]
@@ -27,6 +33,9 @@ pub struct Cli {
     /// File that holds the passphrase of the key; else it is asked for at the terminal.
     #[arg(long, global = true, value_name = "FILE", env = "STOPLINE_PASSPHRASE_FILE")]
     pub passphrase_file: Option<PathBuf>,
+    /// The audit log of what signs; default: audit.jsonl here. What cannot be written down is not done.
+    #[arg(long, global = true, value_name = "FILE", env = "STOPLINE_AUDIT")]
+    pub audit: Option<PathBuf>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -64,6 +73,48 @@ pub enum Command {
     Verify(Verify),
     /// A fleet of a million devices, night by night.
     Simulate(Simulate),
+    /// Captured frames become labelled data and frozen test sets.
+    #[command(subcommand)]
+    Dataset(DatasetCommand),
+    /// Remove captured records everywhere, for good, and print a receipt.
+    Forget(ForgetArgs),
+    /// Judge decision records: is the camera, and what the model finds, still what it was?
+    Drift(DriftArgs),
+    /// The audit log.
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Serve: devices come here, and people look here. Needs no set-up.
+    #[cfg(feature = "serve")]
+    Serve(Box<Serve>),
+    /// Let devices in, look at them, let them in no more.
+    #[cfg(feature = "serve")]
+    #[command(subcommand)]
+    Devices(DevicesCommand),
+    /// Copy a server's data folder as it is at one moment, while it goes on.
+    #[cfg(feature = "serve")]
+    Backup(Backup),
+    /// Make a server's data folder from a backup.
+    #[cfg(feature = "serve")]
+    Restore {
+        /// The backup.
+        from: PathBuf,
+        /// The new data folder.
+        #[arg(long, value_name = "DIR", default_value = "fleet", env = "STOPLINE_FLEET_DATA")]
+        data: PathBuf,
+    },
+}
+
+/// `audit`.
+#[derive(Subcommand, Debug)]
+pub enum AuditCommand {
+    /// Check that no line was changed, taken out or put in.
+    Verify {
+        /// The log; default: --audit, else audit.jsonl here.
+        file: Option<PathBuf>,
+        /// A head that was noted earlier and must be in it.
+        #[arg(long, value_name = "HASH")]
+        head: Option<String>,
+    },
 }
 
 /// The folder of drafts.
@@ -116,6 +167,14 @@ pub struct Signing {
 /// What devices said.
 #[derive(Args, Debug, Clone)]
 pub struct HeardArgs {
+    /// Data folder of the fleet's server, which has taken them in.
+    #[cfg(feature = "serve")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["outcomes", "devices"])]
+    pub fleet: Option<PathBuf>,
+    /// The server's database, if not in its data folder.
+    #[cfg(feature = "serve")]
+    #[arg(long, value_name = "URL", env = "STOPLINE_FLEET_DATABASE", hide_env_values = true)]
+    pub database: Option<String>,
     /// Folder of signed outcomes, one file each.
     #[arg(long, value_name = "DIR", requires = "devices")]
     pub outcomes: Option<PathBuf>,

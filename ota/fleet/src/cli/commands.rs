@@ -1,14 +1,21 @@
 //! From arguments to what is done.
 
+mod audited;
+mod dataset;
+#[cfg(feature = "serve")]
+mod devices;
 mod keys;
 mod models;
 mod publishing;
 mod rollouts;
+#[cfg(feature = "serve")]
+mod serve;
 mod signers;
 
 use jiff::Timestamp;
 
-use super::arguments::{Cli, Command, HeardArgs, Place};
+use super::arguments::{AuditCommand, Cli, Command, HeardArgs, Place};
+use crate::audit::{self, Log};
 use crate::exit::{Failure, Result, Said};
 use crate::files;
 use crate::keys::Passphrase;
@@ -22,20 +29,39 @@ pub(super) fn run(cli: &Cli, now: Timestamp) -> Result<Said> {
         Some(path) => Passphrase::File(path.clone()),
         None => Passphrase::Terminal,
     };
+    audited::audited(cli, now, || dispatch(cli, &phrase, now))
+}
+
+fn dispatch(cli: &Cli, phrase: &Passphrase, now: Timestamp) -> Result<Said> {
     match &cli.command {
-        Command::Key(command) => keys::key(command, &phrase, now),
+        Command::Key(command) => keys::key(command, phrase, now),
         Command::Init(args) => keys::init(args, now),
-        Command::Sign(args) => keys::sign(args, &phrase),
+        Command::Sign(args) => keys::sign(args, phrase),
         Command::Pack(args) => models::pack(args, now),
         Command::Models(command) => models::models(command, now),
         Command::Delta(args) => models::delta(args, now),
         Command::Evaluate(args) => models::evaluate(args, now),
-        Command::Publish(args) => publishing::publish(args, &phrase, now),
-        Command::Refresh(args) => publishing::refresh(args, &phrase, now),
+        Command::Publish(args) => publishing::publish(args, phrase, now),
+        Command::Refresh(args) => publishing::refresh(args, phrase, now),
         Command::Status(place) => publishing::status(place, now),
-        Command::Rollout(command) => rollouts::rollout(command, &phrase, now),
+        Command::Rollout(command) => rollouts::rollout(command, phrase, now),
         Command::Verify(args) => publishing::verify(args, now),
         Command::Simulate(args) => rollouts::simulate(args),
+        Command::Dataset(command) => dataset::dataset(command, now),
+        Command::Forget(args) => dataset::forget(args, now),
+        Command::Drift(args) => dataset::drift(args),
+        Command::Audit(AuditCommand::Verify { file, head }) => {
+            let path = file.as_ref().or(cli.audit.as_ref()).cloned();
+            audit::verify(&Log::new(path.unwrap_or_else(|| "audit.jsonl".into())), head.as_deref())
+        }
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => serve::serve(args, cli.json, phrase, &audited::who(), now),
+        #[cfg(feature = "serve")]
+        Command::Devices(command) => devices::devices(command, &audited::who(), now),
+        #[cfg(feature = "serve")]
+        Command::Backup(args) => serve::backup(args, &audited::who(), now),
+        #[cfg(feature = "serve")]
+        Command::Restore { from, data } => crate::serve::backup::restore(from, data),
     }
 }
 
@@ -65,6 +91,10 @@ fn staged_root(staging: &Staging) -> Result<Vec<u8>> {
 }
 
 fn hear(args: &HeardArgs) -> Result<Heard> {
+    #[cfg(feature = "serve")]
+    if let Some(folder) = &args.fleet {
+        return devices::heard(folder, args.database.as_deref());
+    }
     match (&args.outcomes, &args.devices) {
         (Some(folder), Some(devices)) => outcomes::read(folder, &Devices::read(devices)?),
         _ => Ok(Heard::default()),

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use stopline_depot::digest::Digest;
 use stopline_depot::disk::{RealDisk, folder_of, replace};
 
-use super::{Added, Content, Store, Tag, checked};
+use super::{Added, Content, Source, Store, Tag, checked};
 use crate::exit::{Failure, Result};
 use crate::files;
 
@@ -50,6 +50,25 @@ impl Store for LocalStore {
         }))
     }
 
+    fn open(&self, path: &str) -> Result<Option<Source>> {
+        use std::os::unix::fs::MetadataExt as _;
+        let at = self.at(path)?;
+        let file = match File::open(&at) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(&at)(error)),
+        };
+        let metadata = file.metadata().map_err(failed(&at))?;
+        if !metadata.is_file() {
+            return Ok(None);
+        }
+        let length = metadata.len();
+        // What replaces a file is another one, with another inode.
+        let tag =
+            format!("{length:x}-{:x}-{:x}-{:x}", metadata.mtime(), metadata.mtime_nsec(), metadata.ino());
+        Ok(Some(Source { reader: Box::new(file), length, tag }))
+    }
+
     fn list(&self, folder: &str) -> Result<Vec<String>> {
         let path = self.at(folder)?;
         let names = files::names(&path)?;
@@ -73,6 +92,17 @@ impl Store for LocalStore {
         removed.map_err(failed(&beside))?;
         File::open(folder_of(&path)).and_then(|folder| folder.sync_all()).map_err(failed(&path))?;
         Ok(added)
+    }
+
+    fn remove(&self, path: &str) -> Result<bool> {
+        let path = self.at(path)?;
+        match fs::remove_file(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(failed(&path)(error)),
+        }
+        File::open(folder_of(&path)).and_then(|folder| folder.sync_all()).map_err(failed(&path))?;
+        Ok(true)
     }
 
     fn swap(&self, path: &str, seen: Option<&Tag>, bytes: &[u8]) -> Result<bool> {

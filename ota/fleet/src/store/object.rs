@@ -122,6 +122,21 @@ impl Store for ObjectStorage {
         Ok(if there.is_some_and(|(there, _)| there == bytes) { Added::Same } else { Added::Other })
     }
 
+    fn remove(&self, path: &str) -> Result<bool> {
+        let at = self.at(path)?;
+        // Deleting what is not there succeeds on most of them.
+        match self.runtime.block_on(self.store.head(&at)) {
+            Ok(_) => {}
+            Err(ObjectError::NotFound { .. }) => return Ok(false),
+            Err(error) => return Err(self.failed(path, &error)),
+        }
+        match self.runtime.block_on(self.store.delete(&at)) {
+            Ok(()) => Ok(true),
+            Err(ObjectError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(self.failed(path, &error)),
+        }
+    }
+
     fn swap(&self, path: &str, seen: Option<&Tag>, bytes: &[u8]) -> Result<bool> {
         let mode = match seen {
             None => PutMode::Create,

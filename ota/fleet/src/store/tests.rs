@@ -22,6 +22,10 @@ fn suite(store: &dyn Store) {
     assert_eq!(store.add("targets/a/b/x.slb", Content::File(&file)).unwrap(), Added::New);
     assert_eq!(store.list("metadata").unwrap(), ["1.root.json", "timestamp.json"]);
     assert_eq!(store.list("nothing").unwrap(), [""; 0]);
+    assert!(store.remove("targets/a/b/x.slb").unwrap());
+    assert!(!store.remove("targets/a/b/x.slb").unwrap(), "it is gone already");
+    assert!(store.read("targets/a/b/x.slb", 100).unwrap().is_none());
+    assert!(store.remove("../x").is_err());
     for path in ["", "/etc/x", "../x", "a/../../x", "a//b"] {
         assert!(store.read(path, 1).is_err(), "{path:?}");
     }

@@ -508,6 +508,16 @@ fn another_camera_that_sees_the_object_carries_the_brake_on() {
     }
     let command = bench.tick();
     assert!(command.valid && command.cause == Some(Cause::CameraBlack));
+    // It is the camera that sees: when it asks for nothing any more, nothing is bridged.
+    bench.brake = None;
+    let ends: Vec<f32> = (0..10)
+        .map(|_| {
+            let decision = Decision { camera: 1, ..bench.decide() };
+            bench.commander.take(bench.now(), &decision);
+            bench.tick().deceleration
+        })
+        .collect();
+    assert!(ends[9] < 3.0, "{ends:?}");
 }
 
 #[test]
@@ -788,6 +798,16 @@ fn a_vehicle_that_stands_while_blind_is_held_too() {
     let mut bench = Bench::braking(sign(1, 3.0));
     bench.faults = road().with_camera(0, Cause::CameraLost);
     bench.run(200);
+    bench.ego.speed = Reading::Fresh(0.0);
+    assert!(bench.all(5_000).iter().all(|command| command.hold));
+}
+
+#[test]
+fn a_vehicle_that_stands_before_a_blind_brake_has_run_out_is_held_too() {
+    let mut bench = Bench::braking(sign(1, 3.0));
+    bench.faults = road().with_camera(0, Cause::CameraLost);
+    let ramping = bench.run(600);
+    assert!(ramping.deceleration > 0.0 && ramping.deceleration < 3.0, "{}", ramping.deceleration);
     bench.ego.speed = Reading::Fresh(0.0);
     assert!(bench.all(5_000).iter().all(|command| command.hold));
 }

@@ -39,7 +39,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let names = Names::of(path)?;
     let guess = Roles::of(&names.manifest(BTreeMap::new())?, &[]);
     let config = plan::config(args, guess.all().chain(usual(&names)))?;
-    let roles = roles(&names, &config)?;
+    let roles = roles(&names, &config, args.engine.manifest.as_deref())?;
     let mut plan = Plan::new(args, config, None)?;
     plan.facts = CameraFacts { period: names.period, size: plan.facts.size, ..CameraFacts::default() };
     let mut run = Redecision {
@@ -199,13 +199,19 @@ fn usual(names: &Names) -> impl Iterator<Item = stopline_decide::observe::Role> 
         .into_iter()
 }
 
-/// The parts that labels play: as the manifests of the configuration's models say, else by their plain meaning.
-fn roles(names: &Names, config: &Config) -> Result<Roles, Failure> {
+/// The parts that labels play: as `--manifest` says, else the manifests of the configuration's models, else by their plain
+/// meaning.
+fn roles(names: &Names, config: &Config, manifest: Option<&Path>) -> Result<Roles, Failure> {
+    let of_models = config.models.iter().filter(|model| model.bundle.is_none());
+    let of_models = of_models.filter(|model| model.onnx != Path::new("replay"));
+    let paths = match manifest {
+        Some(path) => vec![path.to_owned()],
+        None => of_models
+            .map(|model| model.manifest.clone().unwrap_or_else(|| model.onnx.with_extension("toml")))
+            .collect(),
+    };
     let mut said = BTreeMap::<String, Vec<String>>::new();
-    for model in
-        config.models.iter().filter(|model| model.bundle.is_none() && model.onnx != Path::new("replay"))
-    {
-        let path = model.manifest.clone().unwrap_or_else(|| model.onnx.with_extension("toml"));
+    for path in paths {
         let text = std::fs::read_to_string(&path);
         let text =
             text.map_err(|error| anyhow!("{}: cannot read: {error}", path.display())).or_exit(Exit::Model)?;

@@ -12,6 +12,7 @@ use stopline_sensors::signals::{Quantity, Vehicle, VehicleSignals};
 
 use crate::act::{self, Actuator};
 use crate::calibrate::file::CalibrationFile;
+use crate::capture::door::Door;
 use crate::config::{Camera, Config, Function};
 use crate::daemon::acknowledge::Acknowledge;
 use crate::daemon::act::ActuatorGauge;
@@ -82,6 +83,7 @@ pub struct Parts {
     pub scheduling: Arc<Slot<String>>,
     pub shed: Arc<AtomicBool>,
     pub depot: Option<Depot>,
+    pub capture: Option<Door>,
 }
 
 /// What one thread alone gets, or the process keeps.
@@ -139,6 +141,7 @@ impl Parts {
             scheduling: Arc::new(Slot::new()),
             shed: Arc::default(),
             depot: None,
+            capture: None,
         };
         let depot = config.depot.as_ref().map(|depot| deploying::open(depot, &parts.notes));
         let parts = Self { depot, ..parts };

@@ -100,6 +100,7 @@ fn inference(
         depot: parts.depot.clone(),
         notes: parts.notes.clone(),
     };
+    places.iter().for_each(|placed| placed.onlooker.keeps_at(parts.capture.as_ref()));
     let onlookers = places.iter().map(|placed| (placed.number, Arc::clone(&placed.onlooker))).collect();
     let eye = |camera: &usize| {
         let shared = &parts.cameras[*camera];
@@ -125,6 +126,7 @@ fn inference(
         notes: parts.notes.clone(),
         shed: Arc::clone(&parts.shed),
         onlookers,
+        capture: parts.capture.clone(),
         priorities: parts.priorities.clone(),
         stop: Arc::clone(&parts.stops.seeing),
     };

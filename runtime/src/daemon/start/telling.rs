@@ -38,6 +38,7 @@ pub(super) fn aside(config: &Config, parts: &Parts) -> Result<Vec<JoinHandle<()>
                     acknowledge: parts.acknowledge(),
                     store: parts.depot.as_ref().and_then(|depot| depot.store.clone()),
                     vehicle: parts.drive.clone(),
+                    capture: parts.capture.clone(),
                     clock: Arc::clone(&parts.clock),
                     notes: parts.notes.clone(),
                     stop: Arc::clone(&parts.stops.seeing),

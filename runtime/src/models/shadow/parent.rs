@@ -82,14 +82,20 @@ impl Shadow {
             onlooker.want(true);
             let Ok(seen) = frames.recv_timeout(Duration::from_millis(200)) else { continue };
             match self.show(&seen) {
-                Ok(()) => counted(&self.seen),
+                Ok(disagrees) => {
+                    if disagrees {
+                        onlooker.disagreed(&seen.frame);
+                    }
+                    counted(&self.seen);
+                }
                 Err(error) => self.seen.ended = Some(self.ended(&error.to_string())),
             }
         }
         onlooker.want(false);
     }
 
-    fn show(&mut self, seen: &Seen) -> std::io::Result<()> {
+    /// Whether they disagree on it.
+    fn show(&mut self, seen: &Seen) -> std::io::Result<bool> {
         let number = seen.frame.meta().sequence;
         let shown = pack(number, &seen.frame, &mut self.bytes);
         let beside = channel::sealed(&self.bytes)?;
@@ -105,7 +111,7 @@ impl Shadow {
         };
         self.seen.frames += 1;
         self.seen.disagreements += u64::from(disagrees);
-        Ok(())
+        Ok(disagrees)
     }
 
     /// Why it ended: whether that is its own fault. One that somebody killed, or that ran into the limit of processor time,

@@ -64,12 +64,33 @@ pub fn checks(board: &mut Board) {
     board.check("service: real time and locked memory are had", real_time);
     board.check("agent: starts, and makes its identity", agent);
     board.check("wall: the loop reaches its camera and bus, and no internet", || {
-        wall::holds("stopline", &["can", "camera", "read_depot", "read_state", "write_state", "write_outbox"])
+        wall::holds(
+            "stopline",
+            &[
+                "can",
+                "camera",
+                "read_depot",
+                "read_state",
+                "write_state",
+                "write_outbox",
+                "write_spool",
+                "write_waiting",
+            ],
+        )
     });
     board.check("wall: the agent reaches the internet, and no camera or bus", || {
         wall::holds(
             "stopline-agent",
-            &["inet", "inet6", "key", "read_depot", "read_state", "write_depot", "write_outbox"],
+            &[
+                "inet",
+                "inet6",
+                "key",
+                "read_depot",
+                "read_state",
+                "write_depot",
+                "write_outbox",
+                "write_waiting",
+            ],
         )
     });
     board.check("service: the camera goes and comes back", unplugged);
@@ -148,6 +169,10 @@ fn owned() -> Found {
         ("/var/lib/stopline", &runtime, 0o750),
         ("/var/lib/stopline/state", &runtime, 0o750),
         ("/var/lib/stopline/outbox", &runtime, 0o2770),
+        ("/var/lib/stopline/spool", &runtime, 0o2750),
+        ("/var/lib/stopline/spool/waiting", &runtime, 0o2770),
+        ("/var/lib/stopline/spool/sending", &runtime, 0o2770),
+        ("/var/lib/stopline/spool/ledger", &runtime, 0o2770),
         ("/var/lib/stopline-agent", &agent, 0o750),
         ("/var/lib/stopline-agent/depot", &agent, 0o750),
         ("/etc/stopline/trust", &"0".to_owned(), 0o755),

@@ -26,6 +26,8 @@ pub fn probe() -> ExitCode {
         ("write_depot", write("/var/lib/stopline-agent/depot/probe")),
         ("write_state", write("/var/lib/stopline/state/probe")),
         ("write_outbox", write("/var/lib/stopline/outbox/probe")),
+        ("write_spool", write("/var/lib/stopline/spool/probe")),
+        ("write_waiting", write("/var/lib/stopline/spool/waiting/probe")),
         ("write_trust", write("/etc/stopline/trust/probe")),
         ("write_programs", write("/usr/bin/probe")),
         ("home", std::fs::read_dir("/root").map(drop)),

@@ -74,6 +74,10 @@ impl Disk for SharedDisk {
         self.0.borrow_mut().create(path)
     }
 
+    fn append(&mut self, path: &Path) -> io::Result<usize> {
+        self.0.borrow_mut().append(path)
+    }
+
     fn write(&mut self, file: &mut usize, bytes: &[u8]) -> io::Result<()> {
         self.0.borrow_mut().write(file, bytes)
     }

@@ -21,6 +21,11 @@ pub enum KeyCommand {
         #[arg(long)]
         beside_other_keys: bool,
     },
+    /// Make the key pair for captured records: the identity stays with the operator, the recipient goes into devices' `[capture]`.
+    Capture {
+        /// File of the identity.
+        file: PathBuf,
+    },
     /// Make the online keys (rollout, snapshot, timestamp), unencrypted, for systemd's credentials.
     Online {
         /// Folder.

@@ -19,6 +19,7 @@ pub(super) fn key(command: &KeyCommand, phrase: &Passphrase, now: Timestamp) -> 
         KeyCommand::New { name, unencrypted, beside_other_keys } => {
             keys::new(name, (!unencrypted).then_some(phrase), *beside_other_keys)
         }
+        KeyCommand::Capture { file } => crate::dataset::identity::new(file),
         KeyCommand::Online { folder } => {
             let mut words = Vec::new();
             let mut made = serde_json::Map::new();

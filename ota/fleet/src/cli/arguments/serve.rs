@@ -1,0 +1,145 @@
+//! The server, devices, and the audit log.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::Signing;
+
+/// Where a server keeps everything.
+#[derive(Args, Debug, Clone)]
+pub struct DataArgs {
+    /// The server's data folder.
+    #[arg(long, value_name = "DIR", default_value = "fleet", env = "STOPLINE_FLEET_DATA")]
+    pub data: PathBuf,
+    /// The database, if not in the data folder: postgres://USER:PASSWORD@HOST/NAME.
+    #[arg(long, value_name = "URL", env = "STOPLINE_FLEET_DATABASE", hide_env_values = true)]
+    pub database: Option<String>,
+}
+
+/// `serve`.
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Serve {
+    /// What else than to serve.
+    #[command(subcommand)]
+    pub command: Option<ServeCommand>,
+    #[command(flatten)]
+    pub set_up: SetUp,
+    /// Where devices come.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8443")]
+    pub devices: SocketAddr,
+    /// Where sealed records go, if not into the data folder: a folder, s3://BUCKET/PREFIX, gs://…, az://….
+    #[arg(long, value_name = "PLACE")]
+    pub store: Option<String>,
+    #[command(flatten)]
+    pub at: Signing,
+}
+
+/// What `serve` and `serve init` need alike.
+#[derive(Args, Debug, Clone)]
+pub struct SetUp {
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Names and addresses of this server, as devices and browsers call it; default: this machine's name, and loopback.
+    #[arg(long, value_name = "NAME")]
+    pub name: Vec<String>,
+    /// Where people come: on loopback by HTTP, elsewhere by HTTPS.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    pub operators: SocketAddr,
+    /// HTTPS for people on loopback too.
+    #[arg(long)]
+    pub operators_tls: bool,
+}
+
+/// What else `serve` does.
+#[derive(Subcommand, Debug)]
+pub enum ServeCommand {
+    /// Make the data folder, the device authority and the server's certificate, and a link for the first person.
+    Init(SetUp),
+    /// A link by which somebody chooses a password, anew too.
+    Invite {
+        /// Their name.
+        person: String,
+        /// viewer, operator or publisher.
+        #[arg(long)]
+        role: String,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+    /// One more device authority, which issues from the next start on; the others count on.
+    RotateAuthority {
+        #[command(flatten)]
+        data: DataArgs,
+    },
+}
+
+/// `devices`.
+#[derive(Subcommand, Debug)]
+pub enum DevicesCommand {
+    /// A token that lets one device in, once.
+    Token {
+        /// What the device will be called.
+        #[arg(long)]
+        name: String,
+        /// Hours for which it is good.
+        #[arg(long, default_value_t = 24)]
+        hours: u32,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+    /// All devices.
+    List {
+        #[command(flatten)]
+        data: DataArgs,
+    },
+    /// One device.
+    Show {
+        /// Its id or name.
+        device: String,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+    /// Believe a device's key no longer.
+    Revoke(Ended),
+    /// Let a device in no more until a person has looked.
+    Quarantine(Ended),
+    /// Let a quarantined device in again.
+    Release(Ended),
+    /// A device is no longer in use.
+    Retire(Ended),
+    /// A new device takes the place of an old one, which is let in no more.
+    Replace {
+        /// Id or name of the old one.
+        old: String,
+        /// Id or name of the new one, which is enrolled.
+        new: String,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+}
+
+/// A device and why.
+#[derive(Args, Debug)]
+pub struct Ended {
+    /// Its id or name.
+    pub device: String,
+    /// Why, in words.
+    #[arg(long, default_value = "")]
+    pub reason: String,
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
+/// `backup`.
+#[derive(Args, Debug)]
+pub struct Backup {
+    /// Where; it must not be there yet.
+    pub to: PathBuf,
+    /// Sealed records and tombstones too.
+    #[arg(long)]
+    pub records: bool,
+    #[command(flatten)]
+    pub data: DataArgs,
+}

@@ -1,0 +1,121 @@
+//! Devices, by hand.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::cli::arguments::{DataArgs, DevicesCommand, Ended};
+use crate::exit::{Failure, Result, Said};
+use crate::outcomes::Heard;
+use crate::serve::data::Data;
+use crate::serve::database::Database;
+use crate::serve::database::devices::{Device, Standing};
+use crate::serve::devices::Desk;
+
+pub(super) fn devices(command: &DevicesCommand, who: &str, now: Timestamp) -> Result<Said> {
+    match command {
+        DevicesCommand::Token { name, hours, data } => at_desk(data, who, now, async |desk| {
+            let token = desk.token(name, *hours).await?;
+            let words = vec![
+                token.clone(),
+                format!("lets {name} in, once, within {hours} h; it is shown now and never again"),
+                "on the device: stopline-agent enroll --token -".into(),
+            ];
+            Ok(Said::new(words, json!({"token": token, "name": name, "hours": hours})))
+        }),
+        DevicesCommand::List { data } => at_desk(data, who, now, async |desk| {
+            let devices = desk.database.devices().await?;
+            let words = devices.iter().map(line).collect();
+            Ok(Said::new(words, json!({"devices": devices})))
+        }),
+        DevicesCommand::Show { device, data } => at_desk(data, who, now, async |desk| {
+            let device = desk.find(device).await?;
+            Ok(Said::new(all(&device), json!(device)))
+        }),
+        DevicesCommand::Revoke(ended) => stand(ended, Standing::Revoked, who, now),
+        DevicesCommand::Quarantine(ended) => stand(ended, Standing::Quarantined, who, now),
+        DevicesCommand::Release(ended) => stand(ended, Standing::Active, who, now),
+        DevicesCommand::Retire(ended) => stand(ended, Standing::Retired, who, now),
+        DevicesCommand::Replace { old, new, data } => at_desk(data, who, now, async |desk| {
+            let (old, new) = (desk.find(old).await?, desk.find(new).await?);
+            desk.replace(&old, &new).await?;
+            let words = vec![format!("{} takes the place of {} ({})", new.id, old.id, old.name)];
+            Ok(Said::new(words, json!({"old": old.id, "new": new.id, "name": old.name})))
+        }),
+    }
+}
+
+fn stand(ended: &Ended, standing: Standing, who: &str, now: Timestamp) -> Result<Said> {
+    at_desk(&ended.data, who, now, async |desk| {
+        let device = desk.find(&ended.device).await?;
+        desk.stand(&device, standing, &ended.reason).await?;
+        let words = vec![format!("{} ({}) is {}", device.id, device.name, standing.word())];
+        Ok(Said::new(words, json!({"device": device.id, "standing": standing})))
+    })
+}
+
+fn at_desk(
+    args: &DataArgs,
+    who: &str,
+    now: Timestamp,
+    work: impl AsyncFnOnce(Desk<'_>) -> Result<Said>,
+) -> Result<Said> {
+    let data = Data::open(&args.data)?;
+    let audit = data.audit();
+    runtime()?.block_on(async {
+        let database = Database::open(args.database.as_deref().unwrap_or(&data.database_url())).await?;
+        let said = work(Desk { database: &database, audit: &audit, who, now }).await;
+        database.close().await;
+        said
+    })
+}
+
+/// What the server took in, for the gates.
+pub(super) fn heard(folder: &Path, database: Option<&str>) -> Result<Heard> {
+    let data = Data::open(folder)?;
+    runtime()?.block_on(async {
+        let database = Database::open(database.unwrap_or(&data.database_url())).await?;
+        let heard = database.heard().await;
+        database.close().await;
+        heard
+    })
+}
+
+/// What the server's parts run on.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
+    // Another part of this process may have chosen already; then that one holds.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)
+}
+
+fn line(device: &Device) -> String {
+    let name = quoted(&device.name);
+    format!("{}  {:<11}  {:<20}  {name}", device.id, device.standing.word(), when(device.seen_s))
+}
+
+fn all(device: &Device) -> Vec<String> {
+    let mut words = vec![
+        format!("{}  {}", device.id, quoted(&device.name)),
+        format!("  key {}", device.key),
+        format!("  {} since {} {}", device.standing.word(), when(device.changed_s), quoted(&device.reason)),
+        format!("  enrolled {}, heard of {}", when(device.enrolled_s), when(device.seen_s)),
+        format!("  certificate until {}", when(device.certificate_until_s)),
+    ];
+    if !device.replaces.is_empty() {
+        words.push(format!("  replaces {}", device.replaces));
+    }
+    words
+}
+
+/// A name from outside moves no cursor.
+fn quoted(name: &str) -> String {
+    name.chars().filter(|char| !char.is_control()).collect()
+}
+
+fn when(at_s: i64) -> String {
+    match Timestamp::from_second(at_s) {
+        Ok(at) if at_s != 0 => at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        _ => "never".into(),
+    }
+}

@@ -1,0 +1,310 @@
+//! One server: its state, its two listeners, and what it does by itself now and then.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum_server::Handle;
+use axum_server::tls_rustls::RustlsConfig;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use serde_json::{Value, json};
+
+use super::authority::{Authority, not_after_s};
+use super::data::Data;
+use super::database::Database;
+use super::intake::{self, locks::Locks};
+use super::records::Records;
+use super::tls::{self, PeerAcceptor};
+use super::web::{self, People};
+use crate::audit;
+use crate::clock::Clock;
+use crate::exit::{Failure, Result, Said};
+use crate::outcomes::Heard;
+use crate::rollouts::Step;
+use crate::store::Store;
+
+/// Seconds for which figures are kept in full.
+const FIGURES_S: i64 = 30 * 86_400;
+/// Seconds for which receipts of batches are kept.
+const RECEIPTS_S: i64 = 30 * 86_400;
+/// Between two rounds of what it does by itself.
+const ROUND: Duration = Duration::from_secs(60);
+/// Seconds of the server certificate's life at which it is made anew.
+const RENEW_S: i64 = 120 * 86_400;
+/// How long connections may finish after the end was asked for.
+const GRACE: Duration = Duration::from_secs(10);
+/// How long a connection may send no request.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The repository, and who signs changes of it: the command line's own code.
+pub trait Repository: Send + Sync {
+    /// Where it is published.
+    ///
+    /// # Errors
+    /// Why it cannot be opened.
+    fn store(&self) -> Result<Box<dyn Store>>;
+
+    /// Root metadata that is trusted.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn trusted_root(&self) -> Result<Vec<u8>>;
+
+    /// Whether keys of rollout, snapshot and timestamp are here.
+    fn can_sign(&self) -> bool;
+
+    /// Takes a roll-out one step on, signed by the online keys.
+    ///
+    /// # Errors
+    /// Why not.
+    fn step(&self, model: &str, step: Step) -> Result<Said>;
+
+    /// What the gates say.
+    ///
+    /// # Errors
+    /// Why they say nothing.
+    fn gate(&self, model: &str, heard: &Heard) -> Result<Said>;
+
+    /// Signs anew what half of its life has passed.
+    ///
+    /// # Errors
+    /// Why not.
+    fn refresh(&self) -> Result<Said>;
+}
+
+/// How a server is set up.
+pub struct Options {
+    /// The data folder.
+    pub data: std::path::PathBuf,
+    /// The database, unless it is the data folder's.
+    pub database: Option<String>,
+    /// Where records go, unless it is the data folder.
+    pub store: Option<String>,
+    /// Names and addresses of this server, for its certificate and for what browsers may ask for.
+    pub names: Vec<String>,
+    /// Where devices come.
+    pub devices: SocketAddr,
+    /// Where people come.
+    pub people: SocketAddr,
+    /// HTTPS for people on loopback too.
+    pub people_tls: bool,
+    /// The repository.
+    pub repository: Box<dyn Repository>,
+    /// The time.
+    pub clock: Arc<dyn Clock + Send + Sync>,
+}
+
+/// What all requests share.
+pub struct Server {
+    /// The data folder.
+    pub data: Data,
+    /// What is known.
+    pub database: Database,
+    /// Sealed records.
+    pub records: Records,
+    /// Which key belongs to which device.
+    pub authority: Authority,
+    /// Who did what.
+    pub audit: audit::Log,
+    /// The time.
+    pub clock: Arc<dyn Clock + Send + Sync>,
+    /// The repository.
+    pub repository: Box<dyn Repository>,
+    /// One request of a device at a time where it must be so.
+    pub locks: Locks,
+    /// What the web needs.
+    pub people: People,
+}
+
+impl Server {
+    /// Seconds since 1970.
+    pub fn now_s(&self) -> i64 {
+        self.clock.now().as_second()
+    }
+
+    /// Writes down what is about to be done.
+    ///
+    /// # Errors
+    /// That it cannot be; then it must not be done.
+    pub fn write_down(&self, who: &str, what: &str, detail: Value) -> Result<()> {
+        self.audit.append(who, what, detail, self.clock.now()).map(drop)
+    }
+}
+
+/// Prepares a data folder with everything a server needs; what is there stays. Says what it did; with a link for the first
+/// person where there is nobody yet.
+///
+/// # Errors
+/// What kept it.
+pub async fn prepare(options: &Options) -> Result<(Data, Database, Vec<String>)> {
+    let now_s = options.clock.now().as_second();
+    let (data, is_new) = Data::prepare(&options.data, now_s)?;
+    let mut words = Vec::new();
+    if is_new {
+        words.push(format!(
+            "made {}: device authority (its key is authority/1.key, for this user alone)",
+            data.folder().display()
+        ));
+    }
+    let (certificate, key) = data.server_files();
+    let due = not_after_s(&certificate)?.is_none_or(|until| until - now_s < RENEW_S);
+    if due || !covers(data.folder(), &options.names)? {
+        data.authority()?.make_server(&certificate, &key, &options.names, now_s)?;
+        crate::files::write(&data.folder().join("server.names"), options.names.join("\n").as_bytes())?;
+        words.push(format!("made a certificate of this server for {}", options.names.join(", ")));
+    }
+    words.push(format!("devices pin {}", data.authorities_file().display()));
+    let database = Database::open(options.database.as_deref().unwrap_or(&data.database_url())).await?;
+    if database.people().await?.is_empty() {
+        let by = "serve";
+        let clock = options.clock.now();
+        data.audit().append(by, "people.invite", json!({"name": "admin", "role": "publisher"}), clock)?;
+        let secret = web::invite(&database, "admin", database::people::Role::Publisher, by, now_s).await?;
+        let scheme = if has_tls(options) { "https" } else { "http" };
+        words.push(format!(
+            "nobody can log in yet. Open this link within a day to choose a name and a password; it counts once:\n  \
+             {scheme}://{}/welcome?invitation={secret}",
+            options.people
+        ));
+    }
+    Ok((data, database, words))
+}
+
+use super::database;
+
+/// Serves until `stop` ends. `told` is called with the addresses once both listeners accept.
+///
+/// # Errors
+/// What kept it from serving.
+pub async fn serve(
+    options: Options,
+    told: impl FnOnce(&[String], SocketAddr, SocketAddr),
+    stop: impl Future<Output = ()>,
+) -> Result<()> {
+    let listen = |at: SocketAddr| {
+        let listener = TcpListener::bind(at).map_err(|error| Failure::failed(format!("{at}: {error}")))?;
+        listener.set_nonblocking(true).map_err(Failure::failed)?;
+        Ok::<_, Failure>(listener)
+    };
+    let (for_devices, for_people) = (listen(options.devices)?, listen(options.people)?);
+    let (devices_at, people_at) = (address(&for_devices)?, address(&for_people)?);
+    let options = Options { people: people_at, devices: devices_at, ..options };
+    let (data, database, words) = prepare(&options).await?;
+    let has_tls = has_tls(&options);
+    let store = options.store.clone().unwrap_or_else(|| data.store().display().to_string());
+    let server = Arc::new(Server {
+        records: Records::open(&store)?,
+        authority: data.authority()?,
+        audit: data.audit(),
+        clock: options.clock.clone(),
+        repository: options.repository,
+        locks: Locks::default(),
+        people: People::new(&options.names, people_at, has_tls),
+        database,
+        data,
+    });
+    server.audit.verify()?;
+    server.write_down(
+        "serve",
+        "serve.start",
+        json!({"devices": devices_at.to_string(), "people": people_at.to_string()}),
+    )?;
+
+    let (certificate, key) = server.data.server_files();
+    let devices_tls = RustlsConfig::from_config(tls::for_devices(&server.authority, &certificate, &key)?);
+    let handle = Handle::new();
+    let devices = axum_server::from_tcp(for_devices).map_err(Failure::failed)?;
+    let mut devices = devices.acceptor(PeerAcceptor::new(devices_tls)).handle(handle.clone());
+    patient(devices.http_builder());
+    let devices = tokio::spawn(devices.serve(intake::router(server.clone()).into_make_service()));
+    let site = web::router(server.clone()).into_make_service_with_connect_info::<SocketAddr>();
+    let mut people = axum_server::from_tcp(for_people).map_err(Failure::failed)?.handle(handle.clone());
+    patient(people.http_builder());
+    let people = if has_tls {
+        let config = RustlsConfig::from_config(tls::for_people(&certificate, &key)?);
+        tokio::spawn(people.acceptor(axum_server::tls_rustls::RustlsAcceptor::new(config)).serve(site))
+    } else {
+        tokio::spawn(people.serve(site))
+    };
+    let rounds = tokio::spawn(rounds(server.clone()));
+    told(&words, devices_at, people_at);
+    stop.await;
+    handle.graceful_shutdown(Some(GRACE));
+    for served in [devices, people] {
+        served.await.map_err(Failure::failed)?.map_err(Failure::failed)?;
+    }
+    rounds.abort();
+    server.write_down("serve", "serve.stop", json!({}))?;
+    server.database.close().await;
+    Ok(())
+}
+
+/// Ends a connection that sends no request.
+fn patient(builder: &mut Builder<TokioExecutor>) {
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(PATIENCE);
+}
+
+/// Whether people come over TLS: everywhere but on this machine itself.
+fn has_tls(options: &Options) -> bool {
+    options.people_tls || !options.people.ip().is_loopback()
+}
+
+/// Whether the server's certificate is for these names.
+fn covers(folder: &Path, names: &[String]) -> Result<bool> {
+    let known = crate::files::read_if_there(&folder.join("server.names"), 64 << 10)?;
+    Ok(known.is_some_and(|known| known == names.join("\n").as_bytes()))
+}
+
+fn address(listener: &TcpListener) -> Result<SocketAddr> {
+    listener.local_addr().map_err(Failure::failed)
+}
+
+/// What it does by itself: forgets what was forgotten in the store, thins out what is old, signs anew what is due.
+async fn rounds(server: Arc<Server>) {
+    for round in 0_u64.. {
+        if let Err(failure) = one_round(&server, round.is_multiple_of(60)).await {
+            tracing::warn!(id = "serve.round", "{failure}");
+        }
+        tokio::time::sleep(ROUND).await;
+    }
+}
+
+async fn one_round(server: &Arc<Server>, is_hourly: bool) -> Result<()> {
+    let records = server.records.clone();
+    let forgotten =
+        tokio::task::spawn_blocking(move || records.forgotten()).await.map_err(Failure::failed)??;
+    if !forgotten.is_empty() {
+        let mut writing = server.database.write().await?;
+        for digest in &forgotten {
+            writing.forget_record(&digest.to_string()).await?;
+        }
+        writing.commit().await?;
+    }
+    if !is_hourly {
+        return Ok(());
+    }
+    let now_s = server.now_s();
+    let mut writing = server.database.write().await?;
+    writing.thin_messages(now_s - FIGURES_S).await?;
+    writing.thin_batches(now_s - RECEIPTS_S).await?;
+    writing.thin_people(now_s, now_s - web::SESSION_S).await?;
+    writing.commit().await?;
+    let shared = server.clone();
+    let refreshed = tokio::task::spawn_blocking(move || {
+        intake::batches::remove_old(&shared.data.uploads(), now_s)?;
+        if !shared.repository.can_sign() {
+            return Ok(None);
+        }
+        shared.repository.refresh().map(Some)
+    });
+    if let Some(said) = refreshed.await.map_err(Failure::failed)?? {
+        if !said.json["published"].is_null() {
+            server.write_down("serve", "refresh", said.json.clone())?;
+        }
+        tracing::info!(id = "serve.refresh", "{}", said.words.join("; "));
+    }
+    Ok(())
+}

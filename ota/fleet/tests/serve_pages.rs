@@ -1,0 +1,400 @@
+//! People at `stopline-fleet serve`: who comes in, who may what, what is refused and written down, and the pages in a browser.
+#![cfg(feature = "serve")]
+#![allow(clippy::unwrap_used)] // what cannot be prepared fails the test
+
+mod desk;
+mod house;
+mod needs;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use desk::Desk;
+use house::{House, PASSWORD, Person, counted};
+use serde_json::json;
+use stopline_depot::rollout::{Rollout, State};
+use stopline_fleet::rollouts;
+
+/// A server with a repository, a roll-out at 1 %, and the online keys.
+fn steered() -> (Desk, House) {
+    let now = jiff::Timestamp::now();
+    let desk = Desk::begun(now);
+    desk.release("stop-sign", "1.0.0", now).unwrap();
+    desk.start("stop-sign", "r-1", now).unwrap();
+    let online = desk.folder.path().join("online");
+    std::fs::create_dir_all(&online).unwrap();
+    for role in ["rollout", "snapshot", "timestamp"] {
+        let pem = desk::key(role).to_unencrypted_pem().unwrap();
+        std::fs::write(online.join(format!("{role}.pem")), pem.as_bytes()).unwrap();
+    }
+    let root = desk.folder.path().join("root.json");
+    std::fs::write(&root, desk.root()).unwrap();
+    let text = |path: PathBuf| path.to_str().unwrap().to_owned();
+    let house = House::with(&[
+        "--repository",
+        &text(desk.folder.path().join("repository")),
+        "--root",
+        &text(root),
+        "--online",
+        &text(online),
+    ]);
+    (desk, house)
+}
+
+fn published(desk: &Desk) -> Rollout {
+    rollouts::read(&desk.store, &desk.published(), "stop-sign").unwrap().unwrap()
+}
+
+fn step_fields(desk: &Desk) -> [(&'static str, String); 2] {
+    let rollout = published(desk);
+    [("rollout_id", rollout.rollout_id), ("percent_bp", rollout.targets["board"].percent_bp.to_string())]
+}
+
+fn steer(desk: &Desk, person: &mut Person, step: &str) -> house::Page {
+    let fields = step_fields(desk);
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    person.post_really(&format!("/rollouts/stop-sign/{step}"), &fields)
+}
+
+#[test]
+fn the_first_person_comes_by_the_link_and_nobody_comes_by_it_twice() {
+    let house = House::new();
+    let link = house.invitation();
+    let nobody = Person::new(&house, "nobody");
+    for path in ["/devices", "/registry", "/events", "/records", "/health", "/audit", "/people"] {
+        let page = nobody.get(path);
+        assert_eq!((page.status, page.headers["location"].to_str().unwrap()), (303, "/login"), "{path}");
+    }
+    let admin = Person::welcomed(&house, "admin", &link);
+    assert_eq!(admin.get("/devices").status, 200);
+    assert_eq!(nobody.get(&format!("/welcome?invitation={link}")).status, 403);
+    assert_eq!(nobody.get("/welcome?invitation=0000").status, 403);
+    // What browsers are to hold to, on every answer.
+    for page in
+        [admin.get("/devices"), nobody.get("/login"), nobody.get("/nothing"), nobody.get("/style.css")]
+    {
+        let policy = page.headers["content-security-policy"].to_str().unwrap();
+        assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+        assert_eq!(page.headers["x-content-type-options"], "nosniff");
+        assert_eq!(page.headers["x-frame-options"], "DENY");
+        assert_eq!(page.headers["cache-control"], "no-store");
+    }
+    // Logged out is logged out, for whoever kept the cookie too.
+    assert_eq!(admin.post("/logout", &[]).status, 303);
+    assert_eq!(admin.get("/devices").status, 303);
+    assert_eq!(house.audited("web.log_out").len(), 1);
+}
+
+#[test]
+fn a_brute_force_log_in_is_stopped_and_a_code_counts_once() {
+    let house = House::new();
+    let mut admin = Person::welcomed(&house, "admin", &house.invitation());
+    let code = admin.code();
+    let try_in = |name: &str, password: &str, code: &str| {
+        let fields = [("name", name), ("password", password), ("code", code)];
+        Person::new(&house, name).send("/login", &fields)
+    };
+    assert_eq!(try_in("admin", PASSWORD, &code).status, 303);
+    assert_eq!(try_in("admin", PASSWORD, &code).status, 401, "a code that was used");
+    let others = (0..4).map(|n| try_in("nobody", &format!("guess {n}"), "000000"));
+    assert!(others.into_iter().all(|page| page.status == 401));
+    let mut statuses = Vec::new();
+    for n in 0..20 {
+        statuses.push(try_in("admin", &format!("guess number {n}"), "000000").status.to_string());
+    }
+    let counts = counted(statuses);
+    println!("20 guesses after one that failed: {counts:?}");
+    assert_eq!(counts["401"], 4);
+    assert_eq!(counts["429"], 16);
+    // The right password does not help whoever guessed; the session that is open goes on.
+    let code = admin.code();
+    assert_eq!(try_in("admin", PASSWORD, &code).status, 429);
+    assert_eq!(admin.get("/devices").status, 200);
+    assert_eq!(house.audited("web.log_in_failed").len(), 9);
+    // From another site, by another name: not at all.
+    let request = admin.request("/login", &[("name", "admin")]).header("Origin", "https://evil.example");
+    assert_eq!(admin.read(request).status, 403);
+    let request = reqwest::blocking::Client::new()
+        .get(format!("{}/login", admin.url))
+        .header("Host", "rebound.example");
+    assert_eq!(admin.read(request).status, 421);
+}
+
+#[test]
+fn a_viewers_forged_post_gets_403_and_an_audit_line_and_changes_nothing() {
+    let (desk, house) = steered();
+    let mut viewer = Person::invited(&house, "vera", "viewer");
+    let before = published(&desk);
+    // With the right form, and with a forged one.
+    let page = steer(&desk, &mut viewer, "abort");
+    assert_eq!(page.status, 403, "{}", page.text);
+    for path in ["/rollouts/stop-sign/pause", "/devices/token", "/people/invite", "/events/acknowledge"] {
+        assert_eq!(viewer.post(path, &[("name", "x"), ("role", "publisher")]).status, 403, "{path}");
+        assert_eq!(viewer.send(path, &[("name", "x")]).status, 403, "{path}");
+        let forged =
+            viewer.request(path, &[("csrf", &viewer.csrf())]).header("Origin", "https://evil.example");
+        assert_eq!(viewer.read(forged).status, 403, "{path}");
+    }
+    let refused = house.audited("web.refused");
+    let whys = counted(refused.iter().map(|line| line["detail"]["why"].as_str().unwrap().to_owned()));
+    assert_eq!((whys["role"], whys["forged or stale form"]), (5, 8), "{whys:?}");
+    assert!(refused.iter().all(|line| line["who"] == "web:vera"));
+    assert_eq!(published(&desk), before);
+    // Nobody at all: refused, and nothing for them to fill the log with.
+    let nobody = Person::new(&house, "nobody");
+    assert_eq!(nobody.send("/rollouts/stop-sign/abort", &[]).status, 403);
+    assert_eq!(house.audited("web.refused").len(), refused.len());
+    assert!(!viewer.get("/registry").text.contains("/rollouts/"), "a viewer is shown buttons");
+    // A form that is too long.
+    let long = "x".repeat(200_000);
+    assert_eq!(viewer.post("/devices/token", &[("name", &long)]).status, 413);
+}
+
+#[test]
+fn half_of_the_fleet_takes_two_persons_and_a_pause_one() {
+    let (desk, house) = steered();
+    let mut anna = Person::invited(&house, "anna", "publisher");
+    let mut ben = Person::invited(&house, "ben", "publisher");
+    let mut olga = Person::invited(&house, "olga", "operator");
+    let bp = || published(&desk).targets["board"].percent_bp;
+    // An operator advances nothing, and nobody without password and code.
+    assert_eq!(steer(&desk, &mut olga, "advance").status, 403);
+    let fields = step_fields(&desk);
+    let fields = [(fields[0].0, fields[0].1.as_str()), (fields[1].0, fields[1].1.as_str())];
+    assert_eq!(anna.post("/rollouts/stop-sign/advance", &fields).status, 403);
+    // Half of the fleet: anna twice is one person.
+    assert_eq!(steer(&desk, &mut anna, "advance").status, 303);
+    assert_eq!(bp(), 100);
+    assert!(ben.get("/registry").text.contains("anna wants to advance r-1"));
+    assert_eq!(steer(&desk, &mut anna, "advance").status, 303);
+    assert_eq!(bp(), 100);
+    assert_eq!(steer(&desk, &mut ben, "advance").status, 200);
+    assert_eq!(bp(), 5_000);
+    // What one looked at is not what is there now.
+    let stale = [("rollout_id", "r-1"), ("percent_bp", "100")];
+    assert_eq!(ben.post_really("/rollouts/stop-sign/abort", &stale).status, 409);
+    assert_eq!(bp(), 5_000);
+    // To pause takes one, and an operator may.
+    assert_eq!(steer(&desk, &mut olga, "pause").status, 200);
+    assert_eq!(published(&desk).state, State::Paused);
+    let whats = counted(house.audit().iter().map(|line| line["what"].as_str().unwrap().to_owned()));
+    assert_eq!(
+        (whats["rollout.advance.first_of_two"], whats["rollout.advance"], whats["rollout.pause"]),
+        (2, 1, 1)
+    );
+    // No key but the three online ones is anywhere near.
+    let (code, out, _) = house.fleet(&format!("audit verify {}/audit.jsonl", house.folder.display()));
+    assert_eq!(code, 0, "{out}");
+}
+
+#[test]
+fn a_script_in_a_devices_name_is_a_text() {
+    let house = House::new();
+    let device = house.device("van-7");
+    let script = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>";
+    let admin = Person::welcomed(&house, "admin", &house.invitation());
+    let path = format!("/devices/{}/name", device.id);
+    assert_eq!(admin.post(&path, &[("name", script)]).status, 303);
+    let event = device.message(
+        2,
+        "event",
+        json!({
+            "id": script, "change": "new", "subject": "fault", "cause": script, "name": script,
+            "made_wall": "2026-11-22T06:00:00.000000Z",
+        }),
+    );
+    let birth = device.message(
+        1,
+        "birth",
+        json!({
+            "agent": script, "hardware": script, "configuration": "00".repeat(32), "name": script,
+            "models": [{"name": script, "model": script, "version": script}],
+        }),
+    );
+    let drift = device.message(3, "drift", json!({"what": script}));
+    let (status, said) = device.say(&house, &[birth, event, drift]);
+    assert_eq!((status, said["receipts"].as_array().unwrap().len()), (200, 3));
+    // In another's words: a log-in name, a reason.
+    let name = [("name", script), ("password", "x"), ("code", "000000")];
+    assert_eq!(Person::new(&house, "x").send("/login", &name).status, 401);
+    for path in ["/devices", &format!("/devices/{}", device.id), "/events", "/health", "/audit", "/records"] {
+        let page = admin.get(path);
+        assert_eq!(page.status, 200);
+        assert!(!page.text.contains("<script>alert") && !page.text.contains("<img"), "{path}: {}", page.text);
+        let tells = page.text.contains("&lt;script&gt;alert");
+        assert!(tells || path == "/records", "{path} does not show it: {}", page.text);
+    }
+    for wrong in ["", "a\u{1b}[2J", "line\nbreak", &"x".repeat(81)] {
+        assert_eq!(admin.post(&path, &[("name", wrong)]).status, 400, "{wrong:?}");
+    }
+}
+
+#[test]
+fn an_event_is_acknowledged_once_by_who_may_and_not_after_its_end() {
+    let house = House::new();
+    let device = house.device("room-3");
+    let olga = Person::invited(&house, "olga", "operator");
+    let events = [
+        device.event(1, "fall-1", "new"),
+        device.event(2, "fall-2", "new"),
+        device.event(3, "fall-2", "over"),
+    ];
+    assert_eq!(device.say(&house, &events).0, 200);
+    let acknowledge = |seq: &str| {
+        olga.post("/events/acknowledge", &[("device", &device.id), ("boot_id", "boot-1"), ("seq", seq)])
+            .status
+    };
+    assert_eq!(acknowledge("9"), 404, "before it happens");
+    assert_eq!(acknowledge("1"), 303);
+    assert_eq!(acknowledge("1"), 409);
+    assert_eq!(acknowledge("2"), 409, "after its end");
+    let line = &house.audited("events.acknowledge")[0];
+    assert_eq!((&line["who"], &line["detail"]["event"]), (&json!("web:olga"), &json!("fall-1")));
+    assert!(olga.get("/events").text.contains("olga, <time"));
+}
+
+/// Chromium, or why the pages were not looked at.
+fn chromium() -> Option<PathBuf> {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&paths)
+        .flat_map(|folder| ["chromium", "chromium-browser"].map(|name| folder.join(name)));
+    found.into_iter().find(|path| path.exists()).or_else(|| needs::skip("no chromium"))
+}
+
+/// Sends browsers on to the server with somebody's session: a browser that only dumps pages cannot log in.
+struct Way {
+    url: String,
+}
+
+impl Way {
+    fn new(person: &Person) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (server, cookie) = (person.url.clone(), person.cookie.clone());
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (server, cookie) = (server.clone(), cookie.clone());
+                std::thread::spawn(move || drop(pass(stream, &server, &cookie)));
+            }
+        });
+        Self { url }
+    }
+}
+
+fn pass(mut stream: std::net::TcpStream, server: &str, cookie: &str) -> std::io::Result<()> {
+    use std::io::{BufRead as _, Write as _};
+    let mut reader = std::io::BufReader::new(stream.try_clone()?);
+    let mut first = String::new();
+    reader.read_line(&mut first)?;
+    let mut line = String::new();
+    while reader.read_line(&mut line)? > 2 {
+        line.clear();
+    }
+    let path = first.split_whitespace().nth(1).unwrap_or("/");
+    let client = reqwest::blocking::Client::new();
+    let answer = client
+        .get(format!("{server}{path}"))
+        .header("Cookie", cookie)
+        .send()
+        .map_err(std::io::Error::other)?;
+    let mut head = format!("HTTP/1.1 {}\r\nConnection: close\r\n", answer.status());
+    for name in ["content-type", "content-security-policy", "x-content-type-options", "cache-control"] {
+        if let Some(value) = answer.headers().get(name) {
+            head.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap_or_default()));
+        }
+    }
+    let body = answer.bytes().map_err(std::io::Error::other)?;
+    head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(&body)
+}
+
+#[test]
+fn every_page_stands_in_a_browser_without_complaint_and_fits_a_narrow_screen() {
+    let Some(chromium) = chromium() else { return };
+    let (_desk, house) = steered();
+    let device = house.device("van-7");
+    let admin = Person::welcomed(&house, "admin", &house.invitation());
+    fill(&house, &device);
+    let way = Way::new(&admin);
+    let shots = std::env::var_os("STOPLINE_SCREENSHOTS").map(PathBuf::from);
+    let one = format!("/devices/{}", device.id);
+    let pages = [
+        ("devices", "/devices", "van-7"),
+        ("device", one.as_str(), "Certificate until"),
+        ("registry", "/registry", "Advance stop-sign"),
+        ("events", "/events", "Acknowledge"),
+        ("records", "/records", "unknown (sealed)"),
+        ("health", "/health", "<polyline"),
+        ("audit", "/audit", "the chain holds"),
+        ("people", "/people", "Invite"),
+        ("login", "/login", "Log in"),
+    ];
+    let profile = tempfile::tempdir().unwrap();
+    let run = |arguments: &[String]| {
+        let usual = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--enable-logging=stderr",
+            "--virtual-time-budget=2000",
+        ];
+        let output = Command::new(&chromium)
+            .args(usual)
+            .arg(format!("--user-data-dir={}", profile.path().display()))
+            .args(arguments)
+            .output()
+            .unwrap();
+        let log = String::from_utf8_lossy(&output.stderr).into_owned();
+        let complaints: Vec<_> = log.lines().filter(|line| line.contains("CONSOLE")).collect();
+        assert!(complaints.is_empty(), "{arguments:?}: {complaints:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    for (name, path, expected) in pages {
+        let url = format!("{}{path}", way.url);
+        let dom = run(&["--dump-dom".into(), url.clone()]);
+        assert!(dom.contains(expected), "{path}: {expected} is not in\n{dom}");
+        // The script ran: times are the reader's.
+        assert!(name == "login" || !dom.contains(" UTC</time>"), "{path}: the script did not run\n{dom}");
+        let Some(folder) = &shots else { continue };
+        for (kind, size, dark) in
+            [("wide", "1200,1400", false), ("narrow", "500,1600", false), ("dark", "1200,1400", true)]
+        {
+            let mut arguments = vec![
+                format!("--screenshot={}", folder.join(format!("{name}-{kind}.png")).display()),
+                format!("--window-size={size}"),
+                url.clone(),
+            ];
+            if dark {
+                arguments.insert(0, "--blink-settings=preferredColorScheme=0".into());
+            }
+            run(&arguments);
+        }
+    }
+}
+
+/// What a day on the road leaves.
+fn fill(house: &House, device: &house::Device) {
+    let birth = json!({
+        "agent": "0.1.0", "runtime": "0.1.0", "name": "van-7", "hardware": "board", "configuration": "ab".repeat(32),
+        "cameras": ["front"], "models": [{"name": "stop-sign", "model": "stop-sign", "version": "1.0.0"}],
+    });
+    let state = json!({"runtime": "degraded", "cause": "camera_lost", "models": []});
+    let mut messages = vec![
+        device.message(1, "birth", birth),
+        device.message(2, "state", state),
+        device.event(3, "fall-1", "new"),
+        device.message(4, "drift", json!({"what": "brightness", "psi_permille": 310})),
+    ];
+    messages.extend((0..24_u64).map(|n| {
+        let stats = json!({
+            "span_s": 600, "uptime_s": 600 * n, "cpu": 0.3 + 0.02 * f64::from(u32::try_from(n % 7).unwrap()),
+            "temperature_c": 51.5 + f64::from(u32::try_from(n % 5).unwrap()), "throttled": n > 20,
+            "latencies": {"infer": {"count": 18_000, "p50_us": 16_384, "p99_us": 32_768, "max_us": 40_000 + n}},
+        });
+        device.message(10 + n, "stats", stats)
+    }));
+    assert_eq!(device.say(house, &messages).0, 200);
+    let (id, bytes) = device.batch(50, &[b"a sealed picture", &[7; 90_000]]);
+    assert_eq!(device.upload(house, &id, &bytes).0, 200);
+}
