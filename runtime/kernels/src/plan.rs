@@ -11,6 +11,7 @@ use crate::simd::{Chosen, Isa, Simd};
 use crate::window::{WindowRun, Windowed};
 
 mod compile;
+mod pack;
 mod place;
 
 /// A compiled graph: immutable, to be shared between threads, each with a [`Memory`] of its own.

@@ -7,6 +7,7 @@
 mod constants;
 mod fuse;
 mod lower;
+mod rearrange;
 mod resize;
 mod value;
 

@@ -8,10 +8,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::pack::Packing;
 use super::place::{Life, places};
 use super::{Placed, Plan, Step};
 use crate::act::Activation;
-use crate::conv::{Conv, InputBlock, groups};
+use crate::conv::{Conv, InputBlock};
 use crate::end::EndStep;
 use crate::graph::{Channel, Graph, GraphError, Layer, Map, Op, Window};
 use crate::lanes::{Each, Gather, Gathered, Pack, Pair, Resize, Softmax, Unpack};
@@ -110,9 +111,9 @@ struct Tensor {
 
 /// Blocks to read and, for each channel asked for, its position in them (block · lanes + lane).
 #[derive(Clone, Debug)]
-struct Blocks {
-    planes: Vec<usize>,
-    positions: Vec<usize>,
+pub(super) struct Blocks {
+    pub planes: Vec<usize>,
+    pub positions: Vec<usize>,
 }
 
 impl Blocks {
@@ -544,67 +545,4 @@ fn shaped(mut conv: Conv, lanes: usize) -> Conv {
         conv.chunk = [rows.max(1), conv.out_width];
     }
     conv
-}
-
-/// How a convolution's weights are laid out.
-struct Packing<'a> {
-    lanes: usize,
-    inputs: &'a Blocks,
-    /// Of each output channel.
-    positions: &'a [usize],
-    /// Of output.
-    blocks: usize,
-    taps: usize,
-    /// Of input, as the layer counts them.
-    channels: usize,
-}
-
-impl Packing<'_> {
-    /// Lanes of each input block up to the last that is asked for.
-    fn used(&self) -> Vec<usize> {
-        let mut used = vec![0; self.inputs.planes.len()];
-        for position in &self.inputs.positions {
-            let lanes = &mut used[position / self.lanes];
-            *lanes = (*lanes).max(position % self.lanes + 1);
-        }
-        used
-    }
-
-    fn packed(&self, weights: &[f32], bias: &[f32], used: &[usize]) -> Vec<f32> {
-        // Input lanes before each block, in the packed order.
-        let before: Vec<usize> = used
-            .iter()
-            .scan(0, |sum, lanes| {
-                let before = *sum;
-                *sum += lanes;
-                Some(before)
-            })
-            .collect();
-        let all: usize = used.iter().sum::<usize>() * self.taps;
-        let mut packed = vec![0.0; self.blocks * (all + 1) * self.lanes];
-        let mut first = 0;
-        let mut start = 0;
-        for size in groups(self.blocks) {
-            let row = |row: usize, block: usize| start + (row * size + block) * self.lanes;
-            for (output, position) in self.positions.iter().enumerate() {
-                let (block, lane) = (position / self.lanes, position % self.lanes);
-                if !(first..first + size).contains(&block) {
-                    continue;
-                }
-                packed[row(0, block - first) + lane] = bias[output];
-                let own = &weights[output * self.channels * self.taps..][..self.channels * self.taps];
-                for (position, kernel) in self.inputs.positions.iter().zip(own.chunks_exact(self.taps)) {
-                    let (input, input_lane) = (position / self.lanes, position % self.lanes);
-                    for (tap, weight) in kernel.iter().enumerate() {
-                        let at = 1 + before[input] * self.taps + tap * used[input] + input_lane;
-                        // A channel that is read twice has the sum of both weights.
-                        packed[row(at, block - first) + lane] += weight;
-                    }
-                }
-            }
-            first += size;
-            start += size * (all + 1) * self.lanes;
-        }
-        packed
-    }
 }
