@@ -205,19 +205,14 @@ fn a_walker_is_kept_for_a_reason_without_a_head_and_only_the_operator_can_look()
     let shown = frames(&kept.clock, 50);
     assert_eq!(shown.len(), 50);
     let numbers: Vec<u64> = shown.iter().map(|frame| frame.meta().sequence).collect();
-    let asked = Asked { rule: Rule::Bookmark, camera: None, at: shown[20].meta().captured, detail: None };
-    let first: Vec<Frame> = shown;
-    decided(&config, &kept.clock, first, Some(kept.door.clone()));
-    assert!(kept.door.ask(asked));
-    std::thread::sleep(Duration::from_millis(500));
-    drop(kept.door);
+    decided(&config, &kept.clock, shown, Some(kept.door));
     kept.thread.join().unwrap();
     println!("{}", kept.tally);
     let (counted, records) = opened(&spool, &key);
     let spooled = kept.tally.spooled.load(Ordering::Relaxed);
     assert_eq!((counted.captured, counted.waiting, counted.is_balanced()), (spooled, spooled, true));
     assert_eq!(records.len() as u64, spooled);
-    for rule in [Rule::Bookmark, Rule::NearThreshold, Rule::Random] {
+    for rule in [Rule::Event, Rule::NearThreshold] {
         assert!(kept.tally.of(rule) > 0, "{rule:?}: {}", kept.tally);
     }
     assert!(kept.tally.of(Rule::NearThreshold) <= 5);
@@ -242,6 +237,26 @@ fn a_walker_is_kept_for_a_reason_without_a_head_and_only_the_operator_can_look()
             assert!(bytes.starts_with(b"age-encryption.org/v1\n"), "{}", path.display());
             assert!(age::decrypt(&Identity::generate(), &bytes).is_err());
         }
+    }
+}
+
+#[test]
+fn a_person_keeps_a_moment_and_only_where_a_rule_says_so() {
+    for (rules, expected) in [("[[capture.rule]]\nrule = \"bookmark\"\nclass = 9\n", 1), ("", 0)] {
+        let folder = tempfile::tempdir().unwrap();
+        let (spool, key) = (folder.path().join("spool"), Identity::generate());
+        let config = config(&spool, &key.to_public().to_string(), rules);
+        let kept = keep(&config);
+        let shown = frames(&kept.clock, 4);
+        let at = shown[1].meta().captured;
+        decided(&config, &kept.clock, shown, Some(kept.door.clone()));
+        assert_eq!(kept.door.has_rule(Rule::Bookmark), expected == 1);
+        assert!(kept.door.ask(Asked { rule: Rule::Bookmark, camera: None, at, detail: None }));
+        drop(kept.door);
+        kept.thread.join().unwrap();
+        let (counted, records) = opened(&spool, &key);
+        assert_eq!((counted.captured, records.len()), (expected, expected as usize), "{}", kept.tally);
+        assert!(records.iter().all(|(record, _)| record.reason.rule == Rule::Bookmark));
     }
 }
 

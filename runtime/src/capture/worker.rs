@@ -118,13 +118,12 @@ impl Running {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            for asked in self.worker.handed.asked() {
-                self.asked(&asked);
-            }
+            self.answer();
             let now = self.worker.clock.monotonic();
             self.write_due(now);
             self.every_minute(now);
         }
+        self.answer();
         self.write_rest();
         self.worker.notes.log(Level::INFO, format!("capture ends: {}", self.worker.tally));
     }
@@ -201,6 +200,13 @@ impl Running {
         let held = self.ring.nearest(camera, moment.at, REACH).filter(|held| held.taken.is_none());
         if let Some(held) = held {
             take(held, at, rule, moment, detail, &mut self.limits[at], &self.worker.tally);
+        }
+    }
+
+    /// What was asked for since the last time.
+    fn answer(&mut self) {
+        for asked in self.worker.handed.asked() {
+            self.asked(&asked);
         }
     }
 
