@@ -59,9 +59,20 @@ pub(crate) enum Chosen {
 }
 
 impl Isa {
-    /// The fastest that this processor has.
+    /// The fastest that this processor has, of those whose results were compared on a real one.
     pub fn detect() -> Self {
-        Self::available().pop().unwrap_or(Self::portable())
+        Self::available().into_iter().rfind(Self::compared).unwrap_or(Self::portable())
+    }
+
+    /// AVX-512 and NEON are written and compared by this crate's tests where they are; nobody has seen those pass yet.
+    fn compared(&self) -> bool {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Chosen::Avx512(_) => false,
+            #[cfg(target_arch = "aarch64")]
+            Chosen::Neon(_) => false,
+            _ => true,
+        }
     }
 
     /// All that this processor has, the slowest first.
