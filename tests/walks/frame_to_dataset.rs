@@ -293,12 +293,7 @@ fn number(value: &Value) -> usize {
 }
 
 /// Each box of `image` is one that the replay found on that frame, in the picture's own pixels; tells how many.
-fn same_boxes(
-    image: &Value,
-    coco: &Value,
-    truth: &BTreeMap<u64, DecisionRecord>,
-    provenance: &Value,
-) -> usize {
+fn same_boxes(image: &Value, coco: &Value, truth: &BTreeMap<u64, DecisionRecord>) -> usize {
     let frame = image["stopline"]["frame"].as_u64().unwrap_or_else(|| panic!("no frame number: {image}"));
     let record = &truth[&frame];
     let scale = image["width"].as_f64().unwrap() / f64::from(record.image_size[0]);
