@@ -32,9 +32,9 @@ fn every_command_has_a_page_and_the_shell_completes_it() {
 
 /// What bash offers after the program's name.
 fn complete(script: &std::path::Path, program: &str) -> Vec<String> {
-    let function = format!("_{program}");
     let text = format!(
-        "source {script:?}; COMP_WORDS=({program} ''); COMP_CWORD=1; {function} {program} '' {program}; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+        "source {script:?}; COMP_WORDS=({program} ''); COMP_CWORD=1; set -- $(complete -p {program}); \
+         while [ \"$1\" != -F ]; do shift; done; \"$2\" {program} '' {program}; printf '%s\\n' \"${{COMPREPLY[@]}}\""
     );
     let output = Command::new("bash").args(["-c", &text]).output().expect("bash starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

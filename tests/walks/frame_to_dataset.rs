@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use stopline_depot::record::DecisionRecord;
 use stopline_tests::daemon::now;
@@ -111,7 +112,7 @@ impl World {
         serde_json::from_str(&said).unwrap_or_else(|error| panic!("{line}: {error}: {said}"))
     }
 
-    /// The crossing through the daemon, with capture; ends when the clip does.
+    /// The crossing through the daemon, with capture, until the recording is over.
     fn drive(&self, recipient: &str) {
         let config = self.path("stopline.toml");
         let text = CONFIG
@@ -122,8 +123,15 @@ impl World {
         std::fs::create_dir_all(self.path("board/spool")).unwrap();
         let said = self.path("daemon.log");
         let log = std::fs::File::create(&said).unwrap();
-        let status =
-            Command::new(stopline()).args(["run", "--config"]).arg(&config).stderr(log).status().unwrap();
+        let child =
+            Command::new(stopline()).args(["run", "--config"]).arg(&config).stderr(log).spawn().unwrap();
+        let mut daemon = Running(child);
+        let over = || std::fs::read_to_string(&said).unwrap().contains("the recording is over");
+        self.wait("the recording's end", over);
+        // What was taken last is still on its way to the spool.
+        std::thread::sleep(Duration::from_secs(3));
+        kill_process(Pid::from_child(&daemon.0), Signal::TERM).unwrap();
+        let status = daemon.0.wait().unwrap();
         assert!(status.success(), "{}", std::fs::read_to_string(said).unwrap());
     }
 

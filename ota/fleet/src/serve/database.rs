@@ -59,8 +59,9 @@ impl Database {
         let options = AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(PATIENCE);
         let options = options.after_connect(move |connection, _| {
             Box::pin(async move {
-                if is_sqlite {
-                    connection.execute(SQLITE).await?;
+                // One by one: of several in one text only the first would be executed.
+                for pragma in SQLITE.iter().filter(|_| is_sqlite) {
+                    connection.execute(*pragma).await?;
                 }
                 Ok(())
             })
@@ -122,5 +123,10 @@ fn unreachable_at(url: &str, error: &sqlx::Error) -> Failure {
     Failure::failed(format!("database {place}: {error}"))
 }
 
-const SQLITE: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 15000; \
-                      PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;";
+const SQLITE: [&str; 5] = [
+    "PRAGMA busy_timeout = 15000",
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA secure_delete = ON",
+];

@@ -74,8 +74,10 @@ pub fn csrf(visitor: &Visitor) -> Markup {
 }
 
 /// Password and code once more.
-pub fn once_more() -> Markup {
+pub fn once_more(visitor: &Visitor) -> Markup {
     html! {
+        // For those who keep passwords: whose it is. Not read.
+        input type="text" name="username" value=(visitor.person.name) autocomplete="username" hidden;
         label { "Password" input type="password" name="password" autocomplete="current-password" required; }
         label { "Code" input name="code" inputmode="numeric" autocomplete="one-time-code" required pattern="[0-9 ]{6,7}" size="7"; }
     }

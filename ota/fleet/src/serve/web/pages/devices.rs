@@ -126,7 +126,7 @@ fn steps(visitor: &Visitor, device: &Device) -> Markup {
                         form method="post" action=(at(word)) class="row" {
                             (csrf(visitor))
                             label { "Reason" input name="reason" required maxlength="200" autocomplete="off"; }
-                            (once_more())
+                            (once_more(visitor))
                             button class="grave" { (title) }
                         }
                     }

@@ -47,7 +47,7 @@ pub async fn page(
                             form method="post" action="/people/remove" class="row" {
                                 (csrf(&visitor))
                                 input type="hidden" name="name" value=(person.name);
-                                (once_more())
+                                (once_more(&visitor))
                                 button class="grave" { "Remove " (person.name) }
                             }
                         }
@@ -63,7 +63,7 @@ pub async fn page(
                     (csrf(&visitor))
                     label { "Name" input name="name" required maxlength="80" autocomplete="off"; }
                     label { "Role" select name="role" { @for role in ["viewer", "operator", "publisher"] { option { (role) } } } }
-                    (once_more())
+                    (once_more(&visitor))
                     button { "Invite" }
                 }
             }

@@ -157,7 +157,7 @@ fn buttons(visitor: &Visitor, model: &str, rollout: &Rollout, can_sign: bool) ->
                 (csrf(visitor))
                 input type="hidden" name="rollout_id" value=(rollout.rollout_id);
                 input type="hidden" name="percent_bp" value=(share(rollout));
-                (once_more())
+                (once_more(visitor))
                 button class=[(word == "abort").then_some("grave")] { (title) " " (model) }
             }
         }
