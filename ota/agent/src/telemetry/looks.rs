@@ -96,6 +96,7 @@ impl Looks {
             system: machine::system(),
             kernel: machine::kernel(),
             configuration: self.configuration,
+            settings: parts.config.settings.clone(),
             cameras: health.map_or_else(Vec::new, |health| {
                 health.cameras.iter().map(|camera| camera.name.clone()).collect()
             }),
