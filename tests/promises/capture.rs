@@ -213,7 +213,7 @@ fn the_share_of_heads_left_clear_is_known() {
     let options = DetectorOptions {
         manifest: Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/manifests/yolox_nano_416.toml")),
         model,
-        backend: BackendKind::Tract,
+        backend: BackendKind::default(),
         library: None,
         threads: 1,
         draft: false,
