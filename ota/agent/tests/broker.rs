@@ -384,8 +384,11 @@ fn keeps_and_answers(mqtt: &str) {
     let service = Service::start(&world.device);
     until("a connection", || service.said("ota.mqtt.connected") == 1);
     let topics = ["available", "birth", "state"].map(|end| world.topic(end));
-    let found = kept(&broker, &topics);
-    assert!(found.iter().all(|(_, retained, _)| *retained), "{found:?}");
+    let mut found = Vec::new();
+    until("the broker keeps all three", || {
+        found = kept(&broker, &topics);
+        found.iter().all(|(_, retained, _)| *retained)
+    });
     assert_eq!(found[0].2, b"online");
     let birth: Message = versioned::read(&found[1].2).unwrap();
     assert!(matches!(birth.content(), Ok(Body::Birth(_))) && birth.device == world.id);
