@@ -38,6 +38,7 @@ impl Service {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
             child.wait().unwrap();
+            sweep(child.id());
         }
     }
 
@@ -45,6 +46,7 @@ impl Service {
     pub(super) fn look_after(&mut self) {
         let Some(child) = &mut self.child else { return };
         let Some(status) = child.try_wait().unwrap() else { return };
+        sweep(child.id());
         *self.ended.entry(format!("{}: {status}", self.name)).or_default() += 1;
         std::thread::sleep(AGAIN);
         self.up();
@@ -59,6 +61,7 @@ impl Service {
         if let Some(mut child) = self.child.take() {
             kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
             let status = child.wait().unwrap();
+            sweep(child.id());
             assert!(status.success(), "{}: {status}", self.name);
         }
     }
@@ -69,7 +72,16 @@ impl Drop for Service {
         if let Some(child) = &mut self.child {
             let _ = child.kill();
             let _ = child.wait();
+            sweep(child.id());
         }
+    }
+}
+
+/// What libfaketime leaves of a program that was killed.
+fn sweep(pid: u32) {
+    for name in [format!("faketime_shm_{pid}"), format!("sem.faketime_sem_{pid}")] {
+        // Most programs have none.
+        let _ = std::fs::remove_file(Path::new("/dev/shm").join(name));
     }
 }
 
