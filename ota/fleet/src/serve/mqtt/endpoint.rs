@@ -4,6 +4,7 @@ use std::net::TcpListener as StdListener;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -32,6 +33,7 @@ const BREATH: Duration = Duration::from_millis(200);
 /// That the listener cannot be used.
 pub async fn accept(server: Arc<Server>, listener: StdListener, tls: TlsAcceptor) -> Result<()> {
     let listener = TcpListener::from_std(listener).map_err(Failure::failed)?;
+    raise_limit();
     let (connections, strangers) =
         (Arc::new(Semaphore::new(CONNECTIONS)), Arc::new(Semaphore::new(STRANGERS)));
     loop {
@@ -60,6 +62,15 @@ pub async fn accept(server: Arc<Server>, listener: StdListener, tls: TlsAcceptor
                 tokio::time::sleep(BREATH).await;
             }
         }
+    }
+}
+
+/// Each connection is an open file: as many as the system lets this process have.
+fn raise_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(id = "mqtt.files", "the limit of open files cannot be raised: {error}");
     }
 }
 

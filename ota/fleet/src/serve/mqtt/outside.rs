@@ -198,7 +198,8 @@ async fn take(server: Arc<Server>, acks: Acks, connection: u64, message: Publish
         }
         Some((device, Part::Available)) => available(&server, device, &message.payload).await,
         Some((device, part)) => {
-            let taken = ingest(&server, device, part, &message.payload).await;
+            let is_current = || acks.now() == connection;
+            let taken = ingest(&server, (device, part), &message.payload, is_current).await;
             if matches!(taken, Taken::Committed(_)) {
                 server.hub.spread(device, part, &message.payload, false);
             }
@@ -214,14 +215,20 @@ async fn take(server: Arc<Server>, acks: Acks, connection: u64, message: Publish
     acks.give(connection, &message).await;
 }
 
-/// Until the database has taken it.
-async fn ingest(server: &Server, device: &str, part: Part, bytes: &Bytes) -> Taken {
+/// Until the database has taken it, or the connection is another: then the broker hands it out again.
+async fn ingest(
+    server: &Server,
+    (device, part): (&str, Part),
+    bytes: &Bytes,
+    is_current: impl Fn() -> bool,
+) -> Taken {
     loop {
         let (done, taken) = oneshot::channel();
         let letter = Letter { device: device.to_owned(), part, bytes: bytes.clone() };
         let done = Box::new(move |taken| drop(done.send(taken)));
         server.ingest.give(letter, done).await;
         match taken.await {
+            Ok(Taken::NotNow) | Err(_) if !is_current() => return Taken::NotNow,
             Ok(Taken::NotNow) | Err(_) => tokio::time::sleep(AGAIN).await,
             Ok(taken) => return taken,
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::hub::{Command, Delivery, Ears, FILTERS, OFFLINE, ONLINE, Out};
 use super::topics::{LONGEST, Part, matches, short};
@@ -67,8 +67,6 @@ pub(super) async fn admit(server: &Server, peer: &Peer, connect: Connect) -> Res
             Some(payload)
         }
     };
-    let seen = server.database.seen(&device, server.now_s()).await;
-    seen.map_err(|_| Refused::NotNow)?;
     Ok(Who::Device { id: device.id, until_s: named.not_after_s, will })
 }
 
@@ -195,7 +193,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     async fn packets(&mut self) -> Result<std::convert::Infallible, Ended> {
-        let mut heard = Instant::now();
+        let silence = sleep(self.silent);
+        tokio::pin!(silence);
         loop {
             while self.unanswered < usize::from(RECEIVE_MOST) {
                 match self.wire.next()? {
@@ -219,14 +218,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                     }
                     // Who is not read from cannot show that it is there.
                     if !may_read {
-                        heard = Instant::now();
+                        silence.set(sleep(self.silent));
                     }
                 }
                 read = self.wire.read(), if may_read => {
                     read?;
-                    heard = Instant::now();
+                    silence.set(sleep(self.silent));
                 }
-                () = sleep_until(heard + self.silent) => return Err(Ended::By(End::Silent)),
+                () = &mut silence => return Err(Ended::By(End::Silent)),
             }
         }
     }
