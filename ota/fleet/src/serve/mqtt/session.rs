@@ -202,8 +202,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                     None => break,
                 }
             }
-            self.deliver()?;
-            timeout(SENDING, self.wire.flush()).await.map_err(|_| Ended::By(End::Slow))??;
+            self.deliver().await?;
+            self.flush().await?;
             let may_read = self.unanswered < usize::from(RECEIVE_MOST);
             tokio::select! {
                 _ = self.ears.end.changed() => {
@@ -377,8 +377,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     /// Sends what waits, as far as the client's window allows.
-    fn deliver(&mut self) -> Result<(), Ended> {
+    async fn deliver(&mut self) -> Result<(), Ended> {
         loop {
+            if self.wire.is_full() {
+                self.flush().await?;
+            }
             if self.queue.is_empty() {
                 self.fetch_kept();
             }
@@ -392,6 +395,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             let id = at_least_once.then(|| self.next_id());
             self.wire.publish(&delivery.topic, delivery.payload, delivery.kept, id)?;
         }
+    }
+
+    async fn flush(&mut self) -> Result<(), Ended> {
+        let sent = timeout(SENDING, self.wire.flush()).await;
+        Ok(sent.map_err(|_| Ended::By(End::Slow))??)
     }
 
     fn fetch_kept(&mut self) {

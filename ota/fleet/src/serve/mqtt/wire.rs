@@ -350,6 +350,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Ok(())
     }
 
+    /// Whether so much was put that it should be sent before more is.
+    pub fn is_full(&self) -> bool {
+        self.outbound.len() > WIDE
+    }
+
     /// Closes the connection in order.
     pub async fn close(mut self) {
         // It may be gone already.
