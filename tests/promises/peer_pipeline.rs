@@ -19,7 +19,7 @@ fn stopline_and_the_peer_find_the_same() {
     let Some(bench) = Bench::new() else { return };
     let peer = bench.peer(1, true);
     let mut compared = 0;
-    for backend in ["tract", "ort"] {
+    for backend in ["kernels", "ort"] {
         for number in LOOKED_AT {
             let theirs = peer["images"][number.to_string()].as_array().unwrap();
             let ours = bench.detect(backend, number);
@@ -28,7 +28,7 @@ fn stopline_and_the_peer_find_the_same() {
         }
     }
     println!(
-        "stopline and the peer: the same {compared} detections in {} frames, by tract and ort",
+        "stopline and the peer: the same {compared} detections in {} frames, by kernels and ort",
         LOOKED_AT.len()
     );
     assert!(compared >= 12, "only {compared} detections: the frames show too little");
@@ -42,7 +42,7 @@ fn stopline_beside_python_opencv_and_onnx_runtime() {
     let turns = count("turns", 7, 3);
     let mut rounds: [Vec<Value>; 3] = Default::default();
     for _ in 0..turns {
-        rounds[0].push(bench.ours("tract", frames));
+        rounds[0].push(bench.ours("kernels", frames));
         rounds[1].push(bench.peer(frames, false));
         rounds[2].push(bench.ours("ort", frames));
     }
@@ -148,15 +148,15 @@ fn overlap(one: &Value, other: &Value) -> f64 {
 
 /// The README's table: medians of the turns' medians, and the turns' smallest and largest median in brackets.
 fn table(rounds: &[Vec<Value>; 3], turns: usize, frames: usize) -> String {
-    let [tract, peer, ort] = rounds;
+    let [kernels, peer, ort] = rounds;
     let mut text = format!(
         "YOLOX-nano at 416×416, {CLIP}, one core, one thread; {turns} turns of {frames} frames each; median ms of the turns'\n\
          medians (smallest–largest). capture is decoding the recording and in no total; the peer's already makes BGR of it.\n\n\
-         | stage | stopline, tract | stopline, ort | Python + OpenCV + ONNX Runtime | tract ÷ peer | ort ÷ peer |\n\
+         | stage | stopline, kernels | stopline, ort | Python + OpenCV + ONNX Runtime | kernels ÷ peer | ort ÷ peer |\n\
          |---|---|---|---|---|---|\n"
     );
     let mut row = |name: &str, unit: f64, pick: &dyn Fn(&Value) -> f64| {
-        let [a, b, c] = [tract, ort, peer].map(|rounds| {
+        let [a, b, c] = [kernels, ort, peer].map(|rounds| {
             let mut values: Vec<f64> = rounds.iter().map(|round| pick(round) / unit).collect();
             values.sort_by(f64::total_cmp);
             (values[values.len() / 2], values[0], values[values.len() - 1])

@@ -86,7 +86,7 @@ impl Bench {
     }
 
     fn timing(&self, p99_us: u64, threads: u64) {
-        let file = json!({"sha256": self.sha256, "backend": "tract", "threads": threads, "width": 1280, "height": 720,
+        let file = json!({"sha256": self.sha256, "backend": "kernels", "threads": threads, "width": 1280, "height": 720,
                           "frames": 200, "stages_us": {"total": {"p99": p99_us}}});
         std::fs::write(self.path().join("nano.bench.json"), file.to_string()).unwrap();
     }
@@ -209,7 +209,7 @@ fn what_is_not_measured_is_refused_with_what_to_run() {
     bench.refused(CONFIG, &["recall was measured from score 0.25 on", "stopline eval --at 0.40"]);
     bench.recall(&GOOD, 0.40);
     bench.timing(40_000, 4);
-    bench.refused(CONFIG, &["measured with tract on 4 thread(s)"]);
+    bench.refused(CONFIG, &["measured with kernels on 4 thread(s)"]);
     bench.timing(40_000, 1);
     std::fs::write(bench.path().join("nano.onnx"), b"another model").unwrap();
     bench.refused(CONFIG, &["nano.eval.json: measured with a model of SHA-256", "measure this one"]);
@@ -300,7 +300,7 @@ fn what_eval_measures_is_what_check_reads() {
     let all: u64 = measured["categories"].as_array().unwrap().iter().map(truths).sum();
     assert_eq!(all, count as u64, "every label has a height on the input");
     std::fs::copy(&model, bench.path().join("nano.onnx")).unwrap();
-    let bench_file = json!({"sha256": stopline::check::measured::digest(&model).unwrap(), "backend": "tract", "threads": 1,
+    let bench_file = json!({"sha256": stopline::check::measured::digest(&model).unwrap(), "backend": "kernels", "threads": 1,
                             "width": 1280, "height": 720, "frames": 200, "stages_us": {"total": {"p99": 40_000}}});
     std::fs::write(bench.path().join("nano.bench.json"), bench_file.to_string()).unwrap();
     let report: Value = serde_json::from_slice(&bench.check(CONFIG, &["--json"]).stdout).expect("JSON");

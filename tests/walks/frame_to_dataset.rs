@@ -99,6 +99,10 @@ struct World {
 impl World {
     fn new() -> Self {
         let desk = Desk::new();
+        for holder in ["anna", "cleo"] {
+            desk.fleet(&format!("sign --key {holder}/{holder}.pem"));
+        }
+        desk.fleet("publish repository --online online");
         let (server, address) = serve(&desk);
         Self { link: Link::to(address), desk, _server: server }
     }

@@ -353,8 +353,11 @@ fn the_broker_keeps_who_is_there_and_an_alert_is_answered_by_the_fleet_alone() {
     let service = Service::start(&world.device);
     until("a connection", || service.said("ota.mqtt.connected") == 1);
     let topics = ["available", "birth", "state"].map(|end| world.topic(end));
-    let found = kept(&broker, &topics);
-    assert!(found.iter().all(|(_, retained, _)| *retained), "{found:?}");
+    let mut found = Vec::new();
+    until("the broker keeps all three", || {
+        found = kept(&broker, &topics);
+        found.iter().all(|(_, retained, _)| *retained)
+    });
     assert_eq!(found[0].2, b"online");
     let birth: Message = versioned::read(&found[1].2).unwrap();
     assert!(matches!(birth.content(), Ok(Body::Birth(_))) && birth.device == world.id);

@@ -34,7 +34,7 @@ pub struct EngineArgs {
 #[derive(Args, Debug, Clone)]
 pub struct BackendArgs {
     /// The engine.
-    #[arg(long, value_enum, default_value_t = BackendKind::Tract)]
+    #[arg(long, value_enum, default_value_t)]
     pub backend: BackendKind,
     /// libonnxruntime.so for `--backend ort`.
     #[arg(long, value_name = "SO", env = "STOPLINE_ORT_LIBRARY")]

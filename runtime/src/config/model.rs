@@ -50,11 +50,11 @@ pub struct Model {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
-    /// Built in, pure Rust.
+    /// Built in, pure Rust: convolutions by kernels of our own, what these do not know by tract.
     #[default]
-    Tract,
-    /// Built in, pure Rust: convolutions by kernels of our own, the rest by tract.
     Kernels,
+    /// Built in, pure Rust: all by tract.
+    Tract,
     /// ONNX Runtime, loaded from a library.
     Ort,
 }

@@ -40,11 +40,12 @@ pub fn backend(kind: BackendKind, library: Option<&Path>) -> Result<Box<dyn Back
 }
 
 /// The engines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum BackendKind {
     /// Built in, pure Rust: convolutions by kernels of our own, what these do not know by tract.
+    #[default]
     Kernels,
-    /// Built in, pure Rust.
+    /// Built in, pure Rust: all by tract.
     Tract,
     /// ONNX Runtime, loaded from a library that is named; needs the cargo feature `ort`.
     Ort,

@@ -44,7 +44,7 @@ pub struct Engine {
 
 impl Default for Engine {
     fn default() -> Self {
-        Self { backend: BackendKind::Tract, library: None, threads: 1, providers: Vec::new() }
+        Self { backend: BackendKind::default(), library: None, threads: 1, providers: Vec::new() }
     }
 }
 

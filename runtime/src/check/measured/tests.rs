@@ -41,7 +41,7 @@ fn what_proves_nothing_is_told_apart() {
 
 #[test]
 fn a_measurement_of_no_frames_is_none() {
-    let text = r#"{"sha256": "aa", "backend": "tract", "threads": 1, "width": 1, "height": 1, "frames": 0,
+    let text = r#"{"sha256": "aa", "backend": "kernels", "threads": 1, "width": 1, "height": 1, "frames": 0,
         "stages_us": {"total": {"p99": 5}}}"#;
     let (_folder, path) = write(text);
     assert!(matches!(timing(&path, "aa"), Err(MeasureError::NoFrames { .. })));
