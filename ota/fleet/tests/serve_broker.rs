@@ -412,7 +412,7 @@ fn an_answer_and_a_hint_reach_a_device_that_is_connected() {
     let house = House::with(&["--fleet-name", "north", "--repository", place]);
     let world = World { port: house.mqtt, house, mosquitto: None };
     let device = world.house.device("wall-1");
-    let mut person = house::Person::welcomed(&world.house, "nurse", &world.house.invitation());
+    let person = house::Person::welcomed(&world.house, "nurse", &world.house.invitation());
     assert_eq!(device.say(&world.house, &[device.event(1, "fall-1", "new")]).0, 200);
     type P = v5::Packet;
     let (going, coming) = std::sync::mpsc::channel();
