@@ -4,17 +4,18 @@
 #![allow(clippy::unwrap_used)] // what cannot be prepared fails the test
 
 mod house;
+mod mosquitto;
 mod needs;
 mod station;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use house::{Device, House};
+use mosquitto::{Mosquitto, free_port};
 use rumqttc::mqttbytes::v4;
 use rumqttc::v5::mqttbytes::v5;
 use serde_json::{Value, json};
@@ -33,37 +34,6 @@ struct World {
     mosquitto: Option<Mosquitto>,
 }
 
-struct Mosquitto {
-    folder: PathBuf,
-    child: Child,
-}
-
-impl Mosquitto {
-    fn start(folder: &std::path::Path) -> Self {
-        let log = std::fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
-        let mut command = Command::new("mosquitto");
-        command.arg("-v").arg("-c").arg(folder.join("mosquitto.conf")).stdout(Stdio::null()).stderr(log);
-        Self { folder: folder.to_owned(), child: command.spawn().unwrap() }
-    }
-
-    fn killed_and_started(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        *self = Self::start(&self.folder.clone());
-    }
-}
-
-impl Drop for Mosquitto {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 impl World {
     fn own() -> Self {
         let house = House::with(&["--fleet-name", "north"]);
@@ -72,26 +42,13 @@ impl World {
 
     /// With Mosquitto as the server's own command sets it up.
     fn with_mosquitto() -> Option<Self> {
-        if Command::new("mosquitto").arg("-h").output().is_err() {
+        if !Mosquitto::is_there() {
             return needs::skip("no mosquitto; tests/run installs it from Debian");
         }
         let port = free_port();
-        let url = format!("mqtts://localhost:{port}");
         // The first start makes the authority; the broker comes up meanwhile.
-        let house = House::with(&["--fleet-name", "north", "--broker", &url]);
-        let folder = house.folder.parent().unwrap().join("mosquitto");
-        house.well(&format!(
-            "serve mosquitto {} --name localhost --name 127.0.0.1 --port {port} --fleet-name north",
-            folder.display()
-        ));
-        let file = folder.join("mosquitto.conf");
-        let mut text = std::fs::read_to_string(&file).unwrap();
-        if rustix::process::geteuid().is_root() {
-            // Else it becomes a user who may not read the folder.
-            text.push_str("user root\n");
-        }
-        std::fs::write(&file, text).unwrap();
-        let mosquitto = Some(Mosquitto::start(&folder));
+        let house = House::with(&["--fleet-name", "north", "--broker", &format!("mqtts://localhost:{port}")]);
+        let mosquitto = Some(Mosquitto::of(&house, port));
         Some(Self { house, port, mosquitto })
     }
 

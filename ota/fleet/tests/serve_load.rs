@@ -1,10 +1,12 @@
-//! How much the server's own end point carries: devices with certificates, QoS 1, a message every ten seconds, a tenth of
+//! How much the server carries, with its own end point and SQLite, and with Mosquitto and PostgreSQL: devices with certificates, QoS 1, a message every ten seconds, a tenth of
 //! them connecting anew each minute. Figures are printed as they were seen, what the simulated devices cost apart; what must
 //! hold is that each message has its receipt and is in the database once. `STOPLINE_FULL=1`: 5,000 devices for a minute.
 #![cfg(feature = "serve")]
 #![allow(clippy::unwrap_used)] // what cannot be prepared fails the test
 
+mod cluster;
 mod house;
+mod mosquitto;
 mod needs;
 mod station;
 
@@ -13,7 +15,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cluster::Cluster;
 use house::{Device, House};
+use mosquitto::{Mosquitto, free_port};
 use rumqttc::mqttbytes::v4;
 use serde_json::{Value, json};
 use station::{Heard, Speech as _, Station, tls};
@@ -32,6 +36,11 @@ struct Scene {
     /// Of a device's messages, one in so many is followed by a new connection.
     reconnects: u64,
 }
+
+/// How long a connection may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a device waits for a receipt before it connects anew.
+const ANSWER: Duration = Duration::from_secs(20);
 
 /// What one device saw.
 #[derive(Default)]
@@ -52,12 +61,42 @@ fn scene() -> Scene {
     }
 }
 
+/// What carries.
+struct World {
+    house: House,
+    port: u16,
+    database: String,
+    mosquitto: Option<Mosquitto>,
+    cluster: Option<Cluster>,
+}
+
 #[test]
 fn devices_by_the_thousand_have_their_receipts() {
-    let scene = scene();
     raise_limit();
     let house = House::with(&["--fleet-name", "north"]);
-    let fleet = enrolled(&house, scene.devices);
+    let database = format!("sqlite://{}", house.folder.join("stopline.db").display());
+    carry(&World { port: house.mqtt, house, database, mosquitto: None, cluster: None });
+}
+
+#[test]
+fn devices_by_the_thousand_have_their_receipts_by_mosquitto_and_postgresql() {
+    raise_limit();
+    if !Mosquitto::is_there() {
+        return needs::skip::<()>("no mosquitto; tests/run installs it from Debian").unwrap_or_default();
+    }
+    let Some(cluster) = Cluster::start() else {
+        return needs::skip::<()>("no PostgreSQL; tests/run installs it from Debian").unwrap_or_default();
+    };
+    let (port, database) = (free_port(), cluster.url.clone());
+    let broker = format!("mqtts://localhost:{port}");
+    let house = House::with(&["--fleet-name", "north", "--broker", &broker, "--database", &database]);
+    let mosquitto = Some(Mosquitto::of(&house, port));
+    carry(&World { house, port, database, mosquitto, cluster: Some(cluster) });
+}
+
+fn carry(world: &World) {
+    let (scene, house) = (scene(), &world.house);
+    let fleet = enrolled(world, scene.devices);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     // All TLS handshakes at once are a stampede that no fleet makes.
     let door = Arc::new(Semaphore::new(100));
@@ -67,7 +106,7 @@ fn devices_by_the_thousand_have_their_receipts() {
         .iter()
         .enumerate()
         .map(|(n, (device, tls))| {
-            let what = (device.clone(), tls.clone(), house.mqtt);
+            let what = (device.clone(), tls.clone(), world.port);
             runtime.spawn(lives(what, n, scene, door.clone(), all_in.clone()))
         })
         .collect();
@@ -113,10 +152,18 @@ fn devices_by_the_thousand_have_their_receipts() {
         (after.0 - connected.0) / lasted,
         std::fs::read_to_string("/proc/loadavg").unwrap().trim()
     );
+    if let Some(mosquitto) = &world.mosquitto {
+        let pid = mosquitto.pid();
+        println!(
+            "mosquitto: {:.1} s of CPU in all, {:.0} MiB resident",
+            cpu_s(&pid.to_string()),
+            resident_mib(pid)
+        );
+    }
     assert_eq!(u64::try_from(micros.len()).unwrap(), said, "each has its receipt");
     assert!(again > 0, "nobody connected anew");
     let stored = runtime.block_on(async {
-        let database = open(&house).await;
+        let database = open(&world.database).await;
         let all = database.latest(&["stats"], None, i64::MAX).await.unwrap();
         let mut by_device: BTreeMap<String, u64> = BTreeMap::new();
         all.into_iter().for_each(|one| *by_device.entry(one.device).or_default() += 1);
@@ -165,7 +212,7 @@ async fn lives(
 async fn connected(device: &Device, tls: &Tls, port: u16, door: &Semaphore, seen: &mut Seen) -> Station {
     loop {
         let _turn = door.acquire().await.unwrap();
-        if let Ok(Some(station)) = timeout(Duration::from_secs(60), enters(device, tls.clone(), port)).await {
+        if let Ok(Some(station)) = timeout(PATIENCE, enters(device, tls.clone(), port)).await {
             seen.connected += 1;
             return station;
         }
@@ -216,25 +263,25 @@ async fn said(station: &mut Station, device: &Device, seq: u64) -> bool {
             }
         }
     };
-    timeout(Duration::from_secs(60), receipt).await.unwrap_or(false)
+    timeout(ANSWER, receipt).await.unwrap_or(false)
 }
 
 fn topic(device: &Device, part: &str) -> String {
     format!("stopline/north/{}/{part}", device.id)
 }
 
-async fn open(house: &House) -> Database {
-    Database::open(&format!("sqlite://{}", house.folder.join("stopline.db").display())).await.unwrap()
+async fn open(url: &str) -> Database {
+    Database::open(url).await.unwrap()
 }
 
 /// Devices as enrolment leaves them, without 5,000 tokens.
-fn enrolled(house: &House, count: usize) -> Vec<(Arc<Device>, Tls)> {
-    let authority = Authority::open(&house.folder.join("authority")).unwrap();
-    let pinned = house.folder.join("authorities.pem");
+fn enrolled(world: &World, count: usize) -> Vec<(Arc<Device>, Tls)> {
+    let authority = Authority::open(&world.house.folder.join("authority")).unwrap();
+    let pinned = world.house.folder.join("authorities.pem");
     let now_s = jiff::Timestamp::now().as_second();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let database = open(house).await;
+        let database = open(&world.database).await;
         let mut writing = database.write().await.unwrap();
         let mut fleet = Vec::new();
         for n in 0..count {
