@@ -310,7 +310,7 @@ mod tests {
     #[test]
     fn an_alarm_is_told_once_in_a_while_with_how_often_it_was() {
         let alarms = Alarms::default();
-        let due = |device: &str, at_s| alarms.is_due(device, "topic", 1_000 + at_s);
+        let due = |device: &str, at_s: i64| alarms.is_due(device, "topic", 1_000 + at_s);
         assert_eq!(due("a", 0), Some(1));
         assert_eq!((due("a", 1), due("a", 599)), (None, None));
         assert_eq!(due("b", 2), Some(1));
