@@ -67,7 +67,8 @@ struct World {
     port: u16,
     database: String,
     mosquitto: Option<Mosquitto>,
-    cluster: Option<Cluster>,
+    /// Ended with it.
+    _cluster: Option<Cluster>,
 }
 
 #[test]
@@ -75,7 +76,7 @@ fn devices_by_the_thousand_have_their_receipts() {
     raise_limit();
     let house = House::with(&["--fleet-name", "north"]);
     let database = format!("sqlite://{}", house.folder.join("stopline.db").display());
-    carry(&World { port: house.mqtt, house, database, mosquitto: None, cluster: None });
+    carry(&World { port: house.mqtt, house, database, mosquitto: None, _cluster: None });
 }
 
 #[test]
@@ -91,7 +92,7 @@ fn devices_by_the_thousand_have_their_receipts_by_mosquitto_and_postgresql() {
     let broker = format!("mqtts://localhost:{port}");
     let house = House::with(&["--fleet-name", "north", "--broker", &broker, "--database", &database]);
     let mosquitto = Some(Mosquitto::of(&house, port));
-    carry(&World { house, port, database, mosquitto, cluster: Some(cluster) });
+    carry(&World { house, port, database, mosquitto, _cluster: Some(cluster) });
 }
 
 fn carry(world: &World) {

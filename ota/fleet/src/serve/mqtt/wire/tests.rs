@@ -37,13 +37,17 @@ fn heard(bytes: &[u8]) -> (Option<Connect>, Vec<Packet>, Option<Broken>) {
 
 fn four(packets: &[v4::Packet]) -> Vec<u8> {
     let mut bytes = BytesMut::new();
-    packets.iter().for_each(|packet| drop(packet.write(&mut bytes, usize::MAX).unwrap()));
+    for packet in packets {
+        packet.write(&mut bytes, usize::MAX).unwrap();
+    }
     bytes.to_vec()
 }
 
 fn five(packets: &[v5::Packet]) -> Vec<u8> {
     let mut bytes = BytesMut::new();
-    packets.iter().for_each(|packet| drop(packet.write(&mut bytes, None).unwrap()));
+    for packet in packets {
+        packet.write(&mut bytes, None).unwrap();
+    }
     bytes.to_vec()
 }
 
