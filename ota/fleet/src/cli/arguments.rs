@@ -22,7 +22,7 @@ pub use models::{Delta, Evaluate, ModelsCommand, Pack, ReleaseArgs, TestSetArgs}
 pub use publishing::{Publish, Refresh, Verify};
 pub use rollouts::{RolloutCommand, RolloutStart, RolloutStep, Simulate};
 #[cfg(feature = "serve")]
-pub use serve::{Backup, DataArgs, DevicesCommand, Ended, Serve, ServeCommand, SetUp};
+pub use serve::{Backup, DataArgs, DevicesCommand, Ended, Mosquitto, Serve, ServeCommand, SetUp};
 pub use settings::{SettingsCommand, SettingsSigning};
 
 /// The operator of a fleet: keys, packing, signing, publishing, roll-outs.
