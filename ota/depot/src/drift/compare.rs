@@ -16,6 +16,8 @@ use crate::record::WallTime;
 const LEAST_DAYS: usize = 5;
 /// The spread of the cube root, by its mean, is never taken to be less: that of a chi-squared with 15 degrees of freedom.
 const LEAST_SPREAD: f64 = 0.12;
+/// Hours that are too young to be the past of an hour.
+const FRESH: u64 = 12;
 /// Added to every bin, of all entries together one: no bin is impossible.
 const PSEUDO: f64 = 0.5;
 
@@ -55,7 +57,9 @@ pub fn hour(past: &Past, window: &Window, signal: Signal, settings: &Settings) -
     if !enough(&found) {
         return None;
     }
-    let all = || past.hours().map(|past| (past.hour, past.histogram(signal))).filter(|(_, h)| enough(h));
+    // What has begun an hour ago is no past yet: it would widen the bound that the hour which is to confirm it must exceed.
+    let before = || past.hours().filter(|past| past.hour + FRESH <= window.hour);
+    let all = || before().map(|past| (past.hour, past.histogram(signal))).filter(|(_, h)| enough(h));
     let like: Vec<(u64, Histogram)> = all().filter(|(hour, _)| near(*hour, window.hour)).collect();
     if days_of(&like) >= LEAST_DAYS {
         return against(&like, &found, signal, settings);

@@ -164,7 +164,7 @@ fn a_watch_that_was_restarted_says_what_one_that_was_not_says() {
     let settings = Settings::default();
     let looks = |second: u64| {
         // No hour is quite like another, and the last day is dark.
-        let luma = 100.0 + ((second / 600 * 37) % 41) as f32;
+        let luma = 100.0 + ((second / 60 * 37) % 41) as f32;
         let luma = if second < 13 * DAY { luma } else { luma / 4.0 };
         FrameStatistics { luma: Some(luma), ..FrameStatistics::default() }
     };
