@@ -259,6 +259,8 @@ fn serve(folder: PathBuf, address: SocketAddr) -> Service {
                 "--json",
                 "--devices",
                 &address.to_string(),
+                "--mqtt",
+                "none",
                 "--operators",
                 "127.0.0.1:0",
                 "--data",
