@@ -11,6 +11,7 @@
 //! | [`act`]: command → buses, lines, programs, messages | `actuate`, programs and files in workers | the same | its period | 1 frame on its way | an actuator fault |
 //! | [`daemon::publish`]: log, health file, stream, systemd | `publish` | 1 s and as told | none | 256 notes, 4 frames among them | left out and counted; nobody waits |
 //! | [`capture`]: frames worth learning from → spool | `capture` | as handed | none, idle scheduling | 64 reports, 4 pictures among them | left out and counted; nobody waits |
+//! | [`drift`]: records → what is no longer as it was | `drift` | as handed | none, idle scheduling | 64 records | left out; nobody waits |
 //! | [`daemon::deploying`]: offers → self-test, shadow, trial ([`models`]) | `deploy`, children of its own | 0.2 s | none | – | a model waits |
 //! | [`daemon::polling`], [`daemon::control`], [`daemon::switch`]: heat and supply; arming | `poll`, `control`, `arm-input` | 1 s; when asked; 50 ms | none | – | – |
 //!
@@ -34,6 +35,7 @@ pub mod detection;
 pub mod detector;
 pub mod doctor;
 pub mod draw;
+pub mod drift;
 pub mod eval;
 pub mod exit;
 pub mod guard;

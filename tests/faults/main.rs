@@ -6,6 +6,7 @@ mod bad_commands;
 mod bad_datasets;
 #[cfg(feature = "h264")]
 mod bad_media;
+mod chaos;
 mod daemon;
 #[cfg(feature = "h264")]
 mod lens;

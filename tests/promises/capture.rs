@@ -1,5 +1,6 @@
 //! What capture costs the loop, and what it leaves clear.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::mpsc::sync_channel;
@@ -16,6 +17,7 @@ use stopline::daemon::notes;
 use stopline::daemon::report::{ModelFacts, ModelSeat};
 use stopline::daemon::slot::Slot;
 use stopline::detector::{Detector, DetectorOptions};
+use stopline::draw::rgb_image;
 use stopline::infer::BackendKind;
 use stopline::intake::mailbox::Mailbox;
 use stopline::observe::Roles;
@@ -27,6 +29,8 @@ use stopline_sensors::frame::Frame;
 use stopline_sensors::open::{OpenOptions, open};
 use stopline_sensors::signals::VehicleSignals;
 use stopline_sensors::source::Event;
+
+use crate::oracle_parity::each_frame;
 
 /// A key whose other half nobody keeps.
 const RECIPIENT: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
@@ -227,7 +231,7 @@ fn the_share_of_heads_left_clear_is_known() {
         if heads.is_empty() {
             continue;
         }
-        let picture = image::open(field.join("media").join(name)).unwrap().to_rgb8();
+        let picture = picture(&field.join("media"), name);
         let filled = finder.heads(&picture).unwrap();
         let near = seen.images[name].iter().any(|one| (0.3..0.4).contains(&one.score));
         for head in heads {
@@ -248,6 +252,17 @@ fn the_share_of_heads_left_clear_is_known() {
     let (_, clear, all) = shares[0];
     assert!(all >= 20, "{all} heads");
     assert!(clear * 4 <= all, "{clear} of {all} heads are left clear");
+}
+
+/// A still, or a frame of a clip, as the oracle names it.
+fn picture(media: &Path, name: &str) -> image::RgbImage {
+    let (path, frames) = match name.split_once("#frame=") {
+        Some((path, at)) => (path, BTreeSet::from([at.parse().unwrap()])),
+        None => (name, BTreeSet::new()),
+    };
+    let mut picture = None;
+    each_frame(&media.join(path), &frames, |_, frame| picture = Some(rgb_image(frame).unwrap()));
+    picture.unwrap_or_else(|| panic!("{name}: no picture"))
 }
 
 /// The head of somebody upright: the upper seventh of the box, the middle half of its width. `None` for one who lies, or who is

@@ -171,7 +171,7 @@ fn media(oracles: &BTreeMap<&str, Oracle>) -> BTreeMap<String, BTreeSet<usize>> 
 }
 
 /// Hands over the picture at `path`, or those frames of the clip, counted from 0.
-fn each_frame(path: &Path, frames: &BTreeSet<usize>, mut look: impl FnMut(Option<usize>, &Frame)) {
+pub(crate) fn each_frame(path: &Path, frames: &BTreeSet<usize>, mut look: impl FnMut(Option<usize>, &Frame)) {
     let shown = path.display().to_string();
     let mut source = match open(&shown, &OpenOptions::default(), Arc::new(SystemClock)) {
         Ok(source) => source,

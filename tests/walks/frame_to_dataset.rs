@@ -99,6 +99,10 @@ struct World {
 impl World {
     fn new() -> Self {
         let desk = Desk::new();
+        for holder in ["anna", "cleo"] {
+            desk.fleet(&format!("sign --key {holder}/{holder}.pem"));
+        }
+        desk.fleet("publish repository --online online");
         let (server, address) = serve(&desk);
         Self { link: Link::to(address), desk, _server: server }
     }
@@ -189,7 +193,17 @@ impl World {
 /// The operator's server, on addresses of its own choice.
 fn serve(desk: &Desk) -> (Running, SocketAddr) {
     let mut child = Command::new(program("stopline-fleet"))
-        .args(["serve", "--json", "--devices", "127.0.0.1:0", "--operators", "127.0.0.1:0", "--data"])
+        .args([
+            "serve",
+            "--json",
+            "--devices",
+            "127.0.0.1:0",
+            "--operators",
+            "127.0.0.1:0",
+            "--mqtt",
+            "127.0.0.1:0",
+            "--data",
+        ])
         .arg(desk.path("fleet"))
         .env("STOPLINE_FLEET_LOG", "error")
         .current_dir(desk.path(""))

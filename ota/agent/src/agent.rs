@@ -7,6 +7,7 @@ mod fetching;
 mod floor;
 mod following;
 mod renewing;
+mod setting;
 pub mod usb;
 mod watch;
 
@@ -33,8 +34,9 @@ use crate::error::AgentError;
 use crate::http::{Cause, Http};
 use crate::identity::Identity;
 use crate::report::Reporter;
-use crate::repository::{Directive, WebMetadata, WebTargets, directive};
+use crate::repository::{self, Directive, WebMetadata, WebTargets, directive};
 use crate::sequence::Sequence;
+use crate::settings::Keeper;
 use crate::spool::Spool;
 use crate::surroundings::Senses;
 use crate::tls::{Papers, TimeBound, TlsError};
@@ -64,6 +66,7 @@ pub struct Agent {
     reporter: Reporter,
     sequence: Sequence,
     watch: Watch,
+    keeper: Keeper,
     directives: BTreeMap<String, Directive>,
     /// When the newest metadata was verified: by the wall clock, and since boot in seconds.
     verified: Option<(Option<i64>, u64)>,
@@ -109,6 +112,8 @@ impl Agent {
     pub fn open(config: Config, clock: Arc<dyn Clock>, runtime: Handle) -> Result<Self, OpenError> {
         std::fs::create_dir_all(config.home.join("rollouts")).map_err(AgentError::io(&config.home))?;
         let identity = Identity::open(&config.home)?;
+        let mut keeper = Keeper::open(&config.home);
+        let config = keeper.in_force(config);
         let bound = TimeBound::default();
         let papers = Papers::new(&config, &identity, clock.clone(), bound.clone());
         let mark = papers.mark();
@@ -143,6 +148,7 @@ impl Agent {
             reporter,
             sequence,
             watch,
+            keeper,
             directives: BTreeMap::new(),
             verified: None,
             retry_at: BTreeMap::new(),
@@ -192,6 +198,7 @@ impl Agent {
             Err(error) => tracing::warn!(id = "ota.poll.failed", code, "{}", Cause::of(error)),
         }
         refreshed?;
+        self.home_answers();
         self.watch.polled();
         for model in self.config.models.clone() {
             self.act_and_tell(&model);
@@ -202,6 +209,7 @@ impl Agent {
 
     /// Takes up what the runtime has done and what was put off.
     pub fn look(&mut self) {
+        self.keeper.tick(self.clock.since_boot_ms());
         for model in self.config.models.clone() {
             if let Err(error) = self.follow(&model) {
                 tracing::warn!(id = "ota.progress.unreadable", model, "{error}");
@@ -296,7 +304,13 @@ impl Agent {
             let one = (model.as_str(), self.config.hardware.as_str());
             said.push((model.clone(), directive(&mut session, &mut small, one, &cached, first_root)));
         }
+        let cached = crate::settings::document_path(&self.config.home);
+        let asked = self.config.remote.is_some();
+        let set = asked.then(|| repository::settings(&mut session, &mut small, &cached));
         drop(session);
+        if let Some(set) = set {
+            self.take_settings(set);
+        }
         self.verified = Some((clock::wall_s(&*self.clock), self.clock.since_boot_ms() / 1_000));
         said.into_iter().try_for_each(|(model, said)| self.take_directive(&model, said))
     }

@@ -5,12 +5,14 @@ mod enrolling;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
 use crate::agent::Agent;
 use crate::agent::usb::Installed;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
+use crate::diagnose::{self, Ask};
 use crate::exit::{Exit, Failure, HELP, OrExit as _};
 use crate::identity::Identity;
 use crate::{control, daemon, status};
@@ -42,6 +44,24 @@ enum Command {
     Install {
         /// The folder.
         folder: PathBuf,
+        #[command(flatten)]
+        of: Of,
+    },
+    /// Gather versions, status, configuration and logs in a file for whoever helps, without keys, passwords and places.
+    #[command(after_help = HELP)]
+    Diagnose {
+        /// The file; it must not be there yet.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// A log file, its end; may be given again. Left out: the journal of both services.
+        #[arg(long, value_name = "FILE")]
+        log: Vec<PathBuf>,
+        /// The runtime's configuration.
+        #[arg(long, value_name = "FILE")]
+        runtime_config: Option<PathBuf>,
+        /// The program `stopline`: its doctor looks at cameras, buses and lines, with the daemon stopped.
+        #[arg(long, value_name = "PROGRAM", requires = "runtime_config")]
+        doctor: Option<PathBuf>,
         #[command(flatten)]
         of: Of,
     },
@@ -85,6 +105,10 @@ impl Cli {
             Command::CheckNow(of) => check_now(&of),
             Command::Status(of) => show_status(&of),
             Command::Install { folder, of } => install(&folder, &of),
+            Command::Diagnose { out, log: logs, runtime_config, doctor, of } => {
+                let ask = Ask { config: of.config.clone(), runtime_config, logs, doctor };
+                diagnose(&out, &ask, &of)
+            }
             Command::Identity(of) => identity(&of),
             Command::Enroll { way, of } => enrolling::enroll(&way, &of),
         }
@@ -123,6 +147,11 @@ fn check_here(config: Config) -> Result<serde_json::Value, Failure> {
 }
 
 fn show_status(of: &Of) -> Result<(), Failure> {
+    show(of, &status_of(of)?.1);
+    Ok(())
+}
+
+fn status_of(of: &Of) -> Result<(Config, serde_json::Value), Failure> {
     let config = read(of)?;
     let identity = if config.home.join("device-id").exists() {
         Some(Identity::open(&config.home).or_exit(Exit::Config)?)
@@ -130,7 +159,15 @@ fn show_status(of: &Of) -> Result<(), Failure> {
         None
     };
     let clock = clock(&config);
-    show(of, &status::of(&config, identity.as_ref(), clock).or_exit(Exit::Internal)?);
+    let status = status::of(&config, identity.as_ref(), clock).or_exit(Exit::Internal)?;
+    Ok((config, status))
+}
+
+fn diagnose(out: &Path, ask: &Ask, of: &Of) -> Result<(), Failure> {
+    let (config, status) = status_of(of)?;
+    let bundle = diagnose::gather(ask, &config, &status, &*clock(&config));
+    diagnose::write(out, &bundle).with_context(|| out.display().to_string()).or_exit(Exit::Internal)?;
+    println!("{}: read it before you give it away", out.display());
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //! default.
 
 mod parts;
+mod remote;
 mod reporting;
 #[cfg(test)]
 mod tests;
@@ -16,7 +17,8 @@ use stopline_depot::versioned::check_name;
 
 use crate::budget::{Caps, Purpose};
 
-pub use parts::{Device, Download, Enrolment, Mqtt, Poll, Tls};
+pub use parts::{Device, Download, Enrolment, Mqtt, MqttVersion, Poll, Tls};
+pub use remote::Remote;
 pub use reporting::{Budget, HomeAssistant, Notify, Telemetry, Upload};
 
 /// Bytes of the file, at most.
@@ -88,6 +90,12 @@ pub struct Config {
     /// A broker that may tell it to ask now.
     #[serde(default)]
     pub mqtt: Option<Mqtt>,
+    /// How far the operator's signed settings may go; none: none are taken.
+    #[serde(default)]
+    pub remote: Option<Remote>,
+    /// Which of them are in force, in words.
+    #[serde(skip)]
+    pub settings: Option<String>,
     /// SHA-256 of the file that it was read from.
     #[serde(skip)]
     pub source: Option<Digest>,
@@ -170,7 +178,11 @@ impl Config {
         }
     }
 
-    fn check(&self) -> Result<(), String> {
+    /// Whether it makes sense.
+    ///
+    /// # Errors
+    /// What is wrong with which key.
+    pub fn check(&self) -> Result<(), String> {
         is_web("repository", &self.repository)?;
         self.outcomes_url.as_deref().map_or(Ok(()), |url| is_web("outcomes_url", url))?;
         check_name("hardware", &self.hardware)?;
@@ -190,6 +202,7 @@ impl Config {
         self.upload.check()?;
         self.telemetry.check()?;
         self.check_fleet()?;
+        self.remote.as_ref().map_or(Ok(()), Remote::check)?;
         self.notify.iter().try_for_each(Notify::check)?;
         self.enrolment.url.as_deref().map_or(Ok(()), |url| is_web("enrolment.url", url))?;
         if self.enrolment.url.as_deref().is_some_and(|url| !url.starts_with("https://")) {

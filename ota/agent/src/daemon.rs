@@ -49,10 +49,35 @@ pub fn run(config: Config, clock: Arc<dyn Clock>) -> Result<(), Failure> {
         "stopline-agent {}",
         env!("CARGO_PKG_VERSION")
     );
-    Schedule::begin(&agent, clock).run(&mut agent, &events);
+    let ended = Schedule::begin(&agent, clock).run(&mut agent, &events);
     agent.senses().close();
+    if ended == Ended::Anew {
+        return Err(anew());
+    }
     tracing::info!(id = "ota.stopped", "ended in order");
     Ok(())
+}
+
+/// Why the daemon ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// Somebody asked for it.
+    Stopped,
+    /// Other settings are in force: all of it begins anew with them.
+    Anew,
+}
+
+/// The same program in place of this one, with its arguments: nothing is carried over in memory, as after a kill. Returns only
+/// where it cannot be begun; then the service manager starts it again.
+fn anew() -> Failure {
+    use std::os::unix::process::CommandExt as _;
+    tracing::info!(id = "ota.anew", "begins anew with other settings");
+    let program = std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into());
+    let error = std::process::Command::new(program).args(std::env::args_os().skip(1)).exec();
+    Failure {
+        exit: Exit::Internal,
+        error: anyhow::Error::new(error).context("cannot begin anew with other settings"),
+    }
 }
 
 /// tokio's threads: one for all connections.
@@ -109,12 +134,15 @@ impl Schedule {
         Self { clock, next_poll, last_hint: None, failures: 0, timed }
     }
 
-    fn run(&mut self, agent: &mut Agent, events: &Receiver<Event>) {
+    fn run(&mut self, agent: &mut Agent, events: &Receiver<Event>) -> Ended {
         loop {
+            if agent.settings().begins_anew() {
+                return Ended::Anew;
+            }
             let look = u64::from(agent.config.poll.look_s) * 1_000;
             let wait = self.next_poll.saturating_sub(self.clock.since_boot_ms()).min(look);
             match events.recv_timeout(Duration::from_millis(wait)) {
-                Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return Ended::Stopped,
                 Ok(Event::CheckNow(reply)) => {
                     let asked = agent.check_now();
                     self.polled(agent, asked.is_ok());

@@ -6,6 +6,7 @@
 //! - [`config`], [`identity`], [`clock`], [`surroundings`]: what it is told, who it is, what it knows of itself.
 //! - [`tls`], [`http`], [`repository`]: how it asks, and what the answer says.
 //! - [`certificate`], [`enrolment`]: how it shows who it is.
+//! - [`settings`]: what the operator sets from afar, within this device's limits.
 //! - [`budget`]: what may go over mobile networks.
 //! - [`decision`]: what is to be done, as a pure function.
 //! - [`download`]: a file over a bad link.
@@ -13,7 +14,7 @@
 //!   is received.
 //! - [`fleet`], [`upload`]: captured records to the fleet's server. [`telemetry`]: what the device says of itself, and alerts.
 //! - [`daemon`], [`reporting`], [`control`], [`mqtt`]: when it takes them, and who may ask for one.
-//! - [`commands`], [`status`]: the command line.
+//! - [`commands`], [`status`], [`diagnose`]: the command line, and what is given to whoever helps.
 
 pub mod agent;
 pub mod budget;
@@ -24,6 +25,7 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod decision;
+pub mod diagnose;
 pub mod download;
 pub mod enrolment;
 mod error;
@@ -37,6 +39,7 @@ pub mod report;
 pub mod reporting;
 pub mod repository;
 pub mod sequence;
+pub mod settings;
 pub mod spool;
 pub mod status;
 pub mod surroundings;

@@ -10,15 +10,14 @@
 //! stopline/FLEET/DEVICE/cmd/acknowledge {"schema": 1, "id": "fall-…", "by": "…"}; a retained one is passed over
 //! ```
 
+mod speaking;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use rumqttc::{
-    AsyncClient, ConnectionError, Event as Packet, EventLoop, Incoming, LastWill, MqttOptions, QoS, Transport,
-};
 use stopline_depot::eligible::back_off_ms;
 use stopline_depot::message::{Acknowledge, Receipt};
 use stopline_depot::versioned;
@@ -34,6 +33,8 @@ use crate::telemetry::Heard;
 use crate::telemetry::home_assistant;
 use crate::telemetry::outbox::{Outbox, kind_of};
 use crate::tls::Papers;
+
+use speaking::{Cut, Met, Mouth};
 
 /// Bytes of a message that is read.
 const LARGEST: usize = 4 << 10;
@@ -84,12 +85,11 @@ pub struct Party {
 /// certificate that was renewed meanwhile counts.
 pub async fn talk(broker: Mqtt, party: Party) {
     let below = format!("stopline/{}/{}", broker.fleet, party.device);
-    let (client, mut connection) = AsyncClient::new(options(&broker, &party, &below), QUEUE);
-    connection.network_options.set_connection_timeout(CONNECT_S);
+    let (mouth, mut connection) = speaking::open(&broker, &party.device, (available(&below), "offline"));
     // Publishing has a task of its own: a connection that is being made must not be given up for a look at the spool.
     let (connections, seen) = watch::channel(0_u64);
     let publisher = Publisher {
-        client: client.clone(),
+        mouth: mouth.clone(),
         below: below.clone(),
         broker: broker.clone(),
         party: party.clone(),
@@ -97,28 +97,28 @@ pub async fn talk(broker: Mqtt, party: Party) {
     tokio::spawn(publisher.publish_what_waits(seen));
     let (mut failures, mut count, mut told) = (0_u32, 0_u64, String::new());
     loop {
-        if connection.network.is_none() {
+        if !connection.is_connected() {
             if !party.may_talk() {
                 tokio::time::sleep(LOOK * 6).await;
                 continue;
             }
-            show(&mut connection, &broker, &party.papers);
+            connection.show(&broker, &party.papers);
         }
-        match connection.poll().await {
-            Ok(Packet::Incoming(Incoming::ConnAck(_))) => {
+        match connection.listen().await {
+            Ok(Met::Connected) => {
                 tracing::info!(id = "ota.mqtt.connected", "{}: connected", broker.host);
                 (failures, told) = (0, String::new());
                 count += 1;
-                let _ = client.try_subscribe(format!("{below}/cmd/#"), QoS::AtLeastOnce);
+                mouth.subscribe(format!("{below}/cmd/#"));
                 if let Some(home) = &broker.home_assistant {
-                    let _ = client.try_subscribe(home_assistant::status_topic(home), QoS::AtLeastOnce);
+                    mouth.subscribe(home_assistant::status_topic(home));
                 }
                 connections.send_replace(count);
                 party.tell_connected(true);
             }
-            Ok(Packet::Incoming(Incoming::Publish(message))) => {
-                let said = said(&broker, &message.topic, &below, message.retain, &message.payload);
-                tracing::debug!(id = "ota.mqtt.said", retained = message.retain, ?said, "{}", message.topic);
+            Ok(Met::Message { topic, retained, payload }) => {
+                let said = said(&broker, &topic, &below, retained, &payload);
+                tracing::debug!(id = "ota.mqtt.said", retained, ?said, "{topic}");
                 if said == Said::Begins {
                     // As a new connection: all that it should know is said again.
                     count += 1;
@@ -126,12 +126,12 @@ pub async fn talk(broker: Mqtt, party: Party) {
                 }
                 party.take(said);
             }
-            Ok(_) => {}
-            Err(error) => {
+            Ok(Met::Nothing) => {}
+            Err(cut) => {
                 connections.send_replace(0);
                 party.tell_connected(false);
                 failures = failures.saturating_add(1);
-                tell(&broker, &error, &mut told);
+                tell(&broker, &cut, &mut told);
                 let pause = back_off_ms(&party.device, "mqtt", failures, 1_000, 300_000);
                 tokio::time::sleep(Duration::from_millis(pause.into())).await;
             }
@@ -178,46 +178,18 @@ impl Party {
     }
 }
 
-fn options(broker: &Mqtt, party: &Party, below: &str) -> MqttOptions {
-    let mut options = MqttOptions::new(&party.device, broker.host.clone(), broker.port);
-    options.set_keep_alive(Duration::from_secs(broker.keep_alive_s.into()));
-    options.set_last_will(LastWill::new(available(below), "offline", QoS::AtLeastOnce, true));
-    options.set_max_packet_size(LARGEST * 16, LARGEST * 16);
-    options
-}
-
-/// What the next connection shows: user and password, and TLS by the papers as they lie on disk now.
-fn show(connection: &mut EventLoop, broker: &Mqtt, papers: &Papers) {
-    if broker.tls {
-        match papers.client() {
-            Ok(tls) => {
-                connection.mqtt_options.set_transport(Transport::tls_with_config(tls.into()));
-            }
-            Err(error) => tracing::warn!(id = "ota.mqtt.tls", "{error}"),
-        }
-    }
-    let Some(user) = &broker.user else { return };
-    let password = broker.password_file.as_deref().map(std::fs::read_to_string);
-    if let Some(Err(error)) = &password {
-        tracing::warn!(id = "ota.mqtt.password", "mqtt.password_file: {error}");
-    }
-    let password = password.and_then(Result::ok).unwrap_or_default();
-    connection.mqtt_options.set_credentials(user.clone(), password.trim_end());
-}
-
 /// A failure is told when it begins and when it becomes another: a broker that is away for a night fills no log.
-fn tell(broker: &Mqtt, error: &ConnectionError, told: &mut String) {
-    let now = match error {
-        ConnectionError::ConnectionRefused(code) => format!(
-            "{}: the broker refuses the log-in: {code:?}. Are mqtt.user, mqtt.password_file and this device's certificate \
+fn tell(broker: &Mqtt, cut: &Cut, told: &mut String) {
+    let now = match &cut.refused {
+        Some(code) => format!(
+            "{}: the broker refuses the log-in: {code}. Are mqtt.user, mqtt.password_file and this device's certificate \
              known there?",
             broker.host
         ),
-        error => format!("{}: no connection: {error}. Tried again later; polls go on", broker.host),
+        None => format!("{}: no connection: {}. Tried again later; polls go on", broker.host, cut.problem),
     };
     if now != *told {
-        let refused = matches!(error, ConnectionError::ConnectionRefused(_));
-        let id = if refused { "ota.mqtt.refused" } else { "ota.mqtt.failed" };
+        let id = if cut.refused.is_some() { "ota.mqtt.refused" } else { "ota.mqtt.failed" };
         tracing::warn!(id, "{now}");
         *told = now;
     }
@@ -229,7 +201,7 @@ fn available(below: &str) -> String {
 
 /// Publishes what waits.
 struct Publisher {
-    client: AsyncClient,
+    mouth: Mouth,
     below: String,
     broker: Mqtt,
     party: Party,
@@ -264,7 +236,7 @@ impl Publisher {
                     self.party.senses.spend(&*self.party.clock, 0);
                     if *connections.borrow() > 0 && !self.party.may_talk() {
                         tracing::warn!(id = "ota.mqtt.budget", "the budget for mobile networks is used up; the broker is left");
-                        let _ = self.client.try_disconnect();
+                        self.mouth.disconnect();
                     }
                 }
             }
@@ -278,9 +250,7 @@ impl Publisher {
 
     /// Says what a broker keeps for those who come later; whether the queue took all of it.
     fn greet(&self) -> bool {
-        let retained = |topic: String, bytes: Vec<u8>| {
-            self.client.try_publish(topic, QoS::AtLeastOnce, true, bytes).is_ok()
-        };
+        let retained = |topic: String, bytes: Vec<u8>| self.mouth.publish(topic, true, bytes);
         let mut done = retained(available(&self.below), b"online".to_vec());
         let last = self.party.outbox.as_ref().map(Outbox::last).unwrap_or_default();
         for message in [last.birth, last.state].into_iter().flatten() {
@@ -305,11 +275,7 @@ impl Publisher {
                 let Some(message) = outbox.read(&path) else { continue };
                 let topic = format!("{}/{}", self.below, message.kind.topic());
                 let bytes = versioned::write(&message).unwrap_or_default();
-                if self
-                    .client
-                    .try_publish(topic, QoS::AtLeastOnce, message.kind.is_retained(), bytes)
-                    .is_err()
-                {
+                if !self.mouth.publish(topic, message.kind.is_retained(), bytes) {
                     return;
                 }
                 sent.insert(path);
@@ -322,11 +288,7 @@ impl Publisher {
             }
             let bytes = spool.read(&path).ok().and_then(|signed| versioned::write(&signed).ok());
             let Some(bytes) = bytes else { continue };
-            if self
-                .client
-                .try_publish(format!("{}/update", self.below), QoS::AtLeastOnce, false, bytes)
-                .is_err()
-            {
+            if !self.mouth.publish(format!("{}/update", self.below), false, bytes) {
                 return;
             }
             sent.insert(path);

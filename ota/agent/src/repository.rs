@@ -8,6 +8,7 @@ use stopline_depot::deployment::DeployCause;
 use stopline_depot::digest::Digest;
 use stopline_depot::release::{Delta, Release};
 use stopline_depot::rollout::Rollout;
+use stopline_depot::settings;
 use stopline_depot::slots::StoredEvidence;
 use stopline_depot::versioned::{self, Versioned};
 use stopline_tuf::fetch::{Fetch, FetchError, Fetched};
@@ -23,6 +24,9 @@ use crate::http::{Http, HttpError};
 pub const MODELS: (&str, &str) = ("models", "models/*/*");
 /// The role that says who gets which.
 pub const ROLLOUT: (&str, &str) = ("rollout", "rollout/*");
+
+/// The role of what the operator asks of devices.
+pub const CAMPAIGNS: (&str, &str) = ("campaigns", "campaigns/*");
 
 /// `metadata/` of a repository on a web server.
 #[derive(Debug)]
@@ -188,6 +192,28 @@ pub fn directive<F: Fetch, S: Store>(
     let abort_to = variant.abort_to.as_deref().map(|target| release(session, model, target));
     let abort_to = abort_to.transpose()?.map(|(_, release)| release.unpacked.sha256);
     Ok(Some(Directive { rollout, document: bytes, candidate: Some(candidate), abort_to }))
+}
+
+/// What the operator sets on devices, as it was signed by the role `campaigns` and no other; none if nothing is set.
+///
+/// # Errors
+/// [`AgentError`]: what was refused, or could not be had.
+pub fn settings<F: Fetch, S: Store>(
+    session: &mut Session<'_, F, S>,
+    small: &mut dyn SmallTargets,
+    cached: &Path,
+) -> Result<Option<(Vec<u8>, settings::Document)>, AgentError> {
+    let found = match find(session, settings::PATH, CAMPAIGNS) {
+        // Not delegated, nothing set, or nothing ever asked.
+        Err(AgentError::Metadata(
+            stopline_tuf::Error::NoTarget { .. } | stopline_tuf::Error::NotInSnapshot { .. },
+        )) => return Ok(None),
+        found => found?,
+    };
+    let bytes = document(session, small, &found, cached)?;
+    let read = versioned::read(&bytes);
+    let document = read.map_err(|source| AgentError::Document { path: settings::PATH.into(), source })?;
+    Ok(Some((bytes, document)))
 }
 
 /// A release with all that is needed to fetch it and to prove it to the runtime.

@@ -1,13 +1,14 @@
 //! What the device says of itself, and that somebody hears an alert.
 //!
 //! In walk order: [`outbox`] (messages that wait for the fleet's receipt), [`looks`] (birth, state and figures from the
-//! runtime's health file and the board), [`alerts`] (the loop's outbox: said, escalated, acknowledged), [`hooks`] (web hooks),
+//! runtime's health file and the board), [`drifts`] (what the runtime says has drifted), [`alerts`] (the loop's outbox: said, escalated, acknowledged), [`hooks`] (web hooks),
 //! [`home_assistant`] (a wall camera that Home Assistant finds by itself), [`Telemetry`] (the thread that does it).
 //!
 //! Each message goes by MQTT where a broker is connected, else to `fleet_url` by HTTPS; an event that has no receipt after
 //! some seconds goes both ways. Doubles are one: (device, boot id, seq).
 
 pub mod alerts;
+pub mod drifts;
 pub mod home_assistant;
 pub mod hooks;
 pub mod looks;

@@ -202,6 +202,7 @@ impl Uploader {
 
     /// Sends one batch; whether there was one.
     fn one(&mut self) -> Result<bool, UploadError> {
+        self.ask_before_expiry()?;
         self.drop_expired()?;
         if self.draft.is_none() {
             self.draft = self.next_draft()?;

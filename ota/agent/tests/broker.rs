@@ -208,9 +208,18 @@ fn a_hint_brings_a_poll_forward_and_a_retained_or_forged_one_nothing_else() {
 
 #[test]
 fn a_broker_that_goes_comes_back_and_outcomes_wait_for_it() {
+    goes_and_comes(4);
+}
+
+#[test]
+fn a_broker_of_mqtt_5_that_goes_comes_back_and_outcomes_wait_for_it() {
+    goes_and_comes(5);
+}
+
+fn goes_and_comes(version: u8) {
     let Some(mut broker) = Broker::start("") else { return };
     Authority::new("broker").server_files(broker.folder.path());
-    let world = world(&broker, "hint_least_s = 3600\n");
+    let world = world(&broker, &format!("hint_least_s = 3600\nversion = {version}\n"));
     let mut config = std::fs::read_to_string(world.device.path("agent.toml")).unwrap();
     config += &password(world.device.folder.path(), &world.id);
     std::fs::write(world.device.path("agent.toml"), config).unwrap();
@@ -223,6 +232,10 @@ fn a_broker_that_goes_comes_back_and_outcomes_wait_for_it() {
     drop((client, connection));
     let service = Service::start(&world.device);
     until("a connection", || service.said("ota.mqtt.connected") == 1);
+    // As Mosquitto's log names the protocol: p2 is 3.1.1, p5 is 5.
+    let log = std::fs::read_to_string(broker.folder.path().join("log")).unwrap();
+    let spoken = if version == 5 { "(p5," } else { "(p2," };
+    assert!(log.lines().any(|line| line.contains(&world.id) && line.contains(spoken)), "{log}");
     broker.down();
     until("the failure told", || service.said("ota.mqtt.failed") >= 1);
     let (code, ..) = program::run(&world.device, &["check-now"]);
@@ -260,9 +273,18 @@ fn a_broker_that_goes_comes_back_and_outcomes_wait_for_it() {
 
 #[test]
 fn a_refused_log_in_is_no_connection_and_is_told() {
+    refused("");
+}
+
+#[test]
+fn a_log_in_that_a_broker_of_mqtt_5_refuses_is_no_connection_and_is_told() {
+    refused("version = 5\n");
+}
+
+fn refused(mqtt: &str) {
     let Some(mut broker) = Broker::start("") else { return };
     Authority::new("broker").server_files(broker.folder.path());
-    let world = world(&broker, "");
+    let world = world(&broker, mqtt);
     let mut config = std::fs::read_to_string(world.device.path("agent.toml")).unwrap();
     config += &password(world.device.folder.path(), &world.id);
     std::fs::write(world.device.path("agent.toml"), config).unwrap();
@@ -322,9 +344,18 @@ fn kept(broker: &Broker, topics: &[String]) -> Vec<(String, bool, Vec<u8>)> {
 
 #[test]
 fn the_broker_keeps_who_is_there_and_an_alert_is_answered_by_the_fleet_alone() {
+    keeps_and_answers("");
+}
+
+#[test]
+fn a_broker_of_mqtt_5_keeps_who_is_there_and_an_alert_is_answered_by_the_fleet_alone() {
+    keeps_and_answers("version = 5\n");
+}
+
+fn keeps_and_answers(mqtt: &str) {
     let Some(mut broker) = Broker::start("") else { return };
     Authority::new("broker").server_files(broker.folder.path());
-    let mut world = world(&broker, "");
+    let mut world = world(&broker, mqtt);
     let folder = world.device.path("outbox");
     outbox::prepare(&folder).unwrap();
     let config = std::fs::read_to_string(world.device.path("agent.toml")).unwrap();
@@ -353,8 +384,11 @@ fn the_broker_keeps_who_is_there_and_an_alert_is_answered_by_the_fleet_alone() {
     let service = Service::start(&world.device);
     until("a connection", || service.said("ota.mqtt.connected") == 1);
     let topics = ["available", "birth", "state"].map(|end| world.topic(end));
-    let found = kept(&broker, &topics);
-    assert!(found.iter().all(|(_, retained, _)| *retained), "{found:?}");
+    let mut found = Vec::new();
+    until("the broker keeps all three", || {
+        found = kept(&broker, &topics);
+        found.iter().all(|(_, retained, _)| *retained)
+    });
     assert_eq!(found[0].2, b"online");
     let birth: Message = versioned::read(&found[1].2).unwrap();
     assert!(matches!(birth.content(), Ok(Body::Birth(_))) && birth.device == world.id);

@@ -154,6 +154,49 @@ fn birth_state_and_figures_are_said_once_each_and_kept_until_the_receipt() {
     assert_eq!(seqs, kinds.len(), "no number twice");
 }
 
+/// The runtime's health file with its first `drifts` drifts, of the process `pid`.
+fn drifted(world: &World, pid: u32, drifts: u64) {
+    let drift = |number: u64| {
+        serde_json::json!({"number": number, "camera": "front", "model": "signs",
+            "identity": {"name": "signs", "version": "1.0.0", "digest": "ab".repeat(32), "role": "active"},
+            "alarm": {"signal": "resolution", "against": "past", "span": "frames", "at": "2026-11-22T11:59:00.000000Z",
+                "expected": "1280x720", "found": "3840x2160", "statistic": 0.0, "threshold": 0.0}})
+    };
+    let health = serde_json::json!({"schema": 1, "name": "car", "version": "0.1.0", "pid": pid,
+        "written_wall": "2026-11-22T12:00:00.000000Z", "uptime_ms": 5, "state": {"name": "active", "for_ms": 3}, "faults": [],
+        "arming": {"armed": false, "because": "arm.armed is false"}, "cameras": [], "models": [],
+        "command": {"row": "idle", "valid": false, "deceleration": 0.0, "hold": false, "made": 3, "longest_gap_us": 20100},
+        "actuators": [], "stages": [], "machine": {"memory": "off", "scheduling": "off", "resident_kib": 4000},
+        "transitions": [], "transitions_total": 0, "stream": {"readers": 0, "dropped": 0},
+        "drift": (1..=drifts).map(drift).collect::<Vec<_>>()});
+    std::fs::write(world.device.path("health.json"), health.to_string()).unwrap();
+}
+
+#[test]
+fn a_drift_is_said_once_whoever_starts_anew() {
+    let mut world = plain("");
+    let health = format!("[device]\nhealth_file = {:?}", world.device.path("health.json"));
+    world.device.config = world.device.config.replacen("[device]", &health, 1);
+    let said = |world: &World| of(world, Kind::Drift).len();
+    drifted(&world, 7, 1);
+    let mut first = telemetry(&world);
+    first.step();
+    first.step();
+    assert_eq!(said(&world), 1);
+    let words = of(&world, Kind::Drift)[0].body.to_string();
+    assert!(words.contains("1280x720") && words.contains("3840x2160"), "{words}");
+    drop(first);
+    let mut second = telemetry(&world);
+    second.step();
+    assert_eq!(said(&world), 1, "the agent began anew, and has said it");
+    drifted(&world, 7, 2);
+    second.step();
+    assert_eq!(said(&world), 2);
+    drifted(&world, 8, 1);
+    second.step();
+    assert_eq!(said(&world), 3, "the runtime began anew, and this is another one");
+}
+
 #[test]
 fn an_alert_is_escalated_until_somebody_answers_and_an_answer_counts_only_while_it_is_open() {
     let world = plain("");

@@ -259,6 +259,31 @@ fn what_expires_or_rots_while_it_is_held_ends_so_and_the_rest_arrives() {
 }
 
 #[test]
+fn what_the_server_has_is_delivered_although_its_time_ran_out_before_the_answer_came() {
+    let world = plain();
+    let soon = |from: Timestamp| u64::try_from(from.as_second()).unwrap() + 60;
+    let digest = world.put(&noise(1, 10_000), 5, soon(at_noon()));
+    world.lab.set(|lab| lab.faults = [Fault::Nothing, Fault::NoAnswer].into());
+    let (mut uploader, _) = world.uploader();
+    uploader.step();
+    assert_eq!(world.counts().waiting, 1, "it is there, and nobody heard");
+    world.device.clock.pass(Duration::from_secs(2_000));
+    world.drain(&mut uploader, 5);
+    arrived(&world, &[digest]);
+    // Of one that the server lacks a part of it has kept nothing: it is not sent any more.
+    let later = at_noon().checked_add(Duration::from_secs(10_000)).unwrap();
+    world.device.clock.set(stopline_tuf::time::Reading::Synchronised(later));
+    let late = world.put(&noise(2, 300_000), 5, soon(later));
+    world.lab.set(|lab| lab.faults = [Fault::Nothing, Fault::Cut(50_000)].into());
+    uploader.step();
+    assert_eq!(world.counts().waiting, 1);
+    world.device.clock.pass(Duration::from_secs(2_000));
+    world.drain(&mut uploader, 5);
+    assert_eq!((world.counts().expired, world.counts().delivered), (1, 1));
+    assert!(world.lab.look(|lab| !lab.records.contains_key(&late)));
+}
+
+#[test]
 fn a_disk_that_takes_nothing_lets_records_wait_and_loses_none() {
     let world = plain();
     let digests = world.capture(1, &[10_000; 3]);

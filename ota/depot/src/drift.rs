@@ -12,7 +12,7 @@
 //! Picture sizes are no statistics: another one that stays is named at once.
 //!
 //! - [`Signal`]: what is watched, and the bins. - `window`: hours, and the ring of the past. - `compare`: PSI with confidence.
-//! - `size`: picture sizes. - `training`: the manifest's reference. - `frame`: from record to bins.
+//! - `memory`: over a restart. - `size`: picture sizes. - `training`: the manifest's reference. - `frame`: from record to bins.
 //!
 //! Limits: a drift slower than two weeks is absorbed by the past and only the training reference can see it. Wall time
 //! places hours in the day; a clock that jumps costs the hour it jumps in. After a change of model the past of what depends
@@ -20,6 +20,7 @@
 
 mod compare;
 mod frame;
+mod memory;
 mod signal;
 mod size;
 #[cfg(test)]
@@ -36,6 +37,7 @@ use crate::manifest::Training;
 use crate::record::{DecisionRecord, WallTime};
 pub use frame::FrameStatistics;
 use frame::Reader;
+pub use memory::{Memory, MemoryError};
 use signal::COUNT;
 pub use signal::{SIGNALS, Signal};
 use window::{DAY, HOUR, Past, Window};
@@ -172,6 +174,36 @@ impl Drift {
             told: [[None; COUNT]; 2],
             waiting: VecDeque::with_capacity(3 * COUNT),
         }
+    }
+
+    /// What it knows, to go on from after a restart.
+    pub fn memory(&self) -> Memory {
+        let (model, classes) = self.reader.memory();
+        Memory {
+            schema: Memory::SCHEMA,
+            model,
+            classes,
+            size: self.size.usual(),
+            hour: self.hour.clone(),
+            past: self.past.hours().cloned().collect(),
+            suspects: self.suspects,
+            told: self.told,
+        }
+    }
+
+    /// Goes on from there.
+    pub fn restore(&mut self, memory: Memory) {
+        let Memory { schema: _, model, classes, size, hour, past, suspects, told } = memory;
+        self.reader.restore(model, classes);
+        self.size = size::Sizes::from_usual(size);
+        self.past = Past::new();
+        past.into_iter().for_each(|window| self.past.push(window));
+        (self.hour, self.suspects, self.told) = (hour, suspects, told);
+    }
+
+    /// The hour that frames are counted in, hours since 1970.
+    pub fn hour(&self) -> u64 {
+        self.hour.hour
     }
 
     /// Takes in a processed frame, in the order of capture. What it gives is an alarm that the frame, or one before, gave

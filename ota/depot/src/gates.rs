@@ -304,7 +304,8 @@ impl Group {
 
     /// Active hours of all.
     pub fn hours(&self) -> f64 {
-        self.devices.iter().map(hours).sum()
+        // The sum of no floats is -0.0, which would be printed so.
+        0.0 + self.devices.iter().map(hours).sum::<f64>()
     }
 }
 

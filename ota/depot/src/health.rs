@@ -5,11 +5,13 @@
 //! looks at `schema` first and may meet keys it does not know: within a schema version keys are added, never changed.
 //! A file whose `written_wall` is old, or whose process is gone, says only what was.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::drift::Alarm;
 use crate::record::{ModelIdentity, WallTime};
 
 /// The schema this code writes.
@@ -55,12 +57,53 @@ pub struct Health {
     pub transitions: Vec<TransitionHealth>,
     /// All transitions since the process began.
     pub transitions_total: u64,
+    /// What drifted, oldest first; at most [`DRIFTS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<DriftHealth>,
+    /// What was captured; left out where nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capture: Option<CaptureHealth>,
     /// Readers of the stream now, and readers dropped because they did not keep up.
     pub stream: StreamHealth,
 }
 
 /// Most transitions in the file.
 pub const TRANSITIONS: usize = 32;
+
+/// Most drifts in the file.
+pub const DRIFTS: usize = 32;
+
+/// Something is no longer as it was.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DriftHealth {
+    /// Its number, from 1 in each process.
+    pub number: u64,
+    /// The camera.
+    pub camera: String,
+    /// The model's name in the configuration.
+    pub model: String,
+    /// The model's version and digest.
+    pub identity: ModelIdentity,
+    /// What it is.
+    pub alarm: Alarm,
+}
+
+/// Frames captured since the process began.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaptureHealth {
+    /// Records in the spool, or evicted at once.
+    pub spooled: u64,
+    /// Frames taken, by rule.
+    pub taken: BTreeMap<String, u64>,
+    /// Reports that found no room.
+    pub dropped: u64,
+    /// Wanted by a rule whose limits were used up.
+    pub limited: u64,
+    /// Pictures that could not be made unrecognisable, and so were not written.
+    pub unredacted: u64,
+    /// Records that the spool did not take.
+    pub refused: u64,
+}
 
 /// State and cause.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -17,6 +17,7 @@
 //! - [`outcome`]: what a device says of a deployment, signed.
 //! - [`batch`]: captured records on their way to the fleet, and its receipts.
 //! - [`message`]: what a device says of itself.
+//! - [`settings`]: what the operator may set on devices from afar.
 //! - [`slots`]: where all of it lies, and who writes it.
 //! - [`spool`]: captured frames, encrypted, that wait for the agent; each ends exactly once.
 //! - [`versioned`]: files with a schema version; what is newer waits.
@@ -42,6 +43,7 @@ pub mod outcome;
 pub mod record;
 pub mod release;
 pub mod rollout;
+pub mod settings;
 pub mod slots;
 pub mod spool;
 pub mod stream;

@@ -20,6 +20,7 @@ use stopline_depot::message::{Acknowledge, Message, Receipts};
 use stopline_depot::outcome::SignedOutcome;
 use stopline_depot::release::Release;
 use stopline_depot::rollout::Rollout;
+use stopline_depot::settings;
 use stopline_depot::slots::{
     Deny, Depot, DepotError, DepotPaths, Floor, Journal, Offer, Pointers, Progress, RuntimeState, Session,
     SlotRecord, SlotState, StatePaths, StoredEvidence, Trust, TrustPaths,
@@ -118,6 +119,7 @@ fn documents() -> Vec<Document> {
     vec![
         strict::<Release>(SIGNED, frozen!("release"), waits),
         strict::<Rollout>(("fleet", "agent"), frozen!("rollout"), "nothing new begins; what has begun stays"),
+        strict::<settings::Document>(("fleet", "agent"), frozen!("settings"), "what is set stays; told"),
         Document {
             name: "bundle manifest",
             writer: "fleet",

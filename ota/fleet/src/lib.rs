@@ -41,6 +41,7 @@ pub mod rollouts;
 pub mod rotate;
 #[cfg(feature = "serve")]
 pub mod serve;
+pub mod settings;
 pub mod sign;
 pub mod simulate;
 pub mod staging;

@@ -393,7 +393,8 @@ fn usual_id(
     id
 }
 
-fn random_salt() -> Result<String> {
+/// Hides ids in lists, anew for each document.
+pub(crate) fn random_salt() -> Result<String> {
     let mut random = [0_u8; 16];
     getrandom::fill(&mut random)
         .map_err(|error| Failure::failed(format!("the system gives no random numbers: {error}")))?;

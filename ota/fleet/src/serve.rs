@@ -6,6 +6,7 @@
 //! - [`database`]: what is known.
 //! - [`server`]: two listeners; [`tls`]: what they show and ask for.
 //! - [`intake`]: the devices' side: enrolment, batches, messages, outcomes, the repository.
+//! - [`ingest`]: what they say is taken in; [`mqtt`]: those who stay connected.
 //! - [`records`]: where sealed records lie.
 //! - [`devices`]: what people do with devices, the command line and the web alike.
 //! - [`web`]: the people's side.
@@ -19,7 +20,9 @@ pub mod backup;
 pub mod data;
 pub mod database;
 pub mod devices;
+pub mod ingest;
 pub mod intake;
+pub mod mqtt;
 pub mod records;
 pub mod secret;
 pub mod server;

@@ -152,6 +152,73 @@ fn a_real_agent_enrols_fetches_reports_and_is_let_in_no_more() {
     assert_eq!(house.audited("devices.revoke")[0]["detail"]["reason"], "sold");
 }
 
+/// Ended with the test.
+struct Running(std::process::Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_real_agent_says_by_mqtt_what_it_is_and_asks_when_something_is_published() {
+    let desk = Desk::begun(jiff::Timestamp::now());
+    desk.release("stop-sign", "1.0.0", jiff::Timestamp::now()).unwrap();
+    let repository = desk.folder.path().join("repository");
+    let house = House::with(&["--fleet-name", "north", "--repository", repository.to_str().unwrap()]);
+    let agent = Agent::new(&desk, &house);
+    let file = agent.folder.path().join("agent.toml");
+    let mut text = std::fs::read_to_string(&file).unwrap();
+    // Over HTTPS it enrols and fetches; what it says of itself goes by MQTT alone.
+    text = text.replace("outcomes_url", "# outcomes_url");
+    text += "[poll]\nstart_within_s = 3600\n[telemetry]\nstats_s = 1\nlook_s = 1\n";
+    text += &format!(
+        "[mqtt]\nhost = 'localhost'\nport = {}\nfleet = 'north'\nhint_least_s = 0\nhint_within_s = 0\n",
+        house.mqtt
+    );
+    std::fs::write(&file, text).unwrap();
+    let token = house.token("van-7");
+    let id = agent.well(&["enroll", "--token", &token, "--json"])["device"].as_str().unwrap().to_owned();
+    let mut command = Command::new(agent_program());
+    command.args(["run", "--config"]).arg(&file).env("STOPLINE_AGENT_LOG", "warn");
+    let _running = Running(command.spawn().unwrap());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let url = format!("sqlite://{}", house.folder.join("stopline.db").display());
+    let database = runtime.block_on(stopline_fleet::serve::database::Database::open(&url)).unwrap();
+    let mut kinds = std::collections::BTreeSet::new();
+    for _ in 0..600 {
+        let all = runtime.block_on(database.latest(&["birth", "state", "stats"], Some(&id), 1_000)).unwrap();
+        kinds = all.into_iter().map(|message| message.kind).collect();
+        if kinds.len() == 3 {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), ["birth", "state", "stats"]);
+    // It polls within the hour by itself; the server sees that a roll-out was published, and says so.
+    let all = stopline_fleet::rollouts::Start {
+        stages: vec![stopline_depot::rollout::Stage { bp: 10_000, min_dwell_s: 0 }],
+        ..desk::start("stop-sign", "r-1")
+    };
+    stopline_fleet::rollouts::start(&desk.store, &desk.root(), &desk.signers(), &all, jiff::Timestamp::now())
+        .unwrap();
+    let staged = |heard: &stopline_fleet::outcomes::Heard| {
+        heard.received.iter().any(|received| received.outcome.rollout_id == "r-1")
+    };
+    let mut heard = stopline_fleet::outcomes::Heard::default();
+    for _ in 0..600 {
+        heard = runtime.block_on(database.heard()).unwrap();
+        if staged(&heard) {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert!(staged(&heard), "no outcome came: {:?}", heard.refused);
+    runtime.block_on(database.close());
+}
+
 #[test]
 fn a_key_an_id_and_a_token_belong_to_one_device() {
     let house = House::new();

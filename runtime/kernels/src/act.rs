@@ -105,7 +105,7 @@ pub(crate) fn exp<S: Simd<L>, const L: usize>(simd: S, x: S::V) -> S::V {
     let whole = simd.round(scaled);
     let fraction = simd.sub(scaled, whole);
     let mut sum = simd.splat(1.339_09e-3);
-    for factor in [9.676_03e-3, 5.550_357e-2, 2.402_210_7e-1, 6.931_471_9e-1, 1.000_000_1] {
+    for factor in [9.676_03e-3, 5.550_357e-2, 2.402_210_7e-1, 6.931_472e-1, 1.000_000_1] {
         sum = simd.mul_add(sum, fraction, simd.splat(factor));
     }
     simd.mul(sum, simd.power_of_two(whole))

@@ -381,7 +381,11 @@ impl Graph {
         let (height, width) = window.over(from.height, from.width)?;
         let end = end.into();
         let outputs = bias.len();
-        if groups == 0 || from.channels() % groups != 0 || outputs == 0 || outputs % groups != 0 {
+        if groups == 0
+            || !from.channels().is_multiple_of(groups)
+            || outputs == 0
+            || !outputs.is_multiple_of(groups)
+        {
             let channels = format!("{} and {outputs}", from.channels());
             return mismatch("groups", format!("a divisor of the {channels} channels"), groups);
         }

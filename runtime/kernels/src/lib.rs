@@ -1,9 +1,9 @@
 //! Convolutional networks on one core: a graph is compiled once into a plan, whose steps run in one memory without
 //! allocating.
 //!
-//! In walk order: [`graph`] (layers as they are meant, checked), [`plan`] (layers become steps with places in memory and
-//! packed weights), then what the steps do: [`conv`], [`first`], [`window`], [`lanes`], [`end`], [`act`]; under them [`simd`] (the wide
-//! instructions; the only unsafe code) and [`memory`].
+//! In walk order: `graph` (layers as they are meant, checked), `plan` (layers become steps with places in memory and
+//! packed weights), then what the steps do: `conv`, `first`, `window`, `lanes`, `end`, `act`; under them `simd` (the wide
+//! instructions; the only unsafe code) and `memory`.
 //!
 //! Numbers lie in blocks of channels: of a map with C channels, H rows and W columns, block c holds channels
 //! c · L to c · L + L − 1 of every pixel, row by row, L being 8, or 16 with AVX-512 (the layout that others call NCHWc).

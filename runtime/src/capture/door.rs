@@ -130,7 +130,7 @@ impl Door {
 
     /// Whether a rule of this kind is configured.
     pub fn has_rule(&self, rule: Rule) -> bool {
-        self.shared.rules.contains(&rule)
+        self.asking().has_rule(rule)
     }
 
     /// A model in shadow saw something else on this frame.
@@ -146,12 +146,38 @@ impl Door {
 
     /// Asks for the picture of a moment; `false` where too much is asked for already.
     pub fn ask(&self, asked: Asked) -> bool {
-        let mut all = self.shared.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        self.asking().ask(asked)
+    }
+
+    /// The end of who only asks, and looks at the counts: it keeps the worker from nothing.
+    pub fn asking(&self) -> Asking {
+        Asking(Arc::clone(&self.shared))
+    }
+}
+
+/// The end of who only asks.
+#[derive(Clone, Debug)]
+pub struct Asking(Arc<Shared>);
+
+impl Asking {
+    /// As [`Door::ask`].
+    pub fn ask(&self, asked: Asked) -> bool {
+        let mut all = self.0.asked.lock().unwrap_or_else(PoisonError::into_inner);
         let room = all.len() < ASKED;
         if room {
             all.push(asked);
         }
         room
+    }
+
+    /// Whether a rule of this kind is configured.
+    pub fn has_rule(&self, rule: Rule) -> bool {
+        self.0.rules.contains(&rule)
+    }
+
+    /// What was captured and what was not.
+    pub fn tally(&self) -> &Tally {
+        &self.0.tally
     }
 }
 

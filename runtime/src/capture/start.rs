@@ -6,7 +6,6 @@ use std::thread::JoinHandle;
 use stopline_sensors::clock::Clock;
 
 use super::door::Door;
-use super::tally::Tally;
 use crate::config::Config;
 use crate::daemon::notes::Notes;
 use crate::daemon::slot::Slot;
@@ -28,6 +27,7 @@ pub fn start(
     clock: &Arc<dyn Clock>,
     notes: &Notes,
 ) -> Result<Option<(Door, Start)>, Failure> {
+    use super::tally::Tally;
     use super::worker::Worker;
     use crate::exit::{Exit, OrExit as _};
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use stopline_depot::health::CaptureHealth;
 use stopline_depot::spool::Rule;
 
 /// Counts since the start.
@@ -38,6 +39,19 @@ impl Tally {
     pub fn took(&self, rule: Rule) {
         if let Some(at) = Rule::ALL.iter().position(|known| *known == rule) {
             Self::one(&self.taken[at]);
+        }
+    }
+
+    /// For the health file.
+    pub fn health(&self) -> CaptureHealth {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        CaptureHealth {
+            spooled: read(&self.spooled),
+            taken: Rule::ALL.iter().map(|rule| (rule.code().to_owned(), self.of(*rule))).collect(),
+            dropped: read(&self.dropped),
+            limited: read(&self.limited),
+            unredacted: read(&self.unredacted),
+            refused: read(&self.refused),
         }
     }
 

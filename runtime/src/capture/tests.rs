@@ -374,8 +374,8 @@ fn limits_hold_for_minute_hour_and_day() {
     };
     assert_eq!([minute(), minute(), minute(), minute()], [2, 2, 1, 0]);
     clock.advance(Duration::from_secs(3600));
-    assert_eq!(limits.take(clock.monotonic()), true);
-    assert_eq!(limits.take(clock.monotonic()), false);
+    assert!(limits.take(clock.monotonic()));
+    assert!(!limits.take(clock.monotonic()));
     clock.advance(Duration::from_secs(86_400));
     assert!(limits.take(clock.monotonic()));
 }

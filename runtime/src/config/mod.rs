@@ -9,6 +9,7 @@ mod arm;
 mod camera;
 mod capture;
 mod depot;
+mod drift;
 mod error;
 mod model;
 mod place;
@@ -37,6 +38,7 @@ pub use arm::{Arm, ArmInput};
 pub use camera::{Camera, Rtsp};
 pub use capture::{Capture, CaptureRule, Region};
 pub use depot::{Depot, ShadowLimits, TestLimits, TrialLimits};
+pub use drift::DriftConfig;
 pub use error::{ConfigError, Misfit};
 pub use model::{Engine, Light, Model, When};
 pub use run::{LogLevel, Run};
@@ -119,6 +121,9 @@ pub struct Config {
     /// `[capture]`: which frames are kept for learning.
     #[serde(default)]
     pub capture: Capture,
+    /// `[drift]`: whether cameras and models still give what they gave.
+    #[serde(default)]
+    pub drift: DriftConfig,
     /// `[check]`: what is asked of all this, for `stopline check`. The daemon does not read it.
     #[serde(default)]
     pub check: CheckConfig,
@@ -216,6 +221,7 @@ impl Config {
             Misfit::new(&format!("guard.{}", error.key), error.found, expected)
         })?;
         self.capture.check(&cameras, &self.models)?;
+        self.drift.check()?;
         let cameras: Vec<&str> = cameras.into_iter().collect();
         let models: Vec<&str> = self.models.iter().map(|model| model.name.as_str()).collect();
         self.check.check(&cameras, &models)?;
@@ -262,6 +268,7 @@ impl Config {
         self.models.iter_mut().for_each(|model| model.resolve(folder));
         self.check.resolve(folder);
         self.capture.resolve(folder);
+        self.drift.resolve(folder);
         if let Some(depot) = &mut self.depot {
             depot.resolve(folder);
         }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use stopline_decide::cause::{FaultSet, State};
 use stopline_depot::health::{
-    ArmingHealth, CameraHealth, CommandHealth, Health, MachineHealth, ModelHealth, SCHEMA, StateHealth,
-    StreamHealth, TRANSITIONS, TransitionHealth,
+    ArmingHealth, CameraHealth, CommandHealth, DRIFTS, DriftHealth, Health, MachineHealth, ModelHealth,
+    SCHEMA, StateHealth, StreamHealth, TRANSITIONS, TransitionHealth,
 };
 use stopline_depot::record::WallTime;
 use stopline_sensors::clock::{Clock, Monotonic};
@@ -21,6 +21,7 @@ use super::report::ModelSeat;
 use super::slot::Slot;
 use super::tick::Now;
 use super::timing::Timings;
+use crate::drift::Drifted;
 use crate::intake::gauges::Gauges;
 
 /// Where everything stands that the health file tells.
@@ -51,6 +52,8 @@ pub struct Overview {
     pub transitions: VecDeque<TransitionHealth>,
     /// All of them.
     pub transitions_total: u64,
+    /// What drifted, the newest.
+    pub drift: VecDeque<DriftHealth>,
     /// Frames decided on by each camera at the last look, and when that was.
     pub decided: Vec<u64>,
     /// See [`Overview::decided`].
@@ -80,6 +83,16 @@ impl Overview {
         }
         self.transitions.push_back(transition.clone());
         transition
+    }
+
+    /// Notes a drift; the oldest is forgotten.
+    pub fn drifted(&mut self, drifted: Drifted) {
+        let Drifted { camera, model, identity, alarm } = drifted;
+        let number = self.drift.back().map_or(1, |last| last.number + 1);
+        if self.drift.len() == DRIFTS {
+            self.drift.pop_front();
+        }
+        self.drift.push_back(DriftHealth { number, camera: camera.to_string(), model, identity, alarm });
     }
 
     /// Frames decided on, by all cameras together: what feeds the watchdog.
@@ -114,6 +127,8 @@ impl Overview {
             },
             transitions: self.transitions.iter().cloned().collect(),
             transitions_total: self.transitions_total,
+            drift: self.drift.iter().cloned().collect(),
+            capture: None,
             stream,
         }
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use stopline_decide::cause::{Cause, State};
 use stopline_depot::health::StreamHealth;
 use stopline_depot::record::WallTime;
+use stopline_depot::spool::Rule;
 use stopline_depot::stream::{Event, Message, Picture};
 use stopline_sensors::clock::Monotonic;
 use stopline_sensors::frame::Frame;
@@ -21,8 +22,11 @@ use super::notify;
 use super::record::record;
 use super::report::FrameReport;
 use super::stream::Stream;
+use crate::capture::door::{Asked, Asking};
+use crate::capture::tally::Tally;
 use crate::config::Run;
 use crate::draw::{rgb_image, shrink};
+use crate::drift::{Drifted, Seen, Told as Drift, Watching};
 use crate::video::jpeg;
 
 /// How often the health file is written, and the watchdog fed.
@@ -78,6 +82,10 @@ pub struct Publisher {
     pub hot: Arc<Hot>,
     /// Set once the process is ready; only then systemd's watchdog runs.
     pub opened: Arc<AtomicBool>,
+    /// Watches for drift, where that is configured.
+    pub drift: Option<Watching>,
+    /// Where pictures of a drift are asked for.
+    pub capture: Option<Asking>,
     /// Running values of the publisher itself.
     pub state: PublisherState,
 }
@@ -112,6 +120,9 @@ impl Publisher {
                 self.state.next_health = now.plus(SECOND);
                 self.second();
             }
+        }
+        if let Some(drift) = self.drift.take() {
+            drift.end();
         }
         self.write_health(true);
     }
@@ -157,13 +168,20 @@ impl Publisher {
     }
 
     fn frame(&mut self, report: FrameReport) {
-        let Some(stream) = self.stream.as_mut().filter(|stream| stream.has_readers()) else { return };
-        let now = self.overview.now.newest().unwrap_or_default();
-        if let Some(record) = record(&report, &now) {
-            stream.send(&Message::Record(Box::new(record)), &[]);
+        let readers = self.stream.as_ref().is_some_and(Stream::has_readers);
+        if !readers && self.drift.is_none() {
+            return;
         }
+        let now = self.overview.now.newest().unwrap_or_default();
+        let Some((name, gauges)) = self.overview.cameras.get(report.camera) else { return };
+        let Some(record) = record(&report, &now) else { return };
+        if let (Some(drift), Some(found)) = (&self.drift, report.found.first()) {
+            let (model, statistics) = (Arc::clone(&found.model), gauges.statistics());
+            drift.see(Seen { camera: name.as_str().into(), model, record: record.clone(), statistics });
+        }
+        let Some(stream) = self.stream.as_mut().filter(|_| readers) else { return };
+        stream.send(&Message::Record(Box::new(record)), &[]);
         if let Some(frame) = &report.picture {
-            let name = self.overview.cameras.get(report.camera).map_or("", |(name, _)| name.as_str());
             match picture(frame, name, self.hot.width.load(Ordering::Relaxed)) {
                 Ok((message, jpeg)) => stream.send(&message, &jpeg),
                 Err(problem) => tracing::debug!("no picture for the stream: {problem}"),
@@ -183,7 +201,37 @@ impl Publisher {
         self.pictures.iter().for_each(|wanted| wanted.store(true, Ordering::Relaxed));
     }
 
+    /// What drifted is told as an event, stands in the health file, and asks for a picture.
+    fn drifted(&mut self) {
+        let Some(drift) = &self.drift else { return };
+        for told in drift.told().collect::<Vec<_>>() {
+            match told {
+                Drift::Problem(text) => log(Level::WARN, &text),
+                Drift::Drifted(drifted) => {
+                    let Drifted { camera, model, alarm, .. } = &*drifted;
+                    let text = format!("camera {camera}, model {model}: {alarm}");
+                    log(Level::WARN, &text);
+                    self.event("drift", text);
+                    self.ask_for_a_picture_of(&drifted);
+                    self.overview.drifted(*drifted);
+                }
+            }
+        }
+    }
+
+    fn ask_for_a_picture_of(&self, drifted: &Drifted) {
+        let Some(capture) = self.capture.as_ref().filter(|capture| capture.has_rule(Rule::Drift)) else {
+            return;
+        };
+        let camera = self.overview.cameras.iter().position(|(name, _)| **name == *drifted.camera);
+        let (at, detail) = (self.overview.clock.monotonic(), Some(drifted.alarm.signal.to_string()));
+        if !capture.ask(Asked { rule: Rule::Drift, camera, at, detail }) {
+            Tally::one(&capture.tally().dropped);
+        }
+    }
+
     fn second(&mut self) {
+        self.drifted();
         let lost = self.told.lost();
         if lost > 0 {
             log(Level::WARN, &format!("{lost} notes found no room: log and events have a gap"));
@@ -198,7 +246,8 @@ impl Publisher {
 
     fn write_health(&mut self, stopped: bool) {
         let stream = self.stream.as_ref().map_or(StreamHealth::default(), Stream::health);
-        let health = self.overview.health(stream, stopped);
+        let mut health = self.overview.health(stream, stopped);
+        health.capture = self.capture.as_ref().map(|capture| capture.tally().health());
         let written = health::write(&self.health_file, &health);
         if let Err(error) = &written
             && !self.state.unwritten

@@ -89,6 +89,14 @@ impl Look {
         self.share(&self.histogram[usize::from(luma)..])
     }
 
+    /// Mean luma, 0 to 255.
+    #[allow(clippy::cast_precision_loss, reason = "at most 255 × 57 600")]
+    pub fn mean_luma(&self) -> f32 {
+        let sum: u64 =
+            self.histogram.iter().zip(0..).map(|(count, luma): (_, u64)| u64::from(*count) * luma).sum();
+        sum as f32 / self.samples.max(1) as f32
+    }
+
     /// The detail that nine in ten cells exceed, which is mostly noise, and the detail that one in fifty does.
     pub fn least_and_most_detail(&self) -> (u8, u8) {
         let mut bins = [0_u32; 256];

@@ -28,6 +28,7 @@ pub mod pulse;
 #[cfg(test)]
 mod scene;
 pub mod signals;
+pub mod statistics;
 
 use std::sync::Arc;
 

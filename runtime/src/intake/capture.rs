@@ -18,10 +18,14 @@ use super::mailbox::{Mailbox, Put};
 use super::open;
 use crate::config::Camera;
 use crate::daemon::notes::Notes;
+use crate::guard::statistics::statistics;
 use crate::guard::{CameraGuard, Verdict};
 
 /// How long a source may wait for a frame before the thread looks whether it is to end.
 const WAIT: Duration = Duration::from_millis(100);
+
+/// From one picture whose figures are kept, for drift, to the next.
+const FIGURES_EVERY: Duration = Duration::from_secs(1);
 
 /// First and longest pause between two tries to open a device.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
@@ -74,6 +78,7 @@ impl Capture {
         let Self { camera, number, clock, gauges, mailbox, seat, notes, stop } = self;
         let mut guard = seat(source.as_ref());
         let mut ended = false;
+        let mut figures_due = clock.monotonic();
         while !stop.load(Ordering::Relaxed) {
             let event = source.next(WAIT);
             gauges.count(source.counters());
@@ -81,9 +86,14 @@ impl Capture {
                 Event::Frame(frame) => {
                     let now = clock.monotonic();
                     gauges.came(frame.meta().captured);
-                    if guard.frame(&frame, Nanos(now.as_nanos())) == Verdict::Decide
-                        && mailbox.put(number, frame) == Put::Replaced
-                    {
+                    if guard.frame(&frame, Nanos(now.as_nanos())) != Verdict::Decide {
+                        continue;
+                    }
+                    if now >= figures_due {
+                        figures_due = now.plus(FIGURES_EVERY);
+                        gauges.looked(statistics(guard.last_look(), &frame));
+                    }
+                    if mailbox.put(number, frame) == Put::Replaced {
                         gauges.replaced.fetch_add(1, Ordering::Relaxed);
                     }
                 }

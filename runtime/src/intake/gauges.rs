@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use stopline_depot::drift::FrameStatistics;
 use stopline_sensors::clock::Monotonic;
 use stopline_sensors::source::{Counters, SourceInfo};
 
@@ -34,6 +35,8 @@ pub struct Gauges {
     pub models: AtomicU64,
     /// What the source counted.
     counters: Mutex<Counters>,
+    /// What a picture of the last second looked like.
+    statistics: Mutex<Option<FrameStatistics>>,
 }
 
 impl Gauges {
@@ -68,6 +71,16 @@ impl Gauges {
     /// What the source counted until now.
     pub fn count(&self, counters: Counters) {
         *self.counters.lock().unwrap_or_else(PoisonError::into_inner) = counters;
+    }
+
+    /// What a picture looked like; none of a second ago is kept where this one has no figures.
+    pub fn looked(&self, statistics: Option<FrameStatistics>) {
+        *self.statistics.lock().unwrap_or_else(PoisonError::into_inner) = statistics;
+    }
+
+    /// What the newest picture that was looked at so looked like.
+    pub fn statistics(&self) -> Option<FrameStatistics> {
+        *self.statistics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the source had counted when it was last asked.

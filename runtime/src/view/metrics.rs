@@ -37,6 +37,7 @@ impl Collector for Metrics {
         whole(to, health)?;
         cameras(to, &health.cameras)?;
         models(to, health)?;
+        aside(to, health)?;
         stages(to, &health.stages)
     }
 }
@@ -133,6 +134,34 @@ fn models(to: &mut DescriptorEncoder, health: &Health) -> Result<(), fmt::Error>
     })
 }
 
+/// What goes on beside the loop.
+fn aside(to: &mut DescriptorEncoder, health: &Health) -> Result<(), fmt::Error> {
+    let drifts = health.drift.last().map_or(0, |last| last.number);
+    counter(to, "stopline_drifts", "Drifts that were told", |all| total(all, drifts))?;
+    let Some(capture) = &health.capture else { return Ok(()) };
+    counter(to, "stopline_captured", "Frames taken for learning, by rule", |family| {
+        capture.taken.iter().try_for_each(|(rule, count)| {
+            total(&mut family.encode_family(&[("rule", rule.as_str())])?, *count)
+        })
+    })?;
+    let counts = [
+        ("stopline_captured_records", "Captured records put into the spool", capture.spooled),
+        ("stopline_captured_dropped", "Reports that capture had no room for", capture.dropped),
+        (
+            "stopline_captured_limited",
+            "Frames beyond the limits of the rule that wanted them",
+            capture.limited,
+        ),
+        (
+            "stopline_captured_unredacted",
+            "Pictures not written because they could not be redacted",
+            capture.unredacted,
+        ),
+        ("stopline_captured_refused", "Records that the spool did not take", capture.refused),
+    ];
+    counts.into_iter().try_for_each(|(name, help, count)| counter(to, name, help, |all| total(all, count)))
+}
+
 fn stages(to: &mut DescriptorEncoder, stages: &[StageHealth]) -> Result<(), fmt::Error> {
     let help = "Time of each stage; total is capture to decision";
     let mut family =
@@ -205,7 +234,9 @@ mod tests {
             "actuators":[{"name":"brake","kind":"can","fault":"no echo"}],
             "stages":[{"stage":"infer","count":3,"sum_us":9000,"max_us":5000,"within_power_us":[0,0,1,2]}],
             "machine":{"memory":"off","scheduling":"off","resident_kib":4},
-            "transitions":[],"transitions_total":2,"stream":{"readers":1,"dropped":0}}"#;
+            "transitions":[],"transitions_total":2,
+            "capture":{"spooled":4,"taken":{"event":3,"random":1},"dropped":0,"limited":2,"unredacted":0,"refused":0},
+            "stream":{"readers":1,"dropped":0}}"#;
         serde_json::from_str(text).expect("a health file")
     }
 
@@ -221,6 +252,9 @@ mod tests {
             "stopline_actuator_fault{actuator=\"brake\",kind=\"can\"} 1",
             "stopline_uptime_seconds 2.5",
             "stopline_resident_memory_bytes 4096",
+            "stopline_drifts_total 0",
+            "stopline_captured_total{rule=\"event\"} 3",
+            "stopline_captured_limited_total 2",
             "stopline_stage_duration_seconds_sum{stage=\"infer\"} 0.009",
             "stopline_stage_duration_seconds_count{stage=\"infer\"} 3",
             "stopline_stage_duration_seconds_bucket{le=\"0.000004\",stage=\"infer\"} 1",

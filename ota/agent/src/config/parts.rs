@@ -213,6 +213,9 @@ pub struct Mqtt {
     /// Whether over TLS, by the table `[tls]`.
     #[serde(default = "yes")]
     pub tls: bool,
+    /// Version of the protocol: 4 is MQTT 3.1.1 (its number on the wire), 5 MQTT 5.
+    #[serde(default)]
+    pub version: MqttVersion,
     /// The fleet's name in topics: `stopline/FLEET/DEVICE/…`.
     pub fleet: String,
     /// User and the file with the password, where the broker asks for them.
@@ -234,6 +237,29 @@ pub struct Mqtt {
     /// Home Assistant finds the device by itself; for a broker of one's own, whose rules let the device write below `prefix`.
     #[serde(default)]
     pub home_assistant: Option<HomeAssistant>,
+}
+
+/// Version of the protocol, as the number that it has on the wire.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "u8")]
+pub enum MqttVersion {
+    /// MQTT 3.1.1.
+    #[default]
+    Four,
+    /// MQTT 5.
+    Five,
+}
+
+impl TryFrom<u8> for MqttVersion {
+    type Error = String;
+
+    fn try_from(version: u8) -> Result<Self, String> {
+        match version {
+            4 => Ok(Self::Four),
+            5 => Ok(Self::Five),
+            _ => Err(format!("mqtt.version: {version}; 4 (MQTT 3.1.1) or 5 is expected")),
+        }
+    }
 }
 
 fn keep_alive_s() -> u16 {

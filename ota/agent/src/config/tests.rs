@@ -15,8 +15,8 @@ fn the_example_holds_every_key_and_what_is_commented_out_is_the_default() {
     // Every key of the types appears: Debug prints them.
     let shown = format!("{all:?}");
     let keys = shown.split([' ', '{', ',']).filter_map(|word| word.strip_suffix(':'));
-    // Where it was read from is no key of it.
-    let keys = keys.filter(|key| *key != "source");
+    // Where it was read from, and what is set from afar, is no key of it.
+    let keys = keys.filter(|key| !["source", "settings"].contains(key));
     for key in keys.filter(|key| key.chars().all(|c| c.is_ascii_lowercase() || c == '_')) {
         let there = uncommented.lines().any(|line| {
             line.starts_with(&format!("{key} ="))
@@ -54,10 +54,14 @@ fn what_is_wrong_is_refused_by_its_key() {
         ("[budget]\nbilling_day = 32", "budget.billing_day"),
         ("[budget]\nreserve_percent = 91", "budget.reserve_percent"),
         ("[budget]\ninterface = '../lo'", "budget.interface"),
+        ("[remote]\nleast_stats_s = 0", "remote.least_stats_s"),
+        ("[remote]\nhosts = ['https://a']", "remote.hosts"),
+        ("[remote]\nmost_day_bytes = 1", "remote.most_day_bytes"),
         ("[telemetry]\nescalate_s = 0", "telemetry.escalate_s"),
         ("[telemetry]\nacknowledge = ['wish']", "wish"),
         ("[[notify]]\nname = 'a b'\nurl = 'https://h.example'", "notify.name"),
         ("[[notify]]\nname = 'a'\nurl = 'mailto:x'", "notify.url"),
+        ("[mqtt]\nhost = 'b'\nfleet = 'f'\nversion = 3", "mqtt.version"),
         ("[mqtt]\nhost = 'b'\nfleet = 'f'\nkeep_alive_s = 1", "mqtt.keep_alive_s"),
         ("[mqtt]\nhost = 'b'\nfleet = 'f'\nhome_assistant = { prefix = 'a/b' }", "home_assistant.prefix"),
     ] {

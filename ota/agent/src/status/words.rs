@@ -18,6 +18,9 @@ pub fn in_words(status: &Value) -> String {
         ),
         format!("records     {}", records(&status["records"])),
     ];
+    if let Some(settings) = status["settings"].as_str() {
+        lines.push(format!("settings    {settings}"));
+    }
     if let Some(problem) = status["trust"]["problem"].as_str() {
         lines.push(format!("trust       {problem}"));
     }

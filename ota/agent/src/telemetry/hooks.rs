@@ -1,7 +1,7 @@
 //! Web hooks: whom to tell of alerts besides the fleet. Each is told every step from its own on until it answers 2xx, and of
 //! the end of what it was told.
 //!
-//! The body is `{"schema": 1, "device": ID, "event": EVENT}`, as [`Event`](stopline_depot::message::Event). `Stopline-Key` and
+//! The body is `{"schema": 1, "device": ID, "event": EVENT}`, as [`Event`]. `Stopline-Key` and
 //! `Stopline-Signature` are the device's public key and its signature over `stopline/webhook/v1`, a zero, and the body. The
 //! device's certificate is not shown: a hook is somebody else's server.
 

@@ -10,6 +10,7 @@ use stopline_depot::message::{
 };
 use stopline_depot::record::WallTime;
 
+use super::drifts::Drifts;
 use super::machine::{self, Ticks};
 use super::{Parts, say};
 use crate::clock;
@@ -34,6 +35,7 @@ pub struct Looks {
     stats_at: Option<u64>,
     ticks: Option<Ticks>,
     stages: BTreeMap<String, StageHealth>,
+    drifts: Drifts,
 }
 
 impl Looks {
@@ -41,13 +43,17 @@ impl Looks {
     pub fn new(config: &Config) -> Self {
         let configuration = config.source.unwrap_or_else(|| Digest::of(b""));
         let (birth, state, seen, stats_at, ticks) = (None, None, None, None, machine::ticks());
-        Self { configuration, birth, state, seen, stats_at, ticks, stages: BTreeMap::new() }
+        let drifts = Drifts::open(&config.home);
+        Self { configuration, birth, state, seen, stats_at, ticks, stages: BTreeMap::new(), drifts }
     }
 
     /// Looks, and says what is new. `alerts` are those that nobody has acknowledged.
     pub fn step(&mut self, parts: &Parts, alerts: Vec<String>, now: u64) {
         let health = self.health(parts, now);
         self.birth(parts, health.as_ref().ok(), now);
+        if let Ok(health) = &health {
+            self.drifts.step(parts, health, now);
+        }
         let state = state(health.as_ref(), alerts, parts.upload.waits());
         if self.is_news(&state, now) {
             say(&parts.outbox, &Body::State(Box::new(state.clone())), now);
@@ -96,6 +102,7 @@ impl Looks {
             system: machine::system(),
             kernel: machine::kernel(),
             configuration: self.configuration,
+            settings: parts.config.settings.clone(),
             cameras: health.map_or_else(Vec::new, |health| {
                 health.cameras.iter().map(|camera| camera.name.clone()).collect()
             }),

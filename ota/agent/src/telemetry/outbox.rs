@@ -64,6 +64,11 @@ impl Outbox {
         Ok(Self { queue, device, sequence, shared, news })
     }
 
+    /// This boot, as messages name it.
+    pub fn boot_id(&self) -> &str {
+        self.sequence.boot_id()
+    }
+
     /// Puts a message; what its receipt will name.
     ///
     /// # Errors

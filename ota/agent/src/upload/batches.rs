@@ -19,6 +19,22 @@ pub(super) struct Draft {
 }
 
 impl Uploader {
+    /// Of a batch of which the server may have all, it is asked before anything of it expires: what the server keeps is
+    /// delivered, whatever the clock says by now. At most one batch waits so, for as long as nobody answers.
+    pub(super) fn ask_before_expiry(&mut self) -> Result<(), UploadError> {
+        let now = now(&*self.parts.clock);
+        let is_old = |entry: &Entry| now > 0 && entry.expires < now;
+        let begun = self.draft.take_if(|draft| draft.begun && draft.manifest.records.iter().any(is_old));
+        let Some(draft) = begun else { return Ok(()) };
+        match self.finished(&draft) {
+            Ok(Some(receipts)) => self.take_receipts(&draft, &receipts)?,
+            // It never had all of it, so it has kept nothing of it.
+            Ok(None) => {}
+            Err(error) => return self.refused(draft, error),
+        }
+        forget(&self.parts.config.home)
+    }
+
     /// Ends what is too old to be wanted. Only by a clock that somebody vouches for.
     pub(super) fn drop_expired(&mut self) -> Result<(), UploadError> {
         let now = now(&*self.parts.clock);

@@ -60,6 +60,20 @@ impl Uploader {
         }
     }
 
+    /// The receipts of a batch that the server has all of; none where it lacks some, which is not sent.
+    pub(super) fn finished(&mut self, draft: &Draft) -> Result<Option<Vec<Receipt>>, UploadError> {
+        let tar = self.pack(draft)?;
+        let path = format!("v1/batches/{}", Digest::of(&tar));
+        self.may_send(HEADERS)?;
+        let state = self.ask(&path)?;
+        let is_whole = usize::try_from(state.offset).is_ok_and(|offset| offset == tar.len());
+        if state.receipts.is_some() || !is_whole {
+            return Ok(state.receipts);
+        }
+        // All of it came, and it was cut off before it could say so.
+        Ok(self.patch(&path, (tar.len(), tar.len()), &[])?.receipts)
+    }
+
     fn ask(&mut self, path: &str) -> Result<BatchState, UploadError> {
         let asked = self.parts.line.ask(Method::GET, path, &[], Vec::new());
         let reply = self.spent(asked);

@@ -95,8 +95,15 @@ impl Operator {
     pub fn new(now: Time) -> Self {
         let now = whole_seconds(now);
         let days = |days: i64| now.checked_add(SignedDuration::from_hours(24 * days)).unwrap();
-        let holders =
-            [("root", 3), ("targets", 3), ("models", 3), ("rollout", 1), ("snapshot", 1), ("timestamp", 1)];
+        let holders = [
+            ("root", 3),
+            ("targets", 3),
+            ("models", 3),
+            ("rollout", 1),
+            ("campaigns", 1),
+            ("snapshot", 1),
+            ("timestamp", 1),
+        ];
         let signers: BTreeMap<_, _> =
             holders.iter().map(|(role, count)| ((*role).to_owned(), keys(role, *count))).collect();
         let public = |name: &str| signers[name].iter().map(|signer| signer.key().clone()).collect::<Vec<_>>();
@@ -111,8 +118,16 @@ impl Operator {
             DelegatedRole::new(role("rollout"), 1, &["rollout/*", "models/*/*"]).terminating(),
             public("rollout"),
         );
-        let roles =
-            [("targets", targets), ("models", Targets::new(days(900))), ("rollout", Targets::new(days(7)))];
+        targets.delegate(
+            DelegatedRole::new(role("campaigns"), 1, &["campaigns/*"]).terminating(),
+            public("campaigns"),
+        );
+        let roles = [
+            ("targets", targets),
+            ("models", Targets::new(days(900))),
+            ("rollout", Targets::new(days(7))),
+            ("campaigns", Targets::new(days(30))),
+        ];
         let roots = vec![file(&root, &signers["root"])];
         Self {
             now,
@@ -176,6 +191,11 @@ impl Operator {
 
     pub fn document(&mut self, bytes: Vec<u8>) {
         self.list("rollout", &format!("rollout/{MODEL}.json"), TargetFile::of(&bytes), bytes);
+    }
+
+    /// Nothing stands at a target's path any more.
+    pub fn unlist(&mut self, by: &str, target: &str) {
+        self.roles.get_mut(&role(by)).unwrap().targets.remove(target);
     }
 
     pub fn expire(&mut self, name: &str, at: Time) {

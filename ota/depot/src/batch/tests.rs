@@ -117,7 +117,7 @@ fn what_a_manifest_may_not_say_is_refused_by_its_key() {
 #[test]
 fn only_a_record_of_its_own_may_be_longer_than_a_batch() {
     let long = vec![1; MAX_BATCH];
-    let alone = packed(&[long.clone()]);
+    let alone = packed(std::slice::from_ref(&long));
     assert!(alone.len() > MAX_BATCH && alone.len() <= MAX_BYTES);
     Batch::read(&alone).unwrap();
     let two = manifest(&[long.clone(), b"b".to_vec()]);

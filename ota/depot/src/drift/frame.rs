@@ -7,7 +7,7 @@ use crate::record::{DecisionRecord, WallTime};
 /// Objects followed at once that are timed; further ones are not.
 const LIVE: usize = 64;
 /// Classes with a bin of their own; those met later share the last.
-const CLASSES: usize = BINS - 1;
+pub const CLASSES: usize = BINS - 1;
 /// Nanoseconds after which an object that is no longer followed has ended.
 const GONE: u64 = 1_000_000_000;
 
@@ -70,6 +70,16 @@ impl Reader {
             self.classes = [None; CLASSES];
         }
         !first
+    }
+
+    /// What lasts over a restart: the model, and which classes have a bin.
+    pub fn memory(&self) -> (String, [Option<usize>; CLASSES]) {
+        (self.model.clone(), self.classes)
+    }
+
+    /// Goes on from there. Objects that were followed are not: another boot numbers them anew.
+    pub fn restore(&mut self, model: String, classes: [Option<usize>; CLASSES]) {
+        *self = Self { model, classes, ..Self::default() };
     }
 
     /// The bin of a class.

@@ -26,6 +26,16 @@ struct Other {
 }
 
 impl Sizes {
+    /// Goes on from a size that is the usual one.
+    pub fn from_usual(usual: Option<[u32; 2]>) -> Self {
+        Self { usual, other: None }
+    }
+
+    /// The size that lasts.
+    pub fn usual(&self) -> Option<[u32; 2]> {
+        self.usual
+    }
+
     /// A frame of this size at this moment of capture; `trained` are the manifest's.
     pub fn see(&mut self, size: [u32; 2], now: u64, at: WallTime, trained: &[[u32; 2]]) -> Vec<Alarm> {
         if self.usual == Some(size) || size.contains(&0) {

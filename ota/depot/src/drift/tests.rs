@@ -153,5 +153,56 @@ fn every_value_has_a_bin() {
             assert!(signal.bin(value) < signal.bins(), "{signal} {value}");
         }
     }
-    assert!(Signal::BoxSizes.bin(0.3) + 1 <= Signal::BoxSizes.bin(0.3 * 0.6), "children are a bin further");
+    assert!(Signal::BoxSizes.bin(0.3) < Signal::BoxSizes.bin(0.3 * 0.6), "children are a bin further");
+}
+
+#[test]
+fn a_watch_that_was_restarted_says_what_one_that_was_not_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ward.drift");
+    assert!(Memory::read(&file).unwrap().is_none());
+    let settings = Settings::default();
+    let looks = |second: u64| {
+        // No hour is quite like another, and the last day is dark.
+        let luma = 100.0 + ((second / 600 * 37) % 41) as f32;
+        let luma = if second < 13 * DAY { luma } else { luma / 4.0 };
+        FrameStatistics { luma: Some(luma), ..FrameStatistics::default() }
+    };
+    let (mut one, mut other) = (Drift::new(settings, None, &[]), Drift::new(settings, None, &[]));
+    let (mut from_one, mut from_other) = (Vec::new(), Vec::new());
+    for second in (0..14 * DAY).step_by(20) {
+        let frame = looks(second);
+        let record = record(second, [1280, 720]);
+        from_one.extend(one.observe(&record, Some(&frame)));
+        from_other.extend(other.observe(&record, Some(&frame)));
+        if second % (5 * HOUR) == 2 * HOUR + 40 {
+            other.memory().write(&file).unwrap();
+            other = Drift::new(settings, None, &[]);
+            other.restore(Memory::read(&file).unwrap().expect("it was written"));
+        }
+    }
+    assert_eq!(from_one, from_other);
+    assert!(from_one.iter().any(|alarm| alarm.signal == Signal::Exposure), "{from_one:?}");
+    let bytes = std::fs::metadata(&file).unwrap().len();
+    println!("{bytes} bytes for two weeks");
+    assert!(bytes < 256 << 10, "{bytes} bytes");
+}
+
+#[test]
+fn a_memory_that_cannot_be_is_refused_by_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ward.drift");
+    let mut memory = Drift::new(Settings::default(), None, &[]).memory();
+    memory.hour.add(Signal::Scores, 0, -1.0);
+    memory.write(&file).unwrap();
+    let refused = |file: &std::path::Path| Memory::read(file).unwrap_err().to_string();
+    assert!(refused(&file).contains("holds what is no count"), "{}", refused(&file));
+    memory.hour = window::Window::default();
+    memory.past = vec![window::Window::default(); window::KEPT + 1];
+    memory.write(&file).unwrap();
+    assert!(refused(&file).contains("more than the 360 that are kept"), "{}", refused(&file));
+    for bytes in [&b"{}"[..], b"{\"schema\":1}", &[]] {
+        std::fs::write(&file, bytes).unwrap();
+        assert!(refused(&file).contains("ward.drift"), "{}", refused(&file));
+    }
 }

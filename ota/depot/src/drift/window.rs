@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use super::signal::{BINS, COUNT, Signal};
 
 /// Seconds.
@@ -9,15 +11,17 @@ pub const HOUR: u64 = 3600;
 /// Seconds.
 pub const DAY: u64 = 24 * HOUR;
 /// Hours kept: two weeks and the day that is being judged.
-const KEPT: usize = 15 * 24;
+pub const KEPT: usize = 15 * 24;
 
 /// Histograms of an hour.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Window {
     /// Hours since 1970.
     pub hour: u64,
     /// Frames that were counted.
     pub frames: u32,
+    #[serde(with = "sparse")]
     bins: [[f32; BINS]; COUNT],
 }
 
@@ -43,6 +47,11 @@ impl Window {
     /// A signal's histogram.
     pub fn histogram(&self, signal: Signal) -> Histogram {
         Histogram(self.bins[signal as usize].map(f64::from))
+    }
+
+    /// Whether it holds counts, and nothing else.
+    pub fn is_sound(&self) -> bool {
+        self.bins.iter().flatten().all(|count| count.is_finite() && *count >= 0.0)
     }
 
     /// Begins a signal anew.
@@ -130,5 +139,26 @@ impl Past {
             }
         }
         days
+    }
+}
+
+/// Most bins of an hour are empty: written are those that are not, by their number in a row.
+mod sparse {
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use super::{BINS, COUNT};
+
+    pub fn serialize<S: Serializer>(bins: &[[f32; BINS]; COUNT], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(bins.iter().flatten().enumerate().filter(|(_, count)| **count != 0.0))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<[[f32; BINS]; COUNT], D::Error> {
+        let mut bins = [[0.0; BINS]; COUNT];
+        for (at, count) in Vec::<(usize, f32)>::deserialize(from)? {
+            let bin = bins.as_flattened_mut().get_mut(at);
+            *bin.ok_or_else(|| D::Error::custom(format!("bin {at} of {}", BINS * COUNT)))? = count;
+        }
+        Ok(bins)
     }
 }

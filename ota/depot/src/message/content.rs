@@ -29,6 +29,9 @@ pub struct Birth {
     pub kernel: Option<String>,
     /// SHA-256 of the agent's configuration file.
     pub configuration: Digest,
+    /// Which settings from afar are in force, in words; left out where none are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<String>,
     /// Cameras, by name.
     #[serde(default)]
     pub cameras: Vec<String>,

@@ -11,6 +11,7 @@ fn bodies() -> Vec<Body> {
     let wall = "2026-11-22T06:00:00.000000Z".parse().unwrap();
     vec![
         Body::Birth(Box::new(Birth {
+            settings: Some("north 3".into()),
             agent: "0.1.0".into(),
             runtime: None,
             name: None,

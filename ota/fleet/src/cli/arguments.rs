@@ -7,6 +7,7 @@ mod publishing;
 mod rollouts;
 #[cfg(feature = "serve")]
 mod serve;
+mod settings;
 
 use std::path::PathBuf;
 
@@ -21,7 +22,8 @@ pub use models::{Delta, Evaluate, ModelsCommand, Pack, ReleaseArgs, TestSetArgs}
 pub use publishing::{Publish, Refresh, Verify};
 pub use rollouts::{RolloutCommand, RolloutStart, RolloutStep, Simulate};
 #[cfg(feature = "serve")]
-pub use serve::{Backup, DataArgs, DevicesCommand, Ended, Serve, ServeCommand, SetUp};
+pub use serve::{Backup, DataArgs, DevicesCommand, Ended, Mosquitto, Serve, ServeCommand, SetUp};
+pub use settings::{SettingsCommand, SettingsSigning};
 
 /// The operator of a fleet: keys, packing, signing, publishing, roll-outs.
 #[derive(Parser, Debug)]
@@ -69,6 +71,9 @@ pub enum Command {
     /// Start and steer roll-outs.
     #[command(subcommand)]
     Rollout(RolloutCommand),
+    /// Set caps, windows and addresses of devices from afar, within what each allows.
+    #[command(subcommand)]
+    Settings(SettingsCommand),
     /// Do what a device would do with a repository, step by step; over HTTP also look at what caches are told.
     Verify(Verify),
     /// A fleet of a million devices, night by night.

@@ -10,6 +10,7 @@ mod publishing;
 mod rollouts;
 #[cfg(feature = "serve")]
 mod serve;
+mod settings;
 mod signers;
 
 use jiff::Timestamp;
@@ -45,6 +46,7 @@ fn dispatch(cli: &Cli, phrase: &Passphrase, now: Timestamp) -> Result<Said> {
         Command::Refresh(args) => publishing::refresh(args, phrase, now),
         Command::Status(place) => publishing::status(place, now),
         Command::Rollout(command) => rollouts::rollout(command, phrase, now),
+        Command::Settings(command) => settings::settings(command, phrase, now),
         Command::Verify(args) => publishing::verify(args, now),
         Command::Simulate(args) => rollouts::simulate(args),
         Command::Dataset(command) => dataset::dataset(command, now),

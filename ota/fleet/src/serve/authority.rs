@@ -24,6 +24,7 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use x509_cert::der::Decode as _;
+use zeroize::Zeroizing;
 
 use crate::exit::{Failure, Result};
 use crate::files;
@@ -114,7 +115,7 @@ impl Authority {
             certificates.push((der, pem));
         }
         let path = folder.join(format!("{newest}.key"));
-        let key = KeyPair::from_pem(&zeroize::Zeroizing::new(read_text(&path)?));
+        let key = KeyPair::from_pem(&Zeroizing::new(read_text(&path)?));
         let key = key.map_err(|error| wrong(&path, &error))?;
         let (der, _) = certificates.last().ok_or_else(|| Failure::failed("no certificate"))?;
         let issuer = Issuer::from_ca_cert_der(der, key).map_err(|error| wrong(&path, &error))?;
@@ -162,14 +163,34 @@ impl Authority {
             .map_err(|error| Failure::usage(format!("--name {}: {error}", names.join(", "))))?;
         params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, "Stopline fleet");
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        params.use_authority_key_identifier_extension = true;
-        good_until(&mut params, now_s, now_s + SERVER_DAYS * DAY_S);
-        let own = params.signed_by(&key, &self.issuer).map_err(Failure::failed)?;
+        let own = self.sign(params, &key, now_s)?;
         files::remove(key_file)?;
         files::write_new(key_file, key.serialize_pem().as_bytes(), 0o600)?;
-        files::write(certificate, own.pem().as_bytes())
+        files::write(certificate, own.as_bytes())
+    }
+
+    /// Certificate and key in PEM by which a server shows a broker who it is; `name` is no device's.
+    ///
+    /// # Errors
+    /// The library's, or that it is a device's name.
+    pub fn client_of_broker(&self, name: &str, now_s: i64) -> Result<(String, Zeroizing<String>)> {
+        if check_device(name).is_ok() {
+            return Err(Failure::usage(format!("{name} can be a device's id; a server must not have it")));
+        }
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(Failure::failed)?;
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        Ok((self.sign(params, &key, now_s)?, Zeroizing::new(key.serialize_pem())))
+    }
+
+    fn sign(&self, mut params: CertificateParams, key: &KeyPair, now_s: i64) -> Result<String> {
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.use_authority_key_identifier_extension = true;
+        good_until(&mut params, now_s, now_s + SERVER_DAYS * DAY_S);
+        Ok(params.signed_by(key, &self.issuer).map_err(Failure::failed)?.pem())
     }
 
     /// Lets in who shows a certificate of any of the authorities, and who shows none.

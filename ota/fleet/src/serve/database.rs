@@ -8,6 +8,7 @@ pub mod devices;
 pub mod messages;
 pub mod outcomes;
 pub mod people;
+pub mod readers;
 pub mod records;
 #[cfg(test)]
 mod tests;

@@ -94,6 +94,11 @@ impl Refusal {
         Self { status, words: words.to_string(), retry_after_s: None }
     }
 
+    /// Whether asking again would change nothing.
+    pub(super) fn is_for_good(&self) -> bool {
+        self.status.is_client_error()
+    }
+
     fn later(status: StatusCode, words: impl ToString, seconds: u32) -> Self {
         Self { retry_after_s: Some(seconds), ..Self::new(status, words) }
     }

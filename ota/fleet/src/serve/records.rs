@@ -112,6 +112,14 @@ impl Records {
         Ok(())
     }
 
+    /// Whether a record lies here.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn holds(&self, digest: &Digest) -> Result<bool> {
+        Ok(self.store.open(&format!("records/{digest}.age"))?.is_some())
+    }
+
     /// Whether a record was forgotten.
     ///
     /// # Errors

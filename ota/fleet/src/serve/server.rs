@@ -1,4 +1,4 @@
-//! One server: its state, its two listeners, and what it does by itself now and then.
+//! One server: its state, its listeners, and what it does by itself now and then.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -10,17 +10,25 @@ use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use serde_json::{Value, json};
+use stopline_depot::message::Acknowledge;
+use tokio::task::JoinHandle;
 
 use super::authority::{Authority, not_after_s};
 use super::data::Data;
 use super::database::Database;
+use super::ingest::{self, Alarms, Ingest};
 use super::intake::{self, locks::Locks};
+use super::mqtt::hub::Hub;
+use super::mqtt::outside::{self, Broker, Outside};
+use super::mqtt::topics::Topics;
+use super::mqtt::{endpoint, hints};
 use super::records::Records;
 use super::tls::{self, PeerAcceptor};
 use super::web::{self, People};
 use crate::audit;
 use crate::clock::Clock;
 use crate::exit::{Failure, Result, Said};
+use crate::files;
 use crate::outcomes::Heard;
 use crate::rollouts::Step;
 use crate::store::Store;
@@ -29,6 +37,8 @@ use crate::store::Store;
 const FIGURES_S: i64 = 30 * 86_400;
 /// Seconds for which receipts of batches are kept.
 const RECEIPTS_S: i64 = 30 * 86_400;
+/// Seconds for which an answer to an alert is told.
+const ANSWERS_S: i64 = 7 * 86_400;
 /// Between two rounds of what it does by itself.
 const ROUND: Duration = Duration::from_secs(60);
 /// Seconds of the server certificate's life at which it is made anew.
@@ -86,6 +96,12 @@ pub struct Options {
     pub names: Vec<String>,
     /// Where devices come.
     pub devices: SocketAddr,
+    /// The fleet's MQTT topics.
+    pub topics: Topics,
+    /// Where devices come by MQTT, unless nowhere or to a broker of its own.
+    pub mqtt: Option<SocketAddr>,
+    /// A broker of its own.
+    pub broker: Option<Broker>,
     /// Where people come.
     pub people: SocketAddr,
     /// HTTPS for people on loopback too.
@@ -112,6 +128,12 @@ pub struct Server {
     pub clock: Arc<dyn Clock + Send + Sync>,
     /// The repository.
     pub repository: Box<dyn Repository>,
+    /// Where what devices say over MQTT is taken in.
+    pub ingest: Ingest,
+    /// Who is connected, and how devices are told something.
+    pub hub: Hub,
+    /// What somebody should look at.
+    pub alarms: Alarms,
     /// One request of a device at a time where it must be so.
     pub locks: Locks,
     /// What the web needs.
@@ -130,6 +152,24 @@ impl Server {
     /// That it cannot be; then it must not be done.
     pub fn write_down(&self, who: &str, what: &str, detail: Value) -> Result<()> {
         self.audit.append(who, what, detail, self.clock.now()).map(drop)
+    }
+
+    /// Answers to a device's alerts that it has not said anything of since.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn answers(&self, device: &str) -> Result<Vec<Acknowledge>> {
+        self.database.answers_for(device, self.now_s() - ANSWERS_S).await
+    }
+
+    /// Puts aside what somebody may not publish.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn keep_refused(&self, who: &str, words: &str, topic: &str) -> Result<()> {
+        let mut writing = self.database.write().await?;
+        writing.put_aside(who, ("topic", words, topic), self.now_s()).await?;
+        writing.commit().await
     }
 }
 
@@ -174,13 +214,24 @@ pub async fn prepare(options: &Options) -> Result<(Data, Database, Vec<String>)>
 
 use super::database;
 
-/// Serves until `stop` ends. `told` is called with the addresses once both listeners accept.
+/// Where a server listens.
+#[derive(Debug, Clone, Copy)]
+pub struct Addresses {
+    /// For devices, HTTPS.
+    pub devices: SocketAddr,
+    /// For devices, MQTT.
+    pub mqtt: Option<SocketAddr>,
+    /// For people.
+    pub people: SocketAddr,
+}
+
+/// Serves until `stop` ends. `told` is called with the addresses once all listeners accept.
 ///
 /// # Errors
 /// What kept it from serving.
 pub async fn serve(
     options: Options,
-    told: impl FnOnce(&[String], SocketAddr, SocketAddr),
+    told: impl FnOnce(&[String], Addresses),
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
     let listen = |at: SocketAddr| {
@@ -189,10 +240,13 @@ pub async fn serve(
         Ok::<_, Failure>(listener)
     };
     let (for_devices, for_people) = (listen(options.devices)?, listen(options.people)?);
+    let for_mqtt = options.mqtt.filter(|_| options.broker.is_none()).map(listen).transpose()?;
     let (devices_at, people_at) = (address(&for_devices)?, address(&for_people)?);
+    let mqtt_at = for_mqtt.as_ref().map(address).transpose()?;
     let options = Options { people: people_at, devices: devices_at, ..options };
     let (data, database, words) = prepare(&options).await?;
     let has_tls = has_tls(&options);
+    let (ingest, waiting) = Ingest::new();
     let store = options.store.clone().unwrap_or_else(|| data.store().display().to_string());
     let server = Arc::new(Server {
         records: Records::open(&store)?,
@@ -200,6 +254,9 @@ pub async fn serve(
         audit: data.audit(),
         clock: options.clock.clone(),
         repository: options.repository,
+        ingest,
+        hub: Hub::new(options.topics),
+        alarms: Alarms::default(),
         locks: Locks::default(),
         people: People::new(&options.names, people_at, has_tls),
         database,
@@ -209,7 +266,7 @@ pub async fn serve(
     server.write_down(
         "serve",
         "serve.start",
-        json!({"devices": devices_at.to_string(), "people": people_at.to_string()}),
+        json!({"devices": devices_at.to_string(), "people": people_at.to_string(), "mqtt": mqtt_at.map(|at| at.to_string())}),
     )?;
 
     let (certificate, key) = server.data.server_files();
@@ -228,17 +285,54 @@ pub async fn serve(
     } else {
         tokio::spawn(people.serve(site))
     };
-    let rounds = tokio::spawn(rounds(server.clone()));
-    told(&words, devices_at, people_at);
+    let mut own =
+        vec![tokio::spawn(rounds(server.clone())), tokio::spawn(ingest::work(server.clone(), waiting))];
+    own.extend(speak(&server, for_mqtt, options.broker.as_ref()).await?);
+    told(&words, Addresses { devices: devices_at, mqtt: mqtt_at, people: people_at });
     stop.await;
+    server.hub.end_all();
     handle.graceful_shutdown(Some(GRACE));
     for served in [devices, people] {
         served.await.map_err(Failure::failed)?.map_err(Failure::failed)?;
     }
-    rounds.abort();
+    own.iter().for_each(tokio::task::JoinHandle::abort);
     server.write_down("serve", "serve.stop", json!({}))?;
     server.database.close().await;
     Ok(())
+}
+
+/// Begins to speak MQTT: at an end point of its own, by way of a broker, or not at all.
+async fn speak(
+    server: &Arc<Server>,
+    listener: Option<TcpListener>,
+    broker: Option<&Broker>,
+) -> Result<Vec<JoinHandle<()>>> {
+    let mut tasks = Vec::new();
+    if let Some(broker) = broker {
+        let own = server.data.authorities_file();
+        let authorities = files::read(broker.authorities.as_ref().unwrap_or(&own), files::MAX_SMALL)?;
+        // Made at each start: nothing of it lies anywhere.
+        let name = outside::name_of(&broker.replica);
+        let (certificate, key) = server.authority.client_of_broker(&name, server.now_s())?;
+        let outside = Outside::new(broker, &authorities, certificate.as_bytes(), key.as_bytes())?;
+        server.hub.speak_by(outside.voice());
+        tasks.push(tokio::spawn(outside.run(server.clone())));
+    } else if let Some(listener) = listener {
+        server.hub.prime(&server.database).await?;
+        let (certificate, key) = server.data.server_files();
+        let tls = tls::for_mqtt(&server.authority, &certificate, &key)?;
+        let shared = server.clone();
+        tasks.push(tokio::spawn(async move {
+            if let Err(failure) = endpoint::accept(shared, listener, tls.into()).await {
+                tracing::error!(id = "mqtt.accept", "{failure}");
+            }
+        }));
+        tasks.push(tokio::spawn(endpoint::watch(server.clone())));
+    } else {
+        return Ok(tasks);
+    }
+    tasks.push(tokio::spawn(hints::watch(server.clone())));
+    Ok(tasks)
 }
 
 /// Ends a connection that sends no request.

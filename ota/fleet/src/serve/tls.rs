@@ -34,6 +34,16 @@ pub fn for_devices(authority: &Authority, certificate: &Path, key: &Path) -> Res
     finish(builder, certificate, key)
 }
 
+/// What the devices' MQTT listener shows and asks for: as [`for_devices`], for clients that name no protocol.
+///
+/// # Errors
+/// What of the files cannot be used.
+pub fn for_mqtt(authority: &Authority, certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>> {
+    let mut config = ServerConfig::clone(&*for_devices(authority, certificate, key)?);
+    config.alpn_protocols = Vec::new();
+    Ok(Arc::new(config))
+}
+
 /// What the people's listener shows.
 ///
 /// # Errors

@@ -25,6 +25,8 @@ pub struct House {
     child: Child,
     pub devices: String,
     pub people: String,
+    /// Port of its MQTT end point; 0: it has none.
+    pub mqtt: u16,
     pub words: Vec<String>,
     kept: Option<tempfile::TempDir>,
 }
@@ -44,17 +46,31 @@ impl House {
     pub fn at(folder: &Path, arguments: &[&str]) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let arguments: Vec<String> = arguments.iter().map(|&text| text.to_owned()).collect();
-        let (child, devices, people, words) = start(folder, &arguments, "127.0.0.1:0", "127.0.0.1:0");
-        Self { folder: folder.to_owned(), arguments, child, devices, people, words, kept: None }
+        let any = ["127.0.0.1:0"; 3].map(str::to_owned);
+        let (child, devices, people, mqtt, words) = start(folder, &arguments, &any);
+        Self { folder: folder.to_owned(), arguments, child, devices, people, mqtt, words, kept: None }
     }
 
     /// Kills it, as a power cut would, and starts it again at the same addresses.
     pub fn killed_and_started(&mut self) {
+        self.kill();
+        self.start_again();
+    }
+
+    pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    pub fn start_again(&mut self) {
         let at = |url: &str| url.rsplit('/').next().unwrap().to_owned();
-        let (devices, people) = (at(&self.devices), at(&self.people));
-        (self.child, _, _, self.words) = start(&self.folder, &self.arguments, &devices, &people);
+        let at = [at(&self.devices), at(&self.people), format!("127.0.0.1:{}", self.mqtt)];
+        (self.child, _, _, _, self.words) = start(&self.folder, &self.arguments, &at);
+    }
+
+    /// The server's process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// The program, with this server's data folder.
@@ -130,12 +146,11 @@ impl Drop for House {
 fn start(
     folder: &Path,
     arguments: &[String],
-    devices: &str,
-    people: &str,
-) -> (Child, String, String, Vec<String>) {
+    [devices, people, mqtt]: &[String; 3],
+) -> (Child, String, String, u16, Vec<String>) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_stopline-fleet"))
         .args(["serve", "--json", "--name", "fleet.example.org"])
-        .args(["--devices", devices, "--operators", people, "--data"])
+        .args(["--devices", devices, "--operators", people, "--mqtt", mqtt, "--data"])
         .arg(folder)
         .args(arguments)
         .env("STOPLINE_FLEET_LOG", std::env::var("STOPLINE_FLEET_LOG").unwrap_or_else(|_| "error".into()))
@@ -148,7 +163,8 @@ fn start(
     let url = |scheme: &str, key: &str| format!("{scheme}://{}", said[key].as_str().unwrap());
     let words = said["words"].as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned());
     let scheme = if arguments.iter().any(|one| one == "--operators-tls") { "https" } else { "http" };
-    (child, url("https", "devices"), url(scheme, "people"), words.collect())
+    let mqtt = said["mqtt"].as_str().map_or(0, |at| at.rsplit(':').next().unwrap().parse().unwrap());
+    (child, url("https", "devices"), url(scheme, "people"), mqtt, words.collect())
 }
 
 /// A device, as its protocol shows it.

@@ -22,6 +22,11 @@ pub fn python() -> PathBuf {
     python.map_or_else(|| PathBuf::from("python3"), PathBuf::from)
 }
 
+/// Whether counts are those that are promised, and not the gate's.
+pub fn full() -> bool {
+    std::env::var("STOPLINE_FULL").is_ok_and(|value| value == "1")
+}
+
 /// A file beside the tests.
 pub fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)

@@ -18,13 +18,13 @@ use crate::first::{First, LEAST};
 use crate::graph::{Channel, End, Graph, GraphError, Layer, Map, Op, View, Window};
 use crate::lanes::{Each, Gather, Gathered, Pack, Pair, Resize, Softmax, Unpack};
 use crate::memory::Aligned;
-use crate::simd::{Chosen, Isa};
+use crate::simd::Isa;
 use crate::window::{Fold, Windowed};
 
 pub(super) fn plan(graph: &Graph, isa: Isa) -> Result<Plan, GraphError> {
     let lanes = match isa.0 {
         #[cfg(target_arch = "x86_64")]
-        Chosen::Avx512(_) => 16,
+        crate::simd::Chosen::Avx512(_) => 16,
         _ => 8,
     };
     let mut compiler = Compiler {

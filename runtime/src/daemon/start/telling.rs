@@ -11,6 +11,7 @@ use tracing::Level;
 use super::parts::Parts;
 use super::spawn;
 use crate::act::config::ActuatorConfig;
+use crate::capture::door::Door;
 use crate::config::Config;
 use crate::daemon::control::{self, Control};
 use crate::daemon::deploying::{self, Deploying, Placed};
@@ -21,6 +22,7 @@ use crate::daemon::priority::Rank;
 use crate::daemon::publish::{Hot, Publisher, PublisherState};
 use crate::daemon::stream::Stream;
 use crate::daemon::switch::Switch;
+use crate::drift::Watching;
 use crate::exit::{Exit, Failure, OrExit};
 use crate::guard::Guard;
 
@@ -151,6 +153,7 @@ pub(super) fn publisher(
         scheduling: Arc::clone(&parts.scheduling),
         transitions: VecDeque::new(),
         transitions_total: 0,
+        drift: VecDeque::new(),
         looked: begun,
     };
     let publisher = Publisher {
@@ -161,6 +164,8 @@ pub(super) fn publisher(
         pictures: parts.cameras.iter().map(|camera| Arc::clone(&camera.picture_wanted)).collect(),
         hot: Arc::clone(hot),
         opened: Arc::clone(&parts.stops.opened),
+        drift: Watching::start(&config.drift).or_exit(Exit::Internal)?,
+        capture: parts.capture.as_ref().map(Door::asking),
         state: PublisherState::default(),
     };
     // Without the notes: their last clone gone is what ends it.

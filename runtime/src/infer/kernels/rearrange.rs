@@ -107,7 +107,7 @@ impl<'a> Lowering<'a> {
             };
             let known: Vec<Option<usize>> = stated.iter().enumerate().map(kept).collect();
             let product: usize = known.iter().flatten().product();
-            let open = || (product > 0 && all % product == 0).then(|| all / product);
+            let open = || (product > 0 && all.is_multiple_of(product)).then(|| all / product);
             let wanted: Option<Vec<usize>> = known.iter().map(|size| size.or_else(open)).collect();
             wanted.ok_or_else(|| format!("a reshape from {shape:?} to {stated:?}"))?
         };

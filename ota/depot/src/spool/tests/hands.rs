@@ -10,12 +10,15 @@ fn both_sides_at_once_on_a_real_disk_end_each_record_once() {
     let root = folder.path().join("spool");
     prepare(&root).unwrap();
     let mut spool = Spool::open(RealDisk, &root, limits(4_000, 12), NOW).unwrap();
-    let done = std::sync::atomic::AtomicBool::new(false);
+    let [full, done] = [false, false].map(std::sync::atomic::AtomicBool::new);
     let captured = std::thread::scope(|scope| {
-        let (root, done) = (&root, &done);
+        let (root, full, done) = (&root, &full, &done);
         let agent = scope.spawn(move || {
             let mut claims = Claims::open(RealDisk, root, NOW).unwrap();
             let mut round = 0;
+            while !full.load(std::sync::atomic::Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
             loop {
                 let last = done.load(std::sync::atomic::Ordering::SeqCst);
                 let claimed = claims.claim(700).unwrap();
@@ -37,6 +40,8 @@ fn both_sides_at_once_on_a_real_disk_end_each_record_once() {
             let worth = u8::try_from(number % 10).unwrap();
             let put = spool.put(&sealed(number, 200), class(worth), NOW + u64::from(number % 17), NOW);
             captured += u64::from(put.is_ok());
+            // Before anybody takes something away there is more than fits, however fast the other side is.
+            full.store(number >= 40, std::sync::atomic::Ordering::SeqCst);
             if number % 50 == 49 {
                 spool.expire(NOW + 3).unwrap();
             }

@@ -11,7 +11,7 @@ fn a_record_goes_from_the_loop_to_the_fleet_and_leaves_two_lines() {
     let Put::Waiting(digest) = spool.put(&bytes, class(5), NOW + 100, NOW).unwrap() else { panic!() };
     assert_eq!(spool.put(&bytes, class(5), NOW + 100, NOW).unwrap(), Put::Known(digest));
     let name = format!("{digest}-5-{}.age", NOW + 100);
-    assert_eq!(disk.list(Path::new("spool/waiting")).unwrap(), [name.clone()]);
+    assert_eq!(disk.list(Path::new("spool/waiting")).unwrap(), std::slice::from_ref(&name));
 
     let mut claims = agent(&disk).unwrap();
     let claimed = claims.claim(1 << 20).unwrap();

@@ -30,6 +30,21 @@ pub struct Serve {
     /// Where devices come.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8443")]
     pub devices: SocketAddr,
+    /// Where devices come by MQTT (3.1.1 and 5, TLS with certificates); `none`: nowhere.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8883", value_parser = mqtt_address)]
+    pub mqtt: MqttAddress,
+    /// The fleet's name in MQTT topics: stopline/FLEET/DEVICE/…; the agents' `mqtt.fleet`.
+    #[arg(long, value_name = "FLEET", default_value = "fleet")]
+    pub fleet_name: String,
+    /// A broker of its own in place of --mqtt: mqtts://HOST:PORT. This server shows it a certificate of the device authority.
+    #[arg(long, value_name = "URL")]
+    pub broker: Option<String>,
+    /// Whom to believe that it is the broker, in PEM; default: the device authority.
+    #[arg(long, value_name = "FILE", requires = "broker")]
+    pub broker_authorities: Option<PathBuf>,
+    /// This server's name at the broker, where several share the work; it stays the same from start to start.
+    #[arg(long, value_name = "NAME", default_value = "1", requires = "broker")]
+    pub replica: String,
     /// Where sealed records go, if not into the data folder: a folder, s3://BUCKET/PREFIX, gs://…, az://….
     #[arg(long, value_name = "PLACE")]
     pub store: Option<String>,
@@ -68,11 +83,55 @@ pub enum ServeCommand {
         #[command(flatten)]
         data: DataArgs,
     },
+    /// Somebody who may read the devices' topics at --mqtt (a dashboard, a recorder): prints a password, once.
+    Reader {
+        /// Its name, the user of MQTT.
+        reader: String,
+        /// Let it in no more.
+        #[arg(long)]
+        remove: bool,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+    /// Configuration, access rules and certificate of a Mosquitto that serves as --broker.
+    Mosquitto(Mosquitto),
     /// One more device authority, which issues from the next start on; the others count on.
     RotateAuthority {
         #[command(flatten)]
         data: DataArgs,
     },
+}
+
+/// `serve mosquitto`.
+#[derive(Args, Debug)]
+pub struct Mosquitto {
+    /// A new folder, as the broker will see it.
+    pub to: PathBuf,
+    /// Names and addresses of the broker, as devices and servers call it.
+    #[arg(long, value_name = "NAME", required = true)]
+    pub name: Vec<String>,
+    /// Where it listens.
+    #[arg(long, default_value_t = 8883)]
+    pub port: u16,
+    /// The fleet's name in MQTT topics.
+    #[arg(long, value_name = "FLEET", default_value = "fleet")]
+    pub fleet_name: String,
+    /// Names of the servers that share the work: their --replica.
+    #[arg(long, value_name = "NAME", default_value = "1")]
+    pub replica: Vec<String>,
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
+/// Where devices come by MQTT.
+#[derive(Debug, Clone, Copy)]
+pub struct MqttAddress(pub Option<SocketAddr>);
+
+fn mqtt_address(text: &str) -> Result<MqttAddress, String> {
+    if text == "none" {
+        return Ok(MqttAddress(None));
+    }
+    text.parse().map(|at| MqttAddress(Some(at))).map_err(|_| "ADDRESS:PORT or none is expected".into())
 }
 
 /// `devices`.

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::audit::Log;
-use crate::cli::arguments::{Cli, Command, DatasetCommand, KeyCommand, ModelsCommand, RolloutCommand};
+use crate::cli::arguments::{
+    Cli, Command, DatasetCommand, KeyCommand, ModelsCommand, RolloutCommand, SettingsCommand,
+};
 use crate::exit::{Result, Said};
 
 /// Does `then`, written down if it is of that kind.
@@ -53,6 +55,8 @@ fn what(command: &Command) -> Option<&'static str> {
         Command::Rollout(RolloutCommand::Advance(_)) => "rollout.advance",
         Command::Rollout(RolloutCommand::Pause(_)) => "rollout.pause",
         Command::Rollout(RolloutCommand::Abort(_)) => "rollout.abort",
+        Command::Settings(SettingsCommand::Publish { .. }) => "settings.publish",
+        Command::Settings(SettingsCommand::Withdraw { .. }) => "settings.withdraw",
         Command::Rollout(RolloutCommand::Gate { act: true, .. }) => "rollout.gate",
         _ => return None,
     })

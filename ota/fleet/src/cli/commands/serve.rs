@@ -1,6 +1,7 @@
 //! `stopline-fleet serve`.
 
-use std::net::SocketAddr;
+mod mqtt;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -20,7 +21,8 @@ use crate::serve::backup;
 use crate::serve::data::Data;
 use crate::serve::database::Database;
 use crate::serve::database::people::Role;
-use crate::serve::server::{self, Options, Repository};
+use crate::serve::mqtt::topics::Topics;
+use crate::serve::server::{self, Addresses, Options, Repository};
 use crate::serve::web;
 use crate::store::{self, Store};
 use crate::{expiry, files};
@@ -36,12 +38,14 @@ pub(super) fn serve(
         None => run(args, json, phrase),
         Some(ServeCommand::Init(set_up)) => init(set_up, args, phrase),
         Some(ServeCommand::Invite { person, role, data }) => invite(data, (person, role), who, now),
+        Some(ServeCommand::Reader { reader, remove, data }) => mqtt::reader(data, reader, *remove, who, now),
+        Some(ServeCommand::Mosquitto(args)) => mqtt::mosquitto(args, who, now),
         Some(ServeCommand::RotateAuthority { data }) => rotate_authority(data, who, now),
     }
 }
 
 fn run(args: &Serve, json: bool, phrase: &Passphrase) -> Result<Said> {
-    let options = options(&args.set_up, args, phrase);
+    let options = options(&args.set_up, args, phrase)?;
     tracing_subscriber::fmt()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_env("STOPLINE_FLEET_LOG")
@@ -49,12 +53,14 @@ fn run(args: &Serve, json: bool, phrase: &Passphrase) -> Result<Said> {
         )
         .with_writer(std::io::stderr)
         .init();
-    let told = |words: &[String], devices: SocketAddr, people: SocketAddr| {
+    let told = |words: &[String], at: Addresses| {
+        let Addresses { devices, mqtt, people } = at;
         if json {
-            println!("{}", json!({"devices": devices, "people": people, "words": words}));
+            println!("{}", json!({"devices": devices, "mqtt": mqtt, "people": people, "words": words}));
         } else {
             words.iter().for_each(|line| println!("{line}"));
-            println!("devices come to https://{devices}, people to {people}");
+            let mqtt = mqtt.map(|at| format!(" and mqtts://{at}")).unwrap_or_default();
+            println!("devices come to https://{devices}{mqtt}, people to {people}");
         }
     };
     runtime()?.block_on(async {
@@ -72,7 +78,7 @@ fn run(args: &Serve, json: bool, phrase: &Passphrase) -> Result<Said> {
 }
 
 fn init(set_up: &SetUp, args: &Serve, phrase: &Passphrase) -> Result<Said> {
-    let options = options(set_up, args, phrase);
+    let options = options(set_up, args, phrase)?;
     let (data, database, mut words) = runtime()?.block_on(server::prepare(&options))?;
     runtime()?.block_on(database.close());
     words.push(format!("now: stopline-fleet serve --data {}", data.folder().display()));
@@ -132,9 +138,14 @@ pub(super) fn backup(args: &Backup, who: &str, now: Timestamp) -> Result<Said> {
     })
 }
 
-fn options(set_up: &SetUp, args: &Serve, phrase: &Passphrase) -> Options {
+fn options(set_up: &SetUp, args: &Serve, phrase: &Passphrase) -> Result<Options> {
     let repository = Steered { at: args.at.clone(), phrase: phrase.clone() };
-    Options {
+    let broker = args.broker.as_ref().map(|url| mqtt::broker(url, args)).transpose()?;
+    Ok(Options {
+        topics: Topics::of(&args.fleet_name)
+            .map_err(|problem| Failure::usage(format!("--fleet-name: {problem}")))?,
+        mqtt: args.mqtt.0,
+        broker,
         data: set_up.data.data.clone(),
         database: set_up.data.database.clone(),
         store: args.store.clone(),
@@ -144,7 +155,7 @@ fn options(set_up: &SetUp, args: &Serve, phrase: &Passphrase) -> Options {
         people_tls: set_up.operators_tls,
         repository: Box::new(repository),
         clock: Arc::new(SystemClock),
-    }
+    })
 }
 
 fn names(given: &[String]) -> Vec<String> {

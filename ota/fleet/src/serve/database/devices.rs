@@ -1,10 +1,15 @@
 //! Devices, the tokens that let them in, and their boots.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 use sqlx::{AnyConnection, FromRow, Row as _};
 
 use super::{Database, Writing, failed};
 use crate::exit::Result;
+
+/// Seconds between two notes that a device was heard of.
+const SEEN_S: i64 = 30;
 
 /// How a device stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -123,17 +128,22 @@ impl Database {
     /// # Errors
     /// The database's.
     pub async fn seen(&self, device: &Device, now_s: i64) -> Result<()> {
-        if now_s - device.seen_s < 30 {
+        if now_s - device.seen_s < SEEN_S {
             return Ok(());
         }
         let mut writing = self.write().await?;
-        sqlx::query("UPDATE devices SET seen_s = $1 WHERE id = $2")
-            .bind(now_s)
-            .bind(&device.id)
-            .execute(writing.on())
-            .await
-            .map_err(failed)?;
+        writing.seen(device, now_s).await?;
         writing.commit().await
+    }
+
+    /// Devices that are let in no more, of whatever kind.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn not_let_in(&self) -> Result<HashSet<String>> {
+        let found = sqlx::query("SELECT id FROM devices WHERE state <> $1").bind(Standing::Active.word());
+        let rows = found.fetch_all(&self.pool).await.map_err(failed)?;
+        rows.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<_>>().map_err(failed)
     }
 }
 
@@ -142,6 +152,19 @@ async fn device_on(on: &mut AnyConnection, id: &str) -> Result<Option<Device>> {
 }
 
 impl Writing {
+    /// Notes that a device was heard of, not more often than [`Database::seen`] does.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn seen(&mut self, device: &Device, now_s: i64) -> Result<()> {
+        if now_s - device.seen_s < SEEN_S {
+            return Ok(());
+        }
+        let noted = sqlx::query("UPDATE devices SET seen_s = $1 WHERE id = $2").bind(now_s).bind(&device.id);
+        noted.execute(self.on()).await.map_err(failed)?;
+        Ok(())
+    }
+
     /// One device, within this transaction.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
-//! One suite for both engines: SQLite here, and PostgreSQL where `STOPLINE_POSTGRES` names an empty database.
+//! One suite for both engines: SQLite, and a PostgreSQL that is started for it.
 
+#[path = "../../../tests/cluster/mod.rs"]
+mod cluster;
 #[path = "../../../tests/needs/mod.rs"]
 mod needs;
 
@@ -110,6 +112,21 @@ async fn people(database: &Database) {
     writing.thin_people(100, 0).await.unwrap();
     writing.commit().await.unwrap();
     assert!(database.session("s").await.unwrap().is_none());
+
+    let mut writing = database.write().await.unwrap();
+    writing.put_reader("wall", "h1", "cli:x", 9).await.unwrap();
+    writing.put_reader("wall", "h2", "cli:x", 10).await.unwrap();
+    let known = writing.device(ID).await.unwrap().unwrap();
+    writing.seen(&known, 500).await.unwrap();
+    writing.stand(ID, Standing::Revoked, "stolen", 501).await.unwrap();
+    writing.commit().await.unwrap();
+    assert_eq!(database.reader("wall").await.unwrap().as_deref(), Some("h2"));
+    assert_eq!(database.not_let_in().await.unwrap(), [ID.to_owned()].into());
+    assert_eq!(database.device(ID).await.unwrap().unwrap().seen_s, 500);
+    let mut writing = database.write().await.unwrap();
+    assert!(writing.remove_reader("wall").await.unwrap() && !writing.remove_reader("wall").await.unwrap());
+    writing.commit().await.unwrap();
+    assert!(database.reader("wall").await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -126,10 +143,16 @@ async fn sqlite_keeps_what_the_server_knows() {
 
 #[tokio::test]
 async fn postgresql_keeps_the_same() {
-    let Some(url) = std::env::var("STOPLINE_POSTGRES").ok().filter(|url| !url.is_empty()) else {
-        return needs::skip::<()>("STOPLINE_POSTGRES names no empty database").unwrap_or_default();
+    let Some(cluster) = cluster::Cluster::start() else {
+        return needs::skip::<()>("no PostgreSQL; tests/run installs it from Debian").unwrap_or_default();
     };
-    suite(&Database::open(&url).await.unwrap()).await;
+    let database = Database::open(&cluster.url).await.unwrap();
+    suite(&database).await;
+    database.close().await;
+    // Opened again: nothing is migrated twice, and everything is there.
+    let again = Database::open(&cluster.url).await.unwrap();
+    assert_eq!(again.devices().await.unwrap().len(), 1);
+    again.close().await;
 }
 
 #[tokio::test]

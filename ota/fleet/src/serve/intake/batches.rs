@@ -236,9 +236,7 @@ fn keep(server: &Server, device: &Device, id: &Digest, path: &Path, now_s: i64) 
     for (entry, content) in batch.records() {
         let result = if judge(&device.id, key.as_bytes(), entry, content).is_err() {
             Received::Bad
-        } else if i64::try_from(entry.expires).is_ok_and(|expires| expires <= now_s)
-            || server.records.is_forgotten(&entry.digest)?
-        {
+        } else if server.records.is_forgotten(&entry.digest)? || is_late(server, entry, now_s)? {
             Received::NotWanted
         } else {
             let whose = (device.id.as_str(), manifest.boot_id.as_str(), manifest.seq);
@@ -248,6 +246,12 @@ fn keep(server: &Server, device: &Device, id: &Digest, path: &Path, now_s: i64) 
         results.push((entry.clone(), result));
     }
     Ok(Kept { manifest, length: bytes.len(), results })
+}
+
+/// Nobody wants it any more. One that lies in the store already came in time: its commit was cut off.
+fn is_late(server: &Server, entry: &Entry, now_s: i64) -> Result<bool, Refusal> {
+    let expired = i64::try_from(entry.expires).is_ok_and(|expires| expires <= now_s);
+    Ok(expired && !server.records.holds(&entry.digest)?)
 }
 
 fn sealed(entry: &Entry, manifest: &BatchManifest, device: &str, now_s: i64) -> Result<Sealed, Refusal> {

@@ -8,11 +8,11 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use stopline_depot::digest::Digest;
 use stopline_depot::outcome::SignedOutcome;
 use stopline_depot::versioned;
 
 use super::{Asking, Refusal};
+use crate::serve::ingest;
 use crate::serve::server::Server;
 
 pub(super) async fn receive(
@@ -22,19 +22,9 @@ pub(super) async fn receive(
 ) -> Result<Json<Value>, Refusal> {
     let signed: SignedOutcome =
         versioned::read(&body).map_err(|error| Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, error))?;
-    let refuse = |words: String| {
+    if let Err(words) = ingest::check_outcome(&device, &signed) {
         tracing::warn!(id = "serve.outcome.refused", device = device.id, "{words}");
-        Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, words))
-    };
-    if signed.outcome.device != device.id {
-        return refuse(format!(
-            "an outcome of device {}; this is device {}",
-            signed.outcome.device, device.id
-        ));
-    }
-    let key = device.key.parse::<Digest>().ok();
-    if !key.is_some_and(|key| signed.is_signed_by(key.as_bytes())) {
-        return refuse("it is not signed by the key under which this device is enrolled".into());
+        return Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, words));
     }
     let mut writing = server.database.write().await?;
     let is_new = writing.add_outcome(&signed, server.now_s()).await?;

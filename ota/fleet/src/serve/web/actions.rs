@@ -7,8 +7,9 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::html;
 use serde_json::json;
-use stopline_depot::message::{Change, Event};
+use stopline_depot::message::{Acknowledge, Change, Event};
 use stopline_depot::rollout::Rollout;
+use stopline_depot::versioned::Versioned as _;
 
 use super::visitor::{Posted, Visitor};
 use super::{Problem, account, pages};
@@ -18,6 +19,7 @@ use crate::rollouts::{self, Step};
 use crate::serve::database::devices::Standing;
 use crate::serve::database::people::Role;
 use crate::serve::devices::Desk;
+use crate::serve::mqtt::hub::Command;
 use crate::serve::server::Server;
 
 /// Share from which on a step takes two persons, basis points.
@@ -119,6 +121,8 @@ pub(super) async fn acknowledge(State(server): Shared, posted: Posted) -> Result
     if !is_first {
         return Err(Problem::new(StatusCode::CONFLICT, "Somebody acknowledged it already."));
     }
+    let answer = Acknowledge { schema: Acknowledge::SCHEMA, id: said.id, by: visitor.person.name.clone() };
+    server.hub.tell(&event.device, &Command::Acknowledge(answer));
     Ok(Redirect::to("/events").into_response())
 }
 
@@ -162,7 +166,10 @@ pub(super) async fn steer(
     let (shared, named) = (server.clone(), model.clone());
     let done = tokio::task::spawn_blocking(move || shared.repository.step(&named, step)).await;
     match done.map_err(Failure::failed)? {
-        Ok(said) => Ok(done_page(visitor, &what, &said).into_response()),
+        Ok(said) => {
+            server.hub.look_now();
+            Ok(done_page(visitor, &what, &said).into_response())
+        }
         Err(failure) => {
             let detail = json!({"model": model, "problem": failure.message});
             server.write_down(&visitor.who(), &format!("{what}.failed"), detail)?;

@@ -39,7 +39,7 @@ pub async fn list(State(server): State<Arc<Server>>, visitor: Visitor) -> Result
                     thead { tr { th { "Name" } th { "Heard" } th { "Standing" } th { "State" } th { "Models" } th { "Last event" } } }
                     tbody { @for device in &devices { tr {
                         td data-label="Name" { a href=(format!("/devices/{}", device.id)) { (device.name) } br; code { (short(&device.id)) } }
-                        td data-label="Heard" { (online(device, now_s)) " " (time(device.seen_s)) }
+                        td data-label="Heard" { @if server.hub.is_online(&device.id) { "connected " } (online(device, now_s)) " " (time(device.seen_s)) }
                         td data-label="Standing" { (standing(device.standing)) }
                         td data-label="State" { (state(states.get(&device.id))) }
                         td data-label="Models" { (models(births.get(&device.id))) }

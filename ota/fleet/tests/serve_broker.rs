@@ -1,0 +1,537 @@
+//! Devices that come by MQTT: to the server's own end point, and to a Mosquitto that the server has set up. One device cannot
+//! speak, hear or acknowledge as another; what has a receipt is in the database, whoever is killed meanwhile.
+#![cfg(feature = "serve")]
+#![allow(clippy::unwrap_used)] // what cannot be prepared fails the test
+
+mod house;
+mod mosquitto;
+mod needs;
+mod station;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use house::{Device, House};
+use mosquitto::{Mosquitto, free_port};
+use rumqttc::mqttbytes::v4;
+use rumqttc::v5::mqttbytes::v5;
+use serde_json::{Value, json};
+use station::{Heard, Speech, Station, tls};
+use stopline_depot::deployment::Phase;
+use stopline_fleet::serve::database::Database;
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(work)
+}
+
+/// A server and where devices come to it.
+struct World {
+    house: House,
+    port: u16,
+    mosquitto: Option<Mosquitto>,
+}
+
+impl World {
+    fn own() -> Self {
+        let house = House::with(&["--fleet-name", "north"]);
+        Self { port: house.mqtt, house, mosquitto: None }
+    }
+
+    /// With Mosquitto as the server's own command sets it up.
+    fn with_mosquitto() -> Option<Self> {
+        if !Mosquitto::is_there() {
+            return needs::skip("no mosquitto; tests/run installs it from Debian");
+        }
+        let port = free_port();
+        // The first start makes the authority; the broker comes up meanwhile.
+        let house = House::with(&["--fleet-name", "north", "--broker", &format!("mqtts://localhost:{port}")]);
+        let mosquitto = Some(Mosquitto::of(&house, port));
+        Some(Self { house, port, mosquitto })
+    }
+
+    fn authorities(&self) -> PathBuf {
+        self.house.folder.join("authorities.pem")
+    }
+
+    fn tls(&self, device: &Device) -> Arc<rustls::ClientConfig> {
+        tls(&self.authorities(), Some((&device.certificate, &device.key.serialize_pem())))
+    }
+
+    /// A device's connection, once there is one; it hears its commands.
+    async fn station<P: Speech>(&self, device: &Device) -> Station {
+        let tls = self.tls(device);
+        for _ in 0..600 {
+            if let Some(station) = attempt::<P>(self.port, tls.clone(), &device.id).await {
+                return station;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("no connection for {}", device.id);
+    }
+
+    /// What of a device is in the database: boot, number.
+    async fn stored(&self, device: &Device) -> BTreeSet<(String, i64)> {
+        let database = database(&self.house).await;
+        let all = database
+            .latest(&["birth", "state", "event", "stats", "drift"], Some(&device.id), 1_000_000)
+            .await;
+        database.close().await;
+        all.unwrap().into_iter().map(|one| (one.boot_id, one.seq)).collect()
+    }
+}
+
+async fn database(house: &House) -> Database {
+    Database::open(&format!("sqlite://{}", house.folder.join("stopline.db").display())).await.unwrap()
+}
+
+/// One attempt at a connection that hears its commands.
+async fn attempt<P: Speech>(port: u16, tls: Arc<rustls::ClientConfig>, id: &str) -> Option<Station> {
+    let mut station = Station::open(port, tls).await.ok()?;
+    let will = topic(id, "available");
+    let cmd = topic(id, "cmd/#");
+    station.say(&[P::connect(id, Some(&will), None), P::subscribe(1, &cmd)]).await.ok()?;
+    let (mut is_in, mut hears) = (false, false);
+    while !(is_in && hears) {
+        match station.next::<P>().await.ok()? {
+            Heard::Let(0) => is_in = true,
+            Heard::Granted(codes) if codes == [0] => hears = true,
+            _ => {}
+        }
+    }
+    Some(station)
+}
+
+fn topic(device: &str, part: &str) -> String {
+    format!("stopline/north/{device}/{part}")
+}
+
+fn bytes(value: &Value) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap()
+}
+
+fn receipt(heard: &Heard, device: &Device) -> Option<(String, u64)> {
+    let Heard::Message { topic: on, payload, .. } = heard else { return None };
+    if *on != topic(&device.id, "cmd/receipt") {
+        return None;
+    }
+    let said: Value = serde_json::from_slice(payload).unwrap();
+    Some((said["boot_id"].as_str().unwrap().to_owned(), said["seq"].as_u64().unwrap()))
+}
+
+/// Says a message and waits for its receipt.
+async fn told<P: Speech>(station: &mut Station, device: &Device, seq: u64) {
+    let state = topic(&device.id, "state");
+    station.say(&[P::publish(7, &state, &bytes(&device.state(seq)), true)]).await.unwrap();
+    let own = |heard: &Heard| receipt(heard, device) == Some((device.boot_id.clone(), seq));
+    station.until::<P>(&format!("the receipt of {seq}"), own).await;
+}
+
+/// The same attempts everywhere; `is_own`: the end point's refusals are told, Mosquitto grants any filter and sends nothing.
+fn one_device_cannot_be_another(mut world: World) {
+    let is_own = world.mosquitto.is_none();
+    let (thief, victim) = (world.house.device("van-7"), world.house.device("van-8"));
+    let foreign = House::new().device("van-8");
+    block_on(async {
+        let mut own = world.station::<v5::Packet>(&victim).await;
+        own.say(&[v5::Packet::publish(5, &topic(&victim.id, "available"), b"online", true)]).await.unwrap();
+        told::<v5::Packet>(&mut own, &victim, 1).await;
+
+        let mut by = world.station::<v5::Packet>(&thief).await;
+        told::<v5::Packet>(&mut by, &thief, 1).await;
+        // Hears nothing of another.
+        for (id, filter) in (10..).zip([
+            topic(&victim.id, "cmd/#"),
+            topic(&victim.id, "state"),
+            topic("+", "cmd/receipt"),
+            "stopline/north/#".into(),
+            "#".into(),
+        ]) {
+            by.say(&[v5::Packet::subscribe(id, &filter)]).await.unwrap();
+            let answer = by.until::<v5::Packet>(&filter, |heard| matches!(heard, Heard::Granted(_))).await;
+            if is_own {
+                assert_eq!(answer, Heard::Granted(vec![0x87]), "{filter}");
+            }
+        }
+        told::<v5::Packet>(&mut own, &victim, 2).await;
+        let heard = by.rest::<v5::Packet>().await;
+        assert!(heard.iter().all(|(on, _)| on.starts_with(&topic(&thief.id, "cmd/"))), "{heard:?}");
+        // Speaks on no topic of another, and gives no commands: neither receipts nor answers to alerts.
+        let (state, forged) = (bytes(&victim.state(66)), json!({"boot_id": "boot-1", "seq": 67}));
+        let answer = json!({"schema": 1, "id": "fall-1", "by": "mallory"});
+        for (id, (on, payload)) in (20..).zip([
+            (topic(&victim.id, "state"), state.clone()),
+            (topic(&victim.id, "available"), b"offline".to_vec()),
+            (topic(&victim.id, "update"), b"{}".to_vec()),
+            (topic(&victim.id, "cmd/receipt"), bytes(&forged)),
+            (topic(&victim.id, "cmd/acknowledge"), bytes(&answer)),
+            (topic(&thief.id, "cmd/receipt"), bytes(&forged)),
+            ("stopline/north".into(), b"x".to_vec()),
+        ]) {
+            by.say(&[v5::Packet::publish(id, &on, &payload, false)]).await.unwrap();
+            by.until::<v5::Packet>(&on, |heard| *heard == Heard::Taken(id, 0x87)).await;
+        }
+        // Another's name in the body, on its own topic: put aside, and no receipt for anybody.
+        by.say(&[v5::Packet::publish(40, &topic(&thief.id, "state"), &state, false)]).await.unwrap();
+        by.until::<v5::Packet>("an answer", |heard| matches!(heard, Heard::Taken(40, _))).await;
+        // An outcome in the victim's name, signed by the thief.
+        let outcome = json!(thief.signed(victim.outcome(68, "r-1", Phase::Reverted)));
+        by.say(&[v5::Packet::publish(41, &topic(&thief.id, "update"), &bytes(&outcome), false)])
+            .await
+            .unwrap();
+        by.until::<v5::Packet>("an answer", |heard| matches!(heard, Heard::Taken(41, _))).await;
+        let heard = [own.rest::<v5::Packet>().await, by.rest::<v5::Packet>().await].concat();
+        assert!(
+            heard.iter().all(|(_, payload)| !payload.windows(2).any(|two| two == b"66" || two == b"68")),
+            "{heard:?}"
+        );
+
+        // Comes under another's client id: refused, or let in as itself; the victim's connection stays.
+        let mut as_other = Station::open(world.port, world.tls(&thief)).await.unwrap();
+        as_other.say(&[v5::Packet::connect(&victim.id, None, None)]).await.unwrap();
+        let first = as_other.next::<v5::Packet>().await.unwrap();
+        assert_eq!(first, Heard::Let(if is_own { 0x85 } else { 0 }));
+        told::<v5::Packet>(&mut own, &victim, 3).await;
+        if !is_own {
+            let on = topic(&victim.id, "state");
+            as_other.say(&[v5::Packet::publish(1, &on, &state, false)]).await.unwrap();
+            as_other.until::<v5::Packet>("a refusal", |heard| *heard == Heard::Taken(1, 0x87)).await;
+        }
+        // Shows no certificate, or one of another authority.
+        for shown in [tls(&world.authorities(), None), world.tls(&foreign)] {
+            if let Ok(mut station) = Station::open(world.port, shown).await {
+                let _ = station.say(&[v5::Packet::connect(&victim.id, None, Some(("admin", "admin")))]).await;
+                let answer = station.next::<v5::Packet>().await;
+                assert!(!matches!(answer, Ok(Heard::Let(0))), "{answer:?}");
+            }
+        }
+        told::<v5::Packet>(&mut own, &victim, 4).await;
+
+        let boot = |seqs: &[i64]| seqs.iter().map(|seq| ("boot-1".to_owned(), *seq)).collect::<BTreeSet<_>>();
+        assert_eq!(world.stored(&victim).await, boot(&[1, 2, 3, 4]));
+        assert_eq!(world.stored(&thief).await, boot(&[1]));
+        assert!(database(&world.house).await.heard().await.unwrap().received.is_empty());
+    });
+    let alarms = world.house.audited("alarm");
+    let matters: BTreeSet<&str> = alarms
+        .iter()
+        .filter(|line| line["detail"]["device"] == *thief.id)
+        .map(|line| line["detail"]["matter"].as_str().unwrap())
+        .collect();
+    println!("alarms of the thief: {matters:?}");
+    assert!(matters.contains("message"), "{alarms:?}");
+    assert!(
+        !is_own || matters.is_superset(&["mqtt.client_id", "mqtt.publish", "mqtt.subscribe"].into()),
+        "{alarms:?}"
+    );
+
+    // A device that is revoked is heard no more.
+    world.house.well(&format!("devices revoke {} --reason stolen", thief.id));
+    block_on(async {
+        let mut station = match is_own {
+            true => match Station::open(world.port, world.tls(&thief)).await {
+                Ok(mut station) => {
+                    station.say(&[v5::Packet::connect(&thief.id, None, None)]).await.unwrap();
+                    assert_eq!(station.next::<v5::Packet>().await.unwrap(), Heard::Let(0x87));
+                    return;
+                }
+                Err(error) => panic!("{error}"),
+            },
+            false => world.station::<v5::Packet>(&thief).await,
+        };
+        let state = topic(&thief.id, "state");
+        station.say(&[v5::Packet::publish(1, &state, &bytes(&thief.state(2)), false)]).await.unwrap();
+        station.until::<v5::Packet>("the broker's answer", |heard| matches!(heard, Heard::Taken(1, _))).await;
+        assert!(station.rest::<v5::Packet>().await.is_empty());
+        assert_eq!(world.stored(&thief).await.len(), 1);
+    });
+    drop(world.mosquitto.take());
+}
+
+#[test]
+fn one_device_cannot_be_another_at_our_own_end_point() {
+    one_device_cannot_be_another(World::own());
+}
+
+#[test]
+fn one_device_cannot_be_another_at_mosquitto() {
+    if let Some(world) = World::with_mosquitto() {
+        one_device_cannot_be_another(world);
+    }
+}
+
+#[test]
+fn what_devices_say_is_kept_for_readers_and_what_nobody_understands_is_put_aside() {
+    let mut world = World::own();
+    let device = world.house.device("van-7");
+    let password = world.house.well("serve reader wall")["password"].as_str().unwrap().to_owned();
+    type P = v4::Packet;
+    block_on(async {
+        let mut station = world.station::<P>(&device).await;
+        let on = |part: &str| topic(&device.id, part);
+        station.say(&[P::publish(2, &on("available"), b"online", true)]).await.unwrap();
+        told::<P>(&mut station, &device, 1).await;
+        // Twice is once; an outcome is signed; both have their receipts.
+        told::<P>(&mut station, &device, 1).await;
+        let outcome = json!(device.signed(device.outcome(2, "r-1", Phase::Trial)));
+        station.say(&[P::publish(3, &on("update"), &bytes(&outcome), false)]).await.unwrap();
+        station
+            .until::<P>("its receipt", |heard| receipt(heard, &device) == Some(("boot-1".into(), 2)))
+            .await;
+        // What is not understood has its receipt where it says what it is, and never counts.
+        let event = bytes(&device.event(3, "fall-1", "new"));
+        let poison = [
+            (on("event"), bytes(&device.message(4, "event", json!({}))), Some(4)),
+            (on("stats"), event.clone(), Some(3)),
+            (on("event"), b"\xff\xfe".to_vec(), None),
+            (on("event"), vec![b' '; 60_000], None),
+            (
+                on("event"),
+                bytes(&device.message(u64::MAX, "state", json!({"runtime": "ready"}))),
+                Some(u64::MAX),
+            ),
+        ];
+        for (id, (topic, payload, seq)) in (10..).zip(poison) {
+            station.say(&[P::publish(id, &topic, &payload, false)]).await.unwrap();
+            let Some(seq) = seq else { continue };
+            station
+                .until::<P>("its receipt", |heard| receipt(heard, &device) == Some(("boot-1".into(), seq)))
+                .await;
+        }
+        station.say(&[P::publish(20, &on("event"), &event, false)]).await.unwrap();
+        station
+            .until::<P>("its receipt", |heard| receipt(heard, &device) == Some(("boot-1".into(), 3)))
+            .await;
+        let letters = database(&world.house).await.dead_letters(100).await.unwrap();
+        assert_eq!(letters.iter().filter(|letter| letter.device == device.id).count(), 5, "{letters:?}");
+
+        // Somebody who reads: what is kept first, then what comes; commands never.
+        let plain = tls(&world.authorities(), None);
+        let mut reader = Station::open(world.port, plain.clone()).await.unwrap();
+        reader.say(&[P::connect("wall", None, Some(("wall", &password)))]).await.unwrap();
+        reader.until::<P>("the log-in", |heard| *heard == Heard::Let(0)).await;
+        reader.say(&[P::subscribe(1, "#")]).await.unwrap();
+        reader.until::<P>("a refusal", |heard| *heard == Heard::Granted(vec![0x80])).await;
+        reader.say(&[P::subscribe(2, "stopline/north/#")]).await.unwrap();
+        let mut kept = BTreeMap::new();
+        while kept.len() < 2 {
+            let heard =
+                reader.until::<P>("what is kept", |heard| matches!(heard, Heard::Message { .. })).await;
+            let Heard::Message { topic, payload, retain, .. } = heard else { unreachable!() };
+            assert!(retain, "{topic}");
+            kept.insert(topic, payload);
+        }
+        assert_eq!(kept[&on("available")], "online");
+        let state: Value = serde_json::from_slice(&kept[&on("state")]).unwrap();
+        assert_eq!(state, device.state(1));
+        told::<P>(&mut station, &device, 5).await;
+        let is_news = |heard: &Heard| matches!(heard, Heard::Message { topic, retain: false, .. } if *topic == on("state"));
+        reader.until::<P>("the news", is_news).await;
+        // A reader says nothing: acknowledged and dropped, as 3.1.1 has it.
+        reader.say(&[P::publish(9, &on("cmd/poll"), b"", false)]).await.unwrap();
+        reader.until::<P>("an answer", |heard| *heard == Heard::Taken(9, 0)).await;
+        assert!(station.rest::<P>().await.is_empty());
+        // The line is cut: the last will is told.
+        drop(station);
+        let is_gone = |heard: &Heard| matches!(heard, Heard::Message { topic, payload, .. } if *topic == on("available") && payload == "offline");
+        reader.until::<P>("the last will", is_gone).await;
+        // A wrong password, and none.
+        for login in [Some(("wall", "guess")), Some(("nobody", password.as_str())), None] {
+            let mut other = Station::open(world.port, plain.clone()).await.unwrap();
+            other.say(&[P::connect("wall", None, login)]).await.unwrap();
+            assert_eq!(other.next::<P>().await.unwrap(), Heard::Let(5), "{login:?}");
+        }
+    });
+    // Kept from start to start: it is in the database.
+    world.house.killed_and_started();
+    block_on(async {
+        let mut reader = Station::open(world.port, tls(&world.authorities(), None)).await.unwrap();
+        let login = Some(("wall", password.as_str()));
+        reader
+            .say(&[P::connect("wall", None, login), P::subscribe(1, "stopline/north/+/state")])
+            .await
+            .unwrap();
+        let heard = reader.until::<P>("what is kept", |heard| matches!(heard, Heard::Message { .. })).await;
+        let Heard::Message { payload, .. } = heard else { unreachable!() };
+        assert_eq!(serde_json::from_slice::<Value>(&payload).unwrap(), device.state(5));
+    });
+}
+
+#[test]
+fn an_answer_and_a_hint_reach_a_device_that_is_connected() {
+    let repository = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(repository.path().join("metadata")).unwrap();
+    let stamp = repository.path().join("metadata/timestamp.json");
+    std::fs::write(&stamp, "{}").unwrap();
+    let place = repository.path().to_str().unwrap();
+    let house = House::with(&["--fleet-name", "north", "--repository", place]);
+    let world = World { port: house.mqtt, house, mosquitto: None };
+    let device = world.house.device("wall-1");
+    let person = house::Person::welcomed(&world.house, "nurse", &world.house.invitation());
+    assert_eq!(device.say(&world.house, &[device.event(1, "fall-1", "new")]).0, 200);
+    type P = v5::Packet;
+    let (going, coming) = std::sync::mpsc::channel();
+    let id = device.id.clone();
+    let acknowledges = std::thread::spawn(move || {
+        coming.recv().unwrap();
+        let fields = [("device", id.as_str()), ("boot_id", "boot-1"), ("seq", "1")];
+        let page = person.post("/events/acknowledge", &fields);
+        assert_eq!(page.status, 303, "{}", page.text);
+        std::fs::write(&stamp, "{\"version\": 2}").unwrap();
+    });
+    block_on(async {
+        let mut station = world.station::<P>(&device).await;
+        going.send(()).unwrap();
+        let on = topic(&device.id, "cmd/acknowledge");
+        let is_answer =
+            |heard: &Heard| matches!(heard, Heard::Message { topic, retain: false, .. } if *topic == on);
+        let Heard::Message { payload, .. } = station.until::<P>("the answer", is_answer).await else {
+            unreachable!()
+        };
+        let said: Value = serde_json::from_slice(&payload).unwrap();
+        assert_eq!((said["id"].as_str(), said["by"].as_str()), (Some("fall-1"), Some("admin")));
+        let on = topic(&device.id, "cmd/poll");
+        let is_hint =
+            |heard: &Heard| matches!(heard, Heard::Message { topic, retain: false, .. } if *topic == on);
+        station.until::<P>("the hint", is_hint).await;
+        // One that comes later hears of it when it says that it is there.
+        let mut later = world.station::<P>(&device).await;
+        later.say(&[P::publish(2, &topic(&device.id, "available"), b"online", true)]).await.unwrap();
+        later.until::<P>("the answer", is_answer_again(&device)).await;
+    });
+    acknowledges.join().unwrap();
+}
+
+fn is_answer_again(device: &Device) -> impl FnMut(&Heard) -> bool + use<> {
+    let on = topic(&device.id, "cmd/acknowledge");
+    move |heard| matches!(heard, Heard::Message { topic, .. } if *topic == on)
+}
+
+/// What devices have said, and what they have receipts for.
+#[derive(Default)]
+struct Books {
+    receipts: Mutex<BTreeMap<String, BTreeSet<u64>>>,
+    sent: AtomicU64,
+}
+
+/// Says all messages until each has its receipt, whatever happens to the connection: as the agent's outbox does.
+async fn says_all(
+    books: Arc<Books>,
+    port: u16,
+    tls: Arc<rustls::ClientConfig>,
+    device: Arc<Device>,
+    count: u64,
+) {
+    type P = v4::Packet;
+    let mut waiting: BTreeSet<u64> = (1..=count).collect();
+    while !waiting.is_empty() {
+        let Some(mut station) = attempt::<P>(port, tls.clone(), &device.id).await else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let mut to_send = waiting.clone().into_iter();
+        let mut in_flight = 0_u16;
+        loop {
+            while in_flight < 20 {
+                let Some(seq) = to_send.next() else { break };
+                let id = u16::try_from(seq % 60_000).unwrap() + 1;
+                let payload = bytes(&device.state(seq));
+                if station.say(&[P::publish(id, &topic(&device.id, "state"), &payload, true)]).await.is_err()
+                {
+                    break;
+                }
+                books.sent.fetch_add(1, Ordering::Relaxed);
+                in_flight += 1;
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            // A broker that lost what it had acknowledged gives no receipt: it is said again after a while.
+            let next = tokio::time::timeout(Duration::from_secs(4), station.next::<P>());
+            match next.await {
+                Ok(Ok(heard)) => {
+                    if let Heard::Message { id: id @ 1.., .. } = &heard {
+                        let _ = station.say(&[P::acknowledge(*id)]).await;
+                    }
+                    if matches!(heard, Heard::Taken(..)) {
+                        in_flight = in_flight.saturating_sub(1);
+                    }
+                    if let Some((_, seq)) = receipt(&heard, &device) {
+                        waiting.remove(&seq);
+                        books.receipts.lock().unwrap().entry(device.id.clone()).or_default().insert(seq);
+                    }
+                }
+                Ok(Err(_)) | Err(_) => break,
+            }
+            if waiting.is_empty() {
+                break;
+            }
+        }
+    }
+}
+
+/// Devices say what they have to say while servers and brokers are killed; then all of it is there, once.
+fn nothing_is_lost_or_doubled(mut world: World, mut strike: impl FnMut(&mut World, usize)) {
+    let (devices, count, strikes) = if needs::full() { (20, 2_000, 10) } else { (4, 150, 3) };
+    let all: Vec<Arc<Device>> =
+        (0..devices).map(|n| Arc::new(world.house.device(&format!("van-{n}")))).collect();
+    let books = Arc::new(Books::default());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let work: Vec<_> = all
+        .iter()
+        .map(|device| {
+            runtime.spawn(says_all(books.clone(), world.port, world.tls(device), device.clone(), count))
+        })
+        .collect();
+    let total = u64::try_from(devices).unwrap() * count;
+    let had = |books: &Books| books.receipts.lock().unwrap().values().map(BTreeSet::len).sum::<usize>();
+    for n in 0..strikes {
+        // Under load: some receipts have come since the last one, and many are to come.
+        let until = usize::try_from(total).unwrap() * (n + 1) / (strikes + 2);
+        for _ in 0..2_400 {
+            if had(&books) >= until {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(25));
+        }
+        strike(&mut world, n);
+        // What had a receipt is in the database that the kill has left.
+        let receipts = books.receipts.lock().unwrap().clone();
+        for device in &all {
+            let stored = block_on(world.stored(device));
+            let had = receipts.get(&device.id).into_iter().flatten().map(|seq| i64::try_from(*seq).unwrap());
+            let lost: Vec<i64> = had.filter(|seq| !stored.contains(&("boot-1".into(), *seq))).collect();
+            assert!(lost.is_empty(), "{} had receipts and lost {lost:?}", device.id);
+        }
+        println!("struck after {} receipts of {total}", receipts.values().map(BTreeSet::len).sum::<usize>());
+    }
+    runtime.block_on(async {
+        for one in work {
+            tokio::time::timeout(Duration::from_secs(240), one)
+                .await
+                .expect("all have their receipts")
+                .unwrap();
+        }
+    });
+    for device in &all {
+        let stored = block_on(world.stored(device));
+        let expected = (1..=count).map(|seq| ("boot-1".to_owned(), i64::try_from(seq).unwrap())).collect();
+        assert_eq!(stored, expected, "{}", device.id);
+    }
+    println!("{total} messages, sent {} times, once in effect", books.sent.load(Ordering::Relaxed));
+    assert!(books.sent.load(Ordering::Relaxed) > total, "nothing had to be sent again: nothing was struck");
+}
+
+#[test]
+fn a_server_that_is_killed_under_load_loses_and_doubles_nothing() {
+    nothing_is_lost_or_doubled(World::own(), |world, _| world.house.killed_and_started());
+}
+
+#[test]
+fn a_server_and_a_mosquitto_that_are_killed_under_load_lose_and_double_nothing() {
+    let Some(world) = World::with_mosquitto() else { return };
+    nothing_is_lost_or_doubled(world, |world, n| match n % 2 {
+        0 => world.house.killed_and_started(),
+        _ => world.mosquitto.as_mut().unwrap().killed_and_started(),
+    });
+}
