@@ -12,6 +12,7 @@ use crate::simd::{Chosen, Isa, Simd};
 use crate::window::{WindowRun, Windowed};
 
 mod compile;
+mod needed;
 mod pack;
 mod place;
 

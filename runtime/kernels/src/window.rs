@@ -307,6 +307,7 @@ impl<const L: usize, const K: usize, const X: usize, const W: bool> Known<'_, L,
     }
 
     #[inline(always)]
+    #[allow(clippy::needless_range_loop, reason = "there are weights only where W says so")]
     fn taps<S: Simd<L>, const P: usize>(
         &self,
         simd: S,
@@ -325,6 +326,7 @@ impl<const L: usize, const K: usize, const X: usize, const W: bool> Known<'_, L,
 
     /// [`Self::taps`] where not all may lie within the row.
     #[inline(always)]
+    #[allow(clippy::needless_range_loop, reason = "there are weights only where W says so")]
     fn one_by_one<S: Simd<L>, const P: usize>(
         &self,
         simd: S,
