@@ -2,7 +2,10 @@
 //!
 //! A tile is `B` blocks of output channels at `P` neighbouring pixels, held in registers over all taps. Of each tap and
 //! input channel the tile takes one number per pixel, spread over a register, times `B` registers of weights. Padding is
-//! what lies outside a row: a tile that reaches over an edge reads a copy with zeros there.
+//! what lies outside a row: a tile that reaches over an edge reads zeros there.
+//!
+//! Many input channels are gone over in several passes, so that the weights of one pass stay in the first cache for all
+//! tiles; sums wait in the result's place for the next pass.
 
 use crate::end::EndStep;
 use crate::graph::Window;
@@ -30,6 +33,8 @@ pub(crate) struct Conv {
     /// and lane one block of weights for each output block of the group.
     pub weights: usize,
     pub end: EndStep,
+    /// Input blocks of one pass.
+    pub depth: usize,
     /// Rows and columns of the result that are done for all output channels before the next: their input stays in the
     /// cache.
     pub chunk: [usize; 2],
@@ -38,24 +43,19 @@ pub(crate) struct Conv {
 impl Conv {
     /// Taps of one result: input lanes with weights, times the window.
     pub fn taps(&self) -> usize {
-        let lanes: usize = self.inputs.iter().map(|input| input.lanes).sum();
+        self.taps_of(&self.inputs)
+    }
+
+    fn taps_of(&self, inputs: &[InputBlock]) -> usize {
+        let lanes: usize = inputs.iter().map(|input| input.lanes).sum();
         lanes * self.window.size[0] * self.window.size[1]
     }
 }
 
-/// Sizes of the groups of output blocks: pairs, and one of three where the number is odd.
+/// Sizes of the groups of output blocks: pairs, and a single one where the number is odd. Groups of three would need one
+/// register more than AVX2 has.
 pub(crate) fn groups(blocks: usize) -> impl Iterator<Item = usize> {
-    let mut left = blocks;
-    std::iter::from_fn(move || {
-        let size = match left {
-            0 => return None,
-            1 => 1,
-            3 => 3,
-            _ => 2,
-        };
-        left -= size;
-        Some(size)
-    })
+    (0..blocks).step_by(2).map(move |first| (blocks - first).min(2))
 }
 
 /// One run of a [`Conv`].
@@ -87,26 +87,49 @@ impl<const L: usize> ConvRun<'_, L> {
         let taps = step.taps();
         let (mut block, mut weights) = (0, step.weights);
         for size in groups(step.out_blocks) {
-            let group = Group { block, weights: &self.weights[weights..][..(taps + 1) * size] };
-            for row in rows.clone() {
-                // As few tiles as fit, all of nearly one size: a last tile of one pixel would be slow.
-                let most = (S::TILE / size).min(12);
-                let tiles = columns.div_ceil(most);
-                let (least, larger) = (columns / tiles, columns % tiles);
-                let at = [row, left];
-                self.tiles(simd, &group, size, least + 1, at, larger);
-                let at = [row, left + larger * (least + 1)];
-                self.tiles(simd, &group, size, least, at, tiles - larger);
-                let area = step.out_height * step.out_width;
-                for block in block..block + size {
-                    let at = row * step.out_width + left;
-                    let out = &mut self.out[block * area + at..][..columns];
-                    step.end.apply(simd, self.from, block, area, at, out);
+            let (bias, mut rest) = self.weights[weights..][..(taps + 1) * size].split_at(size);
+            let passes = step.inputs.chunks(step.depth);
+            let last = passes.len().wrapping_sub(1);
+            for (pass, inputs) in passes.enumerate() {
+                let own;
+                (own, rest) = rest.split_at(step.taps_of(inputs) * size);
+                let bias = (pass == 0).then_some(bias);
+                let full = inputs.iter().position(|input| input.lanes != L).unwrap_or(inputs.len());
+                let group = Group { block, bias, inputs, full, weights: own };
+                for row in rows.clone() {
+                    self.row(simd, &group, size, [row, left], columns);
+                    if pass < last {
+                        continue;
+                    }
+                    let area = step.out_height * step.out_width;
+                    for block in block..block + size {
+                        let at = row * step.out_width + left;
+                        let out = &mut self.out[block * area + at..][..columns];
+                        step.end.apply(simd, self.from, block, area, at, out);
+                    }
                 }
             }
             block += size;
             weights += (taps + 1) * size;
         }
+    }
+
+    /// As few tiles as fit, all of nearly one size: a last tile of one pixel would be slow.
+    #[inline(always)]
+    fn row<S: Simd<L>>(
+        &mut self,
+        simd: S,
+        group: &Group<'_, L>,
+        size: usize,
+        [row, left]: [usize; 2],
+        columns: usize,
+    ) {
+        let most = (S::TILE / size).min(12);
+        let tiles = columns.div_ceil(most);
+        let (least, larger) = (columns / tiles, columns % tiles);
+        self.tiles(simd, group, size, least + 1, [row, left], larger);
+        let left = left + larger * (least + 1);
+        self.tiles(simd, group, size, least, [row, left], tiles - larger);
     }
 
     #[inline(always)]
@@ -121,11 +144,17 @@ impl<const L: usize> ConvRun<'_, L> {
     ) {
         macro_rules! call {
             ($($blocks:literal: $($pixels:literal)+;)+) => {
-                match (blocks, pixels) {
-                    $($(($blocks, $pixels) if const { $blocks * $pixels <= S::TILE } => simd.call(Tiles::<L, $blocks, $pixels> {
+                match (blocks, pixels, self.step.window.stride[1]) {
+                    $($(($blocks, $pixels, 1) if const { $blocks * $pixels <= S::TILE } => simd.call(Tiles::<L, $blocks, $pixels, 1> {
+                        step: self.step, from: self.from, group, out: &mut *self.out, at, count,
+                    }),
+                    ($blocks, $pixels, 2) if const { $blocks * $pixels <= S::TILE } => simd.call(Tiles::<L, $blocks, $pixels, 2> {
+                        step: self.step, from: self.from, group, out: &mut *self.out, at, count,
+                    }),
+                    ($blocks, $pixels, _) if const { $blocks * $pixels <= S::TILE } => simd.call(Tiles::<L, $blocks, $pixels, 0> {
                         step: self.step, from: self.from, group, out: &mut *self.out, at, count,
                     }),)+)+
-                    // `chunk` asks for no other tile.
+                    // `row` asks for no other tile.
                     _ => {}
                 }
             };
@@ -134,21 +163,25 @@ impl<const L: usize> ConvRun<'_, L> {
             call! {
                 1: 1 2 3 4 5 6 7 8 9 10 11 12;
                 2: 1 2 3 4 5 6 7 8 9 10 11 12;
-                3: 1 2 3 4 5 6 7 8;
             }
         }
     }
 }
 
-/// Output blocks that are computed together.
+/// Output blocks that are computed together, in one pass.
 struct Group<'a, const L: usize> {
     /// The first.
     block: usize,
+    /// What the sums begin with; `None`: with what the pass before left.
+    bias: Option<&'a [[f32; L]]>,
+    inputs: &'a [InputBlock],
+    /// How many of them, from the first on, have weights for all their lanes.
+    full: usize,
     weights: &'a [[f32; L]],
 }
 
-/// `count` tiles in a row, side by side from `at`.
-struct Tiles<'a, const L: usize, const B: usize, const P: usize> {
+/// `count` tiles in a row, side by side from `at`. `X`: the stride, 0 where it is known only when it runs.
+struct Tiles<'a, const L: usize, const B: usize, const P: usize, const X: usize> {
     step: &'a Conv,
     from: Around<'a, L>,
     group: &'a Group<'a, L>,
@@ -157,7 +190,7 @@ struct Tiles<'a, const L: usize, const B: usize, const P: usize> {
     count: usize,
 }
 
-impl<const L: usize, const B: usize, const P: usize> Kernel<L> for Tiles<'_, L, B, P> {
+impl<const L: usize, const B: usize, const P: usize, const X: usize> Kernel<L> for Tiles<'_, L, B, P, X> {
     #[inline(always)]
     fn run<S: Simd<L>>(mut self, simd: S) {
         let [row, left] = self.at;
@@ -167,15 +200,40 @@ impl<const L: usize, const B: usize, const P: usize> Kernel<L> for Tiles<'_, L, 
     }
 }
 
-impl<const L: usize, const B: usize, const P: usize> Tiles<'_, L, B, P> {
+/// The sums stay in registers only where the loop around them has one way through: tiles within the row, tiles over an
+/// edge, and blocks with fewer lanes have loops of their own.
+impl<const L: usize, const B: usize, const P: usize, const X: usize> Tiles<'_, L, B, P, X> {
     #[inline(always)]
     fn tile<S: Simd<L>>(&mut self, simd: S, row: usize, column: usize) {
-        let zero = simd.splat(0.0);
-        let mut sums = [[zero; P]; B];
-        self.sum(simd, &mut sums, row, column);
         let step = self.step;
         let area = step.out_height * step.out_width;
         let at = row * step.out_width + column;
+        let mut sums = [[simd.splat(0.0); P]; B];
+        match self.group.bias {
+            Some(bias) => {
+                for (sums, bias) in sums.iter_mut().zip(&bias[..B]) {
+                    *sums = [simd.load(bias); P];
+                }
+            }
+            None => {
+                for (block, sums) in sums.iter_mut().enumerate() {
+                    let out = &self.out[(self.group.block + block) * area + at..][..P];
+                    for (sum, out) in sums.iter_mut().zip(out) {
+                        *sum = simd.load(out);
+                    }
+                }
+            }
+        }
+        let Window { size, stride, dilation, pads } = step.window;
+        let first = (column * stride[1]).wrapping_sub(pads[1]);
+        let reach = (P - 1) * stride[1] + (size[1] - 1) * dilation[1];
+        if const { X > 0 } && first < step.width && first.wrapping_add(reach) < step.width {
+            let (full, rest) = self.group.inputs.split_at(self.group.full);
+            let weights = self.within(simd, &mut sums, row, first, full, self.group.weights, L);
+            self.within(simd, &mut sums, row, first, rest, weights, 0);
+        } else {
+            self.over_the_edge(simd, &mut sums, row, first);
+        }
         for (block, sums) in sums.iter().enumerate() {
             let out = &mut self.out[(self.group.block + block) * area + at..][..P];
             for (out, sum) in out.iter_mut().zip(sums) {
@@ -184,92 +242,98 @@ impl<const L: usize, const B: usize, const P: usize> Tiles<'_, L, B, P> {
         }
     }
 
+    /// Adds the taps of `inputs`, all with `lanes` lanes where that is not 0; the weights that are left.
     #[inline(always)]
-    fn sum<S: Simd<L>>(&self, simd: S, sums: &mut [[S::V; P]; B], row: usize, column: usize) {
+    #[allow(clippy::too_many_arguments, reason = "parts of one loop")]
+    fn within<'w, S: Simd<L>>(
+        &self,
+        simd: S,
+        sums: &mut [[S::V; P]; B],
+        row: usize,
+        first: usize,
+        inputs: &[InputBlock],
+        mut weights: &'w [[f32; L]],
+        lanes: usize,
+    ) -> &'w [[f32; L]] {
         let step = self.step;
         let Window { size, stride, dilation, pads } = step.window;
-        let zero = simd.splat(0.0);
-        let mut weights = self.group.weights;
-        let bias;
-        (bias, weights) = weights.split_at(B);
-        for (sums, bias) in sums.iter_mut().zip(bias) {
-            *sums = [simd.load(bias); P];
-        }
         let area = step.height * step.width;
-        let first = (column * stride[1]).wrapping_sub(pads[1]);
-        let mut copy = [[0.0; L]; P];
-        for input in &step.inputs {
+        for input in inputs {
             let plane = self.from.plane(input.at, area);
-            let length = input.lanes.wrapping_mul(B);
+            let length = (if lanes > 0 { lanes } else { input.lanes }).wrapping_mul(B);
             for ky in 0..size[0] {
-                let y = (row * stride[0] + ky * dilation[0]).wrapping_sub(pads[0]);
+                let y = (row * stride[0]).wrapping_add(ky.wrapping_mul(dilation[0])).wrapping_sub(pads[0]);
                 if y >= step.height {
                     weights = &weights[length.wrapping_mul(size[1])..];
                     continue;
                 }
-                let line = &plane[y * step.width..][..step.width];
+                let mut line = &plane[y.wrapping_mul(step.width).wrapping_add(first)..];
+                for kx in 0..size[1] {
+                    if kx > 0 {
+                        line = &line[dilation[1]..];
+                    }
+                    let taps;
+                    (taps, weights) = weights.split_at(length);
+                    let pixels = &line[..(P - 1) * X + 1];
+                    for (lane, weights) in taps.as_chunks::<B>().0.iter().enumerate().take(L) {
+                        let mut own = [simd.splat(0.0); B];
+                        for (own, weights) in own.iter_mut().zip(weights) {
+                            *own = simd.load(weights);
+                        }
+                        for pixel in 0..P {
+                            let value = simd.splat(pixels[pixel * X][lane]);
+                            for (sums, weights) in sums.iter_mut().zip(&own) {
+                                sums[pixel] = simd.mul_add(value, *weights, sums[pixel]);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        weights
+    }
+
+    #[inline(always)]
+    fn over_the_edge<S: Simd<L>>(&self, simd: S, sums: &mut [[S::V; P]; B], row: usize, first: usize) {
+        let step = self.step;
+        let Window { size, stride, dilation, pads } = step.window;
+        let mut weights = self.group.weights;
+        let area = step.height * step.width;
+        let zeros = [0.0; L];
+        for input in self.group.inputs {
+            let plane = self.from.plane(input.at, area);
+            let length = input.lanes.wrapping_mul(B);
+            for ky in 0..size[0] {
+                let y = (row * stride[0]).wrapping_add(ky.wrapping_mul(dilation[0])).wrapping_sub(pads[0]);
+                if y >= step.height {
+                    weights = &weights[length.wrapping_mul(size[1])..];
+                    continue;
+                }
+                let line = &plane[y.wrapping_mul(step.width)..][..step.width];
                 let mut x = first;
                 for _ in 0..size[1] {
                     let taps;
                     (taps, weights) = weights.split_at(length);
-                    let together = if stride[1] == 1 { line.get(x..x.wrapping_add(P)) } else { None };
-                    let pixels = match together.unwrap_or_default().first_chunk::<P>() {
-                        Some(pixels) => pixels,
-                        None => {
-                            for (at, pixel) in copy.iter_mut().enumerate() {
-                                match line.get(x.wrapping_add(at.wrapping_mul(stride[1]))) {
-                                    Some(value) => simd.store(simd.load(value), pixel),
-                                    None => simd.store(zero, pixel),
-                                }
-                            }
-                            &copy
+                    let mut pixels = [&zeros; P];
+                    for (at, pixel) in pixels.iter_mut().enumerate() {
+                        let x = x.wrapping_add(at.wrapping_mul(stride[1]));
+                        *pixel = line.get(x).unwrap_or(&zeros);
+                    }
+                    for (lane, weights) in taps.as_chunks::<B>().0.iter().enumerate().take(L) {
+                        let mut own = [simd.splat(0.0); B];
+                        for (own, weights) in own.iter_mut().zip(weights) {
+                            *own = simd.load(weights);
                         }
-                    };
-                    // Kept in memory: its numbers are spread over registers one by one, and the compiler would otherwise
-                    // keep the copy in the registers that the sums need.
-                    add(simd, sums, std::hint::black_box(pixels), taps.as_chunks::<B>().0);
+                        for (pixel, numbers) in pixels.iter().enumerate() {
+                            let value = simd.splat(numbers[lane]);
+                            for (sums, weights) in sums.iter_mut().zip(&own) {
+                                sums[pixel] = simd.mul_add(value, *weights, sums[pixel]);
+                            }
+                        }
+                    }
                     x = x.wrapping_add(dilation[1]);
                 }
             }
-        }
-    }
-}
-
-/// One tap: each lane of the pixels times its weights.
-#[inline(always)]
-fn add<S: Simd<L>, const L: usize, const B: usize, const P: usize>(
-    simd: S,
-    sums: &mut [[S::V; P]; B],
-    pixels: &[[f32; L]; P],
-    taps: &[[[f32; L]; B]],
-) {
-    if let Some(taps) = taps.first_chunk::<L>() {
-        for (at, weights) in taps.iter().enumerate() {
-            add_lane(simd, sums, pixels, at, weights);
-        }
-    } else {
-        for (at, weights) in taps.iter().enumerate().take(L) {
-            add_lane(simd, sums, pixels, at, weights);
-        }
-    }
-}
-
-#[inline(always)]
-fn add_lane<S: Simd<L>, const L: usize, const B: usize, const P: usize>(
-    simd: S,
-    sums: &mut [[S::V; P]; B],
-    pixels: &[[f32; L]; P],
-    lane: usize,
-    weights: &[[f32; L]; B],
-) {
-    let mut own = [simd.splat(0.0); B];
-    for (own, weights) in own.iter_mut().zip(weights) {
-        *own = simd.load(weights);
-    }
-    for (pixel, numbers) in pixels.iter().enumerate() {
-        let value = simd.splat(numbers[lane]);
-        for (sums, weights) in sums.iter_mut().zip(&own) {
-            sums[pixel] = simd.mul_add(value, *weights, sums[pixel]);
         }
     }
 }

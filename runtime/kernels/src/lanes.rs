@@ -193,14 +193,10 @@ pub(crate) struct Gather {
     pub blocks: Vec<Gathered>,
 }
 
-/// What one block is put together from.
+/// What one block is put together from: of each plane, where the mask of the lanes that are written lies, and after it the
+/// lane that each of them is read from.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Gathered {
-    /// Planes of which some lanes stay where they are: the plane, and where the mask of these lanes lies.
-    pub kept: Vec<(usize, usize)>,
-    /// Lanes that change their place: plane, lane there, lane here.
-    pub moved: Vec<(usize, usize, usize)>,
-}
+pub(crate) struct Gathered(pub Vec<(usize, usize)>);
 
 pub(crate) struct GatherRun<'a, const L: usize> {
     pub step: &'a Gather,
@@ -214,32 +210,16 @@ impl<const L: usize> Kernel<L> for GatherRun<'_, L> {
     fn run<S: Simd<L>>(self, simd: S) {
         let area = self.step.area;
         for (block, out) in self.step.blocks.iter().zip(self.out.chunks_exact_mut(area)) {
-            match block.kept[..] {
-                [] => out.fill([0.0; L]),
-                [(plane, mask)] => {
-                    let mask = simd.load(&self.weights[mask]);
-                    for (out, value) in out.iter_mut().zip(self.from.plane(plane, area)) {
-                        simd.store(simd.select(mask, simd.load(value), simd.splat(0.0)), out);
-                    }
-                }
-                [(first, one), (second, two), ref more @ ..] => {
-                    let (one, two) = (simd.load(&self.weights[one]), simd.load(&self.weights[two]));
-                    let planes = self.from.plane(first, area).iter().zip(self.from.plane(second, area));
-                    for (out, (a, b)) in out.iter_mut().zip(planes) {
-                        let value = simd.select(one, simd.load(a), simd.splat(0.0));
-                        simd.store(simd.select(two, simd.load(b), value), out);
-                    }
-                    for (plane, mask) in more {
-                        let mask = simd.load(&self.weights[*mask]);
-                        for (out, value) in out.iter_mut().zip(self.from.plane(*plane, area)) {
-                            simd.store(simd.select(mask, simd.load(value), simd.load(out)), out);
-                        }
-                    }
-                }
-            }
-            for (plane, from, to) in &block.moved {
-                for (out, value) in out.iter_mut().zip(self.from.plane(*plane, area)) {
-                    out[*to] = value[*from];
+            let pairs = block.0.chunks(2);
+            for (at, pair) in pairs.enumerate() {
+                let [(first, one), (second, two)] = [pair[0], pair[pair.len() - 1]];
+                let planes = self.from.plane(first, area).iter().zip(self.from.plane(second, area));
+                let (one, one_from) = (simd.load(&self.weights[one]), simd.load(&self.weights[one + 1]));
+                let (two, two_from) = (simd.load(&self.weights[two]), simd.load(&self.weights[two + 1]));
+                for (out, (a, b)) in out.iter_mut().zip(planes) {
+                    let before = if at > 0 { simd.load(out) } else { simd.splat(0.0) };
+                    let value = simd.select(one, simd.permute(simd.load(a), one_from), before);
+                    simd.store(simd.select(two, simd.permute(simd.load(b), two_from), value), out);
                 }
             }
         }

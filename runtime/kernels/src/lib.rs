@@ -2,7 +2,7 @@
 //! allocating.
 //!
 //! In walk order: `graph` (layers as they are meant, checked), `plan` (layers become steps with places in memory and
-//! packed weights), then what the steps do: `conv`, `window`, `lanes`, `end`, `act`; under them `simd` (the wide
+//! packed weights), then what the steps do: `conv`, `first`, `window`, `lanes`, `end`, `act`; under them `simd` (the wide
 //! instructions; the only unsafe code) and `memory`.
 //!
 //! Numbers lie in blocks of channels: of a map with C channels, H rows and W columns, block c holds channels
@@ -11,6 +11,7 @@
 mod act;
 mod conv;
 mod end;
+mod first;
 mod graph;
 mod lanes;
 mod memory;
@@ -21,5 +22,5 @@ mod window;
 
 pub use act::Activation;
 pub use graph::{Both, Channel, End, Graph, GraphError, MOST_LAYERS, MOST_VALUES, Map, Placed, View, Window};
-pub use plan::{Memory, Plan, RunError, StepInfo};
+pub use plan::{Memory, Plan, RunError, StepInfo, StepSize};
 pub use simd::Isa;

@@ -1,6 +1,7 @@
 //! A compiled graph: steps with places in one memory, weights packed for them.
 
 use crate::conv::{Conv, ConvRun};
+use crate::first::{First, FirstRun};
 use crate::graph::{Graph, GraphError};
 use crate::lanes::{
     Each, EachRun, Gather, GatherRun, Pack, Pair, PairRun, Resize, ResizeRun, Softmax, SoftmaxRun, Unpack,
@@ -11,6 +12,7 @@ use crate::simd::{Chosen, Isa, Simd};
 use crate::window::{WindowRun, Windowed};
 
 mod compile;
+mod needed;
 mod pack;
 mod place;
 
@@ -51,11 +53,39 @@ pub struct StepInfo<'a> {
     pub kind: &'static str,
     /// Multiplications that the layer asks for.
     pub multiplications: u64,
+    /// What it is done to: blocks of input, rows × columns of the result, window and stride.
+    pub size: StepSize,
+}
+
+/// What a step goes over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StepSize {
+    /// Blocks of channels that it reads and writes.
+    pub blocks: [usize; 2],
+    /// Rows and columns of its result; a pointwise convolution takes all pixels as one row.
+    pub pixels: [usize; 2],
+    /// Rows and columns of its window; 0 where it has none.
+    pub window: [usize; 2],
+    /// Rows and columns from one window to the next; 0 where it has none.
+    pub stride: [usize; 2],
+}
+
+impl std::fmt::Display for StepSize {
+    /// `3→6 blocks 52×52, 3×3/2`
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { blocks: [from, to], pixels: [rows, columns], window, stride } = self;
+        write!(f, "{from}→{to} blocks {rows}×{columns}")?;
+        if window[0] > 0 {
+            write!(f, ", {}×{}/{}", window[0], window[1], stride[0])?;
+        }
+        Ok(())
+    }
 }
 
 #[derive(Clone, Debug)]
 enum Step {
     Pack(Pack),
+    First(First),
     Conv(Conv),
     Windowed(Windowed),
     Each(Each),
@@ -116,6 +146,7 @@ impl Plan {
             layer: &placed.layer,
             kind: placed.step.kind(),
             multiplications: placed.multiplications,
+            size: placed.step.size(),
         })
     }
 
@@ -191,6 +222,9 @@ impl Plan {
             match &placed.step {
                 Step::Unpack(_) => {}
                 Step::Pack(step) => pack(step, inputs[step.input], out),
+                Step::First(step) => {
+                    simd.call(FirstRun { step, input: inputs[step.input], from, weights, out });
+                }
                 Step::Conv(step) => simd.call(ConvRun { step, from, weights, out }),
                 Step::Windowed(step) => simd.call(WindowRun { step, from, weights, out }),
                 Step::Each(step) => simd.call(EachRun { step, from, weights, out }),
@@ -208,6 +242,7 @@ impl Step {
     fn kind(&self) -> &'static str {
         match self {
             Self::Pack(_) => "pack",
+            Self::First(_) => "first conv",
             Self::Conv(step) if step.window.size == [1, 1] => "pointwise",
             Self::Conv(_) => "conv",
             Self::Windowed(step) => match step.fold {
@@ -224,10 +259,45 @@ impl Step {
         }
     }
 
+    fn size(&self) -> StepSize {
+        let pixels = |from: usize, to: usize, rows: usize, columns: usize| StepSize {
+            blocks: [from, to],
+            pixels: [rows, columns],
+            ..StepSize::default()
+        };
+        match self {
+            Self::Pack(step) => pixels(0, step.views.len().div_ceil(8), step.height, step.width),
+            Self::First(step) => StepSize {
+                window: step.window.size,
+                stride: step.window.stride,
+                ..pixels(step.views.len().div_ceil(8), step.out_blocks, step.out_height, step.out_width)
+            },
+            Self::Conv(step) => StepSize {
+                window: step.window.size,
+                stride: step.window.stride,
+                ..pixels(step.inputs.len(), step.out_blocks, step.out_height, step.out_width)
+            },
+            Self::Windowed(step) => StepSize {
+                window: step.window.size,
+                stride: step.window.stride,
+                ..pixels(step.inputs.len(), step.inputs.len(), step.out_height, step.out_width)
+            },
+            Self::Each(step) => pixels(step.inputs.len(), step.inputs.len(), 1, step.area),
+            Self::Pair(step) => pixels(step.a.len() + step.b.len(), step.a.len(), 1, step.area),
+            Self::Softmax(step) => pixels(step.inputs.len(), step.inputs.len(), 1, step.area),
+            Self::Resize(step) => {
+                pixels(step.inputs.len(), step.inputs.len(), step.rows.len(), step.columns.len())
+            }
+            Self::Gather(step) => pixels(step.blocks.len(), step.blocks.len(), 1, step.area),
+            Self::Unpack(step) => pixels(step.channels.len().div_ceil(8), 0, step.height, step.width),
+        }
+    }
+
     /// The planes it reads.
     fn planes(&mut self) -> Vec<&mut usize> {
         match self {
             Self::Pack(_) => Vec::new(),
+            Self::First(step) => step.end.residual.iter_mut().collect(),
             Self::Conv(step) => {
                 let inputs = step.inputs.iter_mut().map(|input| &mut input.at);
                 inputs.chain(&mut step.end.residual).collect()
@@ -237,14 +307,9 @@ impl Step {
             Self::Pair(step) => step.a.iter_mut().chain(&mut step.b).collect(),
             Self::Softmax(step) => step.inputs.iter_mut().collect(),
             Self::Resize(step) => step.inputs.iter_mut().collect(),
-            Self::Gather(step) => step
-                .blocks
-                .iter_mut()
-                .flat_map(|block| {
-                    let kept = block.kept.iter_mut().map(|(plane, _)| plane);
-                    kept.chain(block.moved.iter_mut().map(|(plane, _, _)| plane))
-                })
-                .collect(),
+            Self::Gather(step) => {
+                step.blocks.iter_mut().flat_map(|block| &mut block.0).map(|(plane, _)| plane).collect()
+            }
             Self::Unpack(step) => step.channels.iter_mut().map(|(plane, _)| plane).collect(),
         }
     }

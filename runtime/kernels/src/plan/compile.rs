@@ -8,25 +8,28 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::needed::{needed, picture};
 use super::pack::Packing;
 use super::place::{Life, places};
 use super::{Placed, Plan, Step};
 use crate::act::Activation;
 use crate::conv::{Conv, InputBlock};
 use crate::end::EndStep;
-use crate::graph::{Channel, Graph, GraphError, Layer, Map, Op, Window};
+use crate::first::First;
+use crate::graph::{Channel, End, Graph, GraphError, Layer, Map, Op, View, Window};
 use crate::lanes::{Each, Gather, Gathered, Pack, Pair, Resize, Softmax, Unpack};
 use crate::memory::Aligned;
-use crate::simd::{Chosen, Isa};
+use crate::simd::Isa;
 use crate::window::{Fold, Windowed};
 
 pub(super) fn plan(graph: &Graph, isa: Isa) -> Result<Plan, GraphError> {
     let lanes = match isa.0 {
         #[cfg(target_arch = "x86_64")]
-        Chosen::Avx512(_) => 16,
+        crate::simd::Chosen::Avx512(_) => 16,
         _ => 8,
     };
     let mut compiler = Compiler {
+        graph,
         lanes,
         steps: Vec::new(),
         tensors: Vec::new(),
@@ -55,44 +58,6 @@ pub(super) fn plan(graph: &Graph, isa: Isa) -> Result<Plan, GraphError> {
         weights,
         memory,
     })
-}
-
-/// Which layers an output depends on.
-fn needed(graph: &Graph) -> Vec<bool> {
-    let mut needed = vec![false; graph.layers.len()];
-    let mark = |needed: &mut Vec<bool>, map: &Map| {
-        for channel in map.list() {
-            needed[channel.layer as usize] = true;
-        }
-    };
-    for piece in graph.outputs.iter().flat_map(|output| &output.pieces) {
-        mark(&mut needed, &piece.map);
-    }
-    for at in (0..graph.layers.len()).rev().collect::<Vec<_>>() {
-        if !needed[at] {
-            continue;
-        }
-        match &graph.layers[at].op {
-            Op::Image { .. } => {}
-            Op::Conv { from, end, .. } => {
-                mark(&mut needed, from);
-                if let Some(residual) = &end.residual {
-                    mark(&mut needed, residual);
-                }
-            }
-            Op::Pair { a, b, .. } => {
-                mark(&mut needed, a);
-                mark(&mut needed, b);
-            }
-            Op::MaxPool { from, .. }
-            | Op::AveragePool { from, .. }
-            | Op::Resize { from, .. }
-            | Op::Activate { from, .. }
-            | Op::Scale { from, .. }
-            | Op::Softmax { from } => mark(&mut needed, from),
-        }
-    }
-    needed
 }
 
 /// Where a channel lies: a plane (block number in a memory without reuse) and a lane.
@@ -129,18 +94,28 @@ impl Blocks {
     }
 }
 
-struct Compiler {
+/// Where a convolution's results lie.
+struct Results {
+    /// Planes of the residual; none where there is none.
+    residual: Vec<usize>,
+    /// Of each channel.
+    positions: Vec<usize>,
+    blocks: usize,
+}
+
+struct Compiler<'a> {
+    graph: &'a Graph,
     lanes: usize,
     steps: Vec<Placed>,
     tensors: Vec<Tensor>,
     /// Of each layer's channels.
     places: Vec<Vec<Place>>,
     weights: Vec<f32>,
-    masks: HashMap<Vec<bool>, usize>,
+    masks: HashMap<Vec<Option<usize>>, usize>,
     gathered: HashMap<Vec<Place>, Blocks>,
 }
 
-impl Compiler {
+impl Compiler<'_> {
     /// The steps of one layer; where its channels lie.
     fn layer(&mut self, layer: &Layer) -> Vec<Place> {
         match &layer.op {
@@ -151,9 +126,10 @@ impl Compiler {
                 let base = self.push(layer, Step::Pack(step), blocks, 0);
                 self.in_order(layer, base, 0..views.len())
             }
-            Op::Conv { from, groups, weights, .. } if *groups == 1 => {
-                self.dense(layer, from, weights, 0..layer.channels)
-            }
+            Op::Conv { from, groups, weights, .. } if *groups == 1 => match picture(self.graph, layer) {
+                Some((input, views)) => self.first(layer, input, views),
+                None => self.dense(layer, from, weights, 0..layer.channels),
+            },
             Op::Conv { from, groups, .. }
                 if *groups == from.channels() && from.channels() == layer.channels =>
             {
@@ -253,16 +229,7 @@ impl Compiler {
     ) -> Vec<Place> {
         let Op::Conv { from, window, bias, end, .. } = &layer.op else { return Vec::new() };
         let blocks = self.blocks_of(list, from.height() * from.width());
-        let residual = end.residual.as_ref().map(|map| {
-            let area = map.height() * map.width();
-            let blocks = self.blocks_of(&map.list()[outputs.clone()], area);
-            if blocks.distinct() { blocks } else { self.exact(&map.list()[outputs.clone()], area) }
-        });
-        // The results lie as the residual does, else in order.
-        let (positions, out_blocks) = match &residual {
-            Some(residual) => (residual.positions.clone(), residual.planes.len()),
-            None => ((0..outputs.len()).collect(), outputs.len().div_ceil(self.lanes)),
-        };
+        let Results { residual, positions, blocks: out_blocks } = self.results(end, outputs.clone());
         let packing = Packing {
             lanes: self.lanes,
             inputs: &blocks,
@@ -284,16 +251,60 @@ impl Compiler {
             out_blocks,
             window: *window,
             weights: at,
-            end: EndStep {
-                first: end.first,
-                residual: residual.map(|blocks| blocks.planes).unwrap_or_default(),
-                second: end.second,
-            },
+            end: EndStep { first: end.first, residual, second: end.second },
+            depth: 1,
             chunk: [1, 1],
         };
         let step = shaped(step, self.lanes);
         let multiplications = weights.len() * layer.height * layer.width;
         let base = self.push(layer, Step::Conv(step), out_blocks, multiplications);
+        self.in_order(layer, base, positions)
+    }
+
+    /// Where the results of the channels `outputs` lie: as the residual does, else in order.
+    fn results(&mut self, end: &End, outputs: std::ops::Range<usize>) -> Results {
+        let Some(map) = &end.residual else {
+            let blocks = outputs.len().div_ceil(self.lanes);
+            return Results { residual: Vec::new(), positions: (0..outputs.len()).collect(), blocks };
+        };
+        let (list, area) = (&map.list()[outputs], map.height() * map.width());
+        let mut lie = self.blocks_of(list, area);
+        if !lie.distinct() {
+            lie = self.exact(list, area);
+        }
+        Results { blocks: lie.planes.len(), residual: lie.planes, positions: lie.positions }
+    }
+
+    /// A convolution of the picture itself.
+    fn first(&mut self, layer: &Layer, input: usize, views: Vec<View>) -> Vec<Place> {
+        let Op::Conv { from, window, weights, bias, end, .. } = &layer.op else { return Vec::new() };
+        let Results { residual, positions, blocks: out_blocks } = self.results(end, 0..layer.channels);
+        let count = views.len();
+        let inputs = Blocks { planes: vec![0; count.div_ceil(self.lanes)], positions: (0..count).collect() };
+        let packing = Packing {
+            lanes: self.lanes,
+            inputs: &inputs,
+            positions: &positions,
+            blocks: out_blocks,
+            taps: window.size[0] * window.size[1],
+            channels: count,
+        };
+        let at = self.align();
+        self.weights.extend(packing.packed(weights, bias, &packing.used()));
+        let step = First {
+            input,
+            views,
+            height: from.height(),
+            width: from.width(),
+            out_height: layer.height,
+            out_width: layer.width,
+            out_blocks,
+            window: *window,
+            weights: at,
+            end: EndStep { first: end.first, residual, second: end.second },
+        };
+        let multiplications = weights.len() * layer.height * layer.width;
+        let base = self.push(layer, Step::First(step), out_blocks, multiplications);
         self.in_order(layer, base, positions)
     }
 
@@ -437,20 +448,8 @@ impl Compiler {
             let positions = places.iter().map(|place| at(place).unwrap_or_default()).collect();
             return Blocks { planes: known.planes.clone(), positions };
         }
-        let mut free = vec![0; self.lanes];
-        let mut positions = vec![usize::MAX; distinct.len()];
-        for (place, position) in distinct.iter().zip(&mut positions) {
-            // A channel that keeps its lane is copied with its neighbours.
-            if free[place.lane] < least {
-                *position = free[place.lane] * self.lanes + place.lane;
-                free[place.lane] += 1;
-            }
-        }
-        let mut rest = (0..self.lanes).flat_map(|lane| (free[lane]..least).map(move |block| (block, lane)));
-        for position in positions.iter_mut().filter(|position| **position == usize::MAX) {
-            let (block, lane) = rest.next().unwrap_or_default();
-            *position = block * self.lanes + lane;
-        }
+        // In the order of their planes: few planes for each block.
+        let positions = (0..distinct.len()).collect();
         let blocks = self.gather(&distinct, positions, least, area);
         self.gathered.insert(distinct, blocks);
         self.blocks_of(list, area)
@@ -459,29 +458,30 @@ impl Compiler {
     /// Copies the channels at `places` to `positions`, all different, of new blocks.
     fn gather(&mut self, places: &[Place], positions: Vec<usize>, blocks: usize, area: usize) -> Blocks {
         let mut step = Gather { area, blocks: vec![Gathered::default(); blocks] };
-        let mut kept: BTreeMap<(usize, usize), Vec<bool>> = BTreeMap::new();
+        // Of each block and plane: the lane that each lane is read from.
+        let mut moves: BTreeMap<(usize, usize), Vec<Option<usize>>> = BTreeMap::new();
         for (place, position) in places.iter().zip(&positions) {
             let (block, lane) = (position / self.lanes, position % self.lanes);
-            if lane == place.lane {
-                kept.entry((block, place.plane)).or_insert_with(|| vec![false; self.lanes])[lane] = true;
-            } else {
-                step.blocks[block].moved.push((place.plane, place.lane, lane));
-            }
+            moves.entry((block, place.plane)).or_insert_with(|| vec![None; self.lanes])[lane] =
+                Some(place.lane);
         }
-        for ((block, plane), mask) in kept {
-            let mask = self.mask(mask);
-            step.blocks[block].kept.push((plane, mask));
+        for ((block, plane), lanes) in moves {
+            let mask = self.mask(lanes);
+            step.blocks[block].0.push((plane, mask));
         }
         let base = self.write(Step::Gather(step), blocks * area, "copy".into(), 0);
         Blocks { planes: (0..blocks).map(|block| base + block * area).collect(), positions }
     }
 
-    fn mask(&mut self, lanes: Vec<bool>) -> usize {
+    /// The mask of the lanes that are written, and the lanes that they are read from.
+    fn mask(&mut self, lanes: Vec<Option<usize>>) -> usize {
         if let Some(known) = self.masks.get(&lanes) {
             return *known;
         }
         let at = self.align();
-        self.weights.extend(lanes.iter().map(|set| if *set { -1.0 } else { 0.0 }));
+        self.weights.extend(lanes.iter().map(|from| if from.is_some() { -1.0 } else { 0.0 }));
+        #[allow(clippy::cast_precision_loss, reason = "below 16")]
+        self.weights.extend(lanes.iter().map(|from| from.unwrap_or_default() as f32));
         self.masks.insert(lanes, at);
         at
     }
@@ -532,10 +532,16 @@ fn windowed(layer: &Layer, from: &Map, window: Window, fold: Fold, blocks: &Bloc
 /// Bytes of input that a convolution goes over before it turns to its next output channels: half of a usual second cache.
 const CHUNK: usize = 128 * 1024;
 
+/// Bytes of weights of one pass: half of a usual first cache.
+const PASS: usize = 16 * 1024;
+
 /// `conv` as it is run: a pointwise one takes the plane as one row; chunks of rows or columns that fit the cache.
 fn shaped(mut conv: Conv, lanes: usize) -> Conv {
     let bytes = conv.inputs.len() * lanes * size_of::<f32>();
     let Window { size, stride, pads, .. } = conv.window;
+    // Weights of one input block for the usual two of output.
+    let weights = 2 * lanes * lanes * size_of::<f32>() * size[0] * size[1];
+    conv.depth = (PASS / weights).max(1);
     if size == [1, 1] && stride == [1, 1] && pads == [0; 4] {
         (conv.height, conv.width) = (1, conv.height * conv.width);
         (conv.out_height, conv.out_width) = (1, conv.out_height * conv.out_width);

@@ -408,3 +408,85 @@ fn layers_that_do_not_fit_are_refused() {
     assert!(graph.resize("nowhere", &map, &[f32::NAN], &[0.0], true).is_err());
     assert!(map.pick([1]).is_err() && map.pick([]).is_err() && Map::join(&[]).is_err());
 }
+
+/// Holds a graph of one layer over one input to the reference.
+fn holds(numbers: &mut Numbers, graph: &Graph, length: usize, what: &str) {
+    let inputs = vec![numbers.values(length, 2.0)];
+    let expected = reference(graph, &inputs);
+    for isa in Isa::available() {
+        let worst = difference(graph, &inputs, &expected, isa);
+        assert!(worst < 2e-5, "{what}: {} differs by {worst:e}", isa.name());
+    }
+}
+
+/// `channels` planes, their numbers `column` apart, as an image of a graph of its own.
+fn picture(channels: usize, height: usize, width: usize, column: usize) -> (Graph, Map, usize) {
+    let mut graph = Graph::new();
+    let length = channels * height * width * column;
+    let input = graph.input(length).unwrap();
+    let view = |c: usize| View { offset: c * height * width * column, row: width * column, column };
+    let map = graph.image("image", input, (0..channels).map(view).collect(), height, width).unwrap();
+    (graph, map, length)
+}
+
+#[test]
+fn a_convolution_reads_the_picture_where_it_lies() {
+    let mut numbers = Numbers(7);
+    for (column, stride) in [(1, 1), (1, 2), (2, 1), (3, 2)] {
+        for (width, size, outputs) in [(25, 3, 24), (31, 3, 5), (40, 5, 17), (24, 1, 8)] {
+            let channels = 1 + numbers.below(12);
+            let (mut graph, map, length) = picture(channels, 9, width, column);
+            let window = Window { pads: [1, 2, 0, 1], ..Window::square(size.max(3), stride, 0) };
+            let taps = channels * window.size[0] * window.size[1];
+            let weights = numbers.values(outputs * taps, 1.0 / (taps as f32).sqrt());
+            let bias = numbers.values(outputs, 0.5);
+            let result = graph.conv("first", &map, window, 1, weights, bias, Activation::Silu).unwrap();
+            emit(&mut graph, &result);
+            let plan = Plan::compile(&graph, Isa::detect()).unwrap();
+            let kinds: Vec<_> = plan.steps().map(|step| step.kind).collect();
+            let expected = if result.width() >= 12 { "first conv" } else { "pack" };
+            assert_eq!(kinds[0], expected, "{kinds:?}");
+            holds(&mut numbers, &graph, length, &format!("{column} {stride} {width} {size} {outputs}"));
+        }
+    }
+}
+
+#[test]
+fn wide_windows_of_each_channel_go_by_bands() {
+    let mut numbers = Numbers(8);
+    for size in [3, 5, 7] {
+        for width in (1..16).chain([30, 60, 130]) {
+            let (channels, height) = (1 + numbers.below(18), 1 + numbers.below(24));
+            let (mut graph, map, length) = picture(channels, height, width, 1);
+            let pads = if width % 2 == 0 { [size / 2; 4] } else { [size - 1, 1, size - 2, size - 1] };
+            let window = Window { pads, ..Window::square(size, 1, 0) };
+            let weights = numbers.values(channels * size * size, 0.3);
+            let bias = numbers.values(channels, 0.5);
+            let Ok(result) = graph.conv("depthwise", &map, window, channels, weights, bias, Activation::RELU)
+            else {
+                continue;
+            };
+            emit(&mut graph, &result);
+            holds(&mut numbers, &graph, length, &format!("{size} over {height}×{width}"));
+        }
+    }
+}
+
+#[test]
+fn many_input_channels_are_summed_in_passes() {
+    let mut numbers = Numbers(9);
+    for (channels, outputs, width, stride) in
+        [(70, 20, 13, 1), (33, 9, 7, 2), (96, 24, 5, 1), (300, 16, 3, 1), (41, 8, 26, 2)]
+    {
+        let (mut graph, map, length) = picture(channels, 6, width, 1);
+        // A layer between, so that the convolution does not read the picture itself.
+        let map = graph.activate("between", &map, Activation::RELU).unwrap();
+        let taps = channels * 9;
+        let weights = numbers.values(outputs * taps, 1.0 / (taps as f32).sqrt());
+        let bias = numbers.values(outputs, 0.5);
+        let window = Window::square(3, stride, 1);
+        let result = graph.conv("dense", &map, window, 1, weights, bias, Activation::Silu).unwrap();
+        emit(&mut graph, &result);
+        holds(&mut numbers, &graph, length, &format!("{channels} to {outputs}, {width} wide"));
+    }
+}

@@ -1,0 +1,234 @@
+//! The convolution that reads the picture: numbers are taken from where the input tensor has them, and the picture is not
+//! brought into blocks first, which would write eight lanes where three are asked for.
+//!
+//! Tiles as in [`crate::conv`]. The last tile of a row begins so early that it is full: some results are computed twice,
+//! alike.
+
+use crate::conv::groups;
+use crate::end::EndStep;
+use crate::graph::{View, Window};
+use crate::memory::Around;
+use crate::simd::{Kernel, Simd};
+
+/// Least columns of a result: those of the widest tile.
+pub(crate) const LEAST: usize = 12;
+
+/// A step of a plan.
+#[derive(Clone, Debug)]
+pub(crate) struct First {
+    pub input: usize,
+    /// Channels of the picture, all with one `column`.
+    pub views: Vec<View>,
+    pub height: usize,
+    pub width: usize,
+    pub out_height: usize,
+    /// At least [`LEAST`].
+    pub out_width: usize,
+    pub out_blocks: usize,
+    pub window: Window,
+    /// Where the packed weights begin, as in [`crate::conv::Conv`], the picture's channels being lanes of blocks.
+    pub weights: usize,
+    pub end: EndStep,
+}
+
+/// One run of a [`First`].
+pub(crate) struct FirstRun<'a, const L: usize> {
+    pub step: &'a First,
+    pub input: &'a [f32],
+    pub from: Around<'a, L>,
+    pub weights: &'a [[f32; L]],
+    pub out: &'a mut [[f32; L]],
+}
+
+impl<const L: usize> Kernel<L> for FirstRun<'_, L> {
+    #[inline(always)]
+    fn run<S: Simd<L>>(self, simd: S) {
+        let step = self.step;
+        // From a result's number to its right neighbour's.
+        let apart = step.views.first().map_or(0, |view| view.column * step.window.stride[1]);
+        let taps = step.views.len() * step.window.size[0] * step.window.size[1];
+        let (mut block, mut weights) = (0, step.weights);
+        for size in groups(step.out_blocks) {
+            let own = &self.weights[weights..][..(taps + 1) * size];
+            macro_rules! call {
+                ($($blocks:literal by $pixels:literal)+) => {
+                    match (size, apart) {
+                        $(($blocks, 2) if const { full($blocks, $pixels, S::TILE) } => simd.call(Rows::<L, $blocks, $pixels, 2> {
+                            step, input: self.input, from: self.from, block, weights: own, out: &mut *self.out,
+                        }),
+                        ($blocks, _) if const { full($blocks, $pixels, S::TILE) } => simd.call(Rows::<L, $blocks, $pixels, 0> {
+                            step, input: self.input, from: self.from, block, weights: own, out: &mut *self.out,
+                        }),)+
+                        // `groups` makes no others, and every tile's size is there.
+                        _ => {}
+                    }
+                };
+            }
+            call!(1 by 12 1 by 10 1 by 4 2 by 12 2 by 6 2 by 5 2 by 2);
+            block += size;
+            weights += (taps + 1) * size;
+        }
+    }
+}
+
+/// Whether `pixels` are as many as a tile of `blocks` holds.
+const fn full(blocks: usize, pixels: usize, tile: usize) -> bool {
+    let most = tile / blocks;
+    pixels == if most < LEAST { most } else { LEAST }
+}
+
+/// All results of `B` blocks, `P` at a time. `X`: how far apart the numbers of neighbours are, 0 where that is known only
+/// when it runs.
+struct Rows<'a, const L: usize, const B: usize, const P: usize, const X: usize> {
+    step: &'a First,
+    input: &'a [f32],
+    from: Around<'a, L>,
+    block: usize,
+    weights: &'a [[f32; L]],
+    out: &'a mut [[f32; L]],
+}
+
+impl<const L: usize, const B: usize, const P: usize, const X: usize> Kernel<L> for Rows<'_, L, B, P, X> {
+    #[inline(always)]
+    fn run<S: Simd<L>>(self, simd: S) {
+        let step = self.step;
+        let area = step.out_height * step.out_width;
+        let last = step.out_width - P;
+        for row in 0..step.out_height {
+            let at = row * step.out_width;
+            let mut column = 0;
+            loop {
+                let sums = self.sums(simd, row, column);
+                for (block, sums) in sums.iter().enumerate() {
+                    let out = &mut self.out[(self.block + block) * area + at + column..][..P];
+                    for (out, sum) in out.iter_mut().zip(sums) {
+                        simd.store(*sum, out);
+                    }
+                }
+                if column == last {
+                    break;
+                }
+                column = (column + P).min(last);
+            }
+            for block in self.block..self.block + B {
+                let out = &mut self.out[block * area + at..][..step.out_width];
+                step.end.apply(simd, self.from, block, area, at, out);
+            }
+        }
+    }
+}
+
+impl<const L: usize, const B: usize, const P: usize, const X: usize> Rows<'_, L, B, P, X> {
+    #[inline(always)]
+    fn sums<S: Simd<L>>(&self, simd: S, row: usize, column: usize) -> [[S::V; P]; B] {
+        let step = self.step;
+        let Window { size, stride, dilation, pads } = step.window;
+        let (bias, weights) = self.weights.split_at(B);
+        let mut sums = [[simd.splat(0.0); P]; B];
+        for (sums, bias) in sums.iter_mut().zip(bias) {
+            *sums = [simd.load(bias); P];
+        }
+        let first = (column * stride[1]).wrapping_sub(pads[1]);
+        let reach = (P - 1) * stride[1] + (size[1] - 1) * dilation[1];
+        let inside = first < step.width && first.wrapping_add(reach) < step.width;
+        // Two loops: the sums stay in registers only where the loop around them has one way through.
+        if inside {
+            self.taps::<S, true>(simd, &mut sums, row, first, weights);
+        } else {
+            self.taps::<S, false>(simd, &mut sums, row, first, weights);
+        }
+        sums
+    }
+
+    /// Adds all taps of a tile, `I`: that lies within the picture's columns.
+    #[inline(always)]
+    fn taps<S: Simd<L>, const I: bool>(
+        &self,
+        simd: S,
+        sums: &mut [[S::V; P]; B],
+        row: usize,
+        first: usize,
+        mut weights: &[[f32; L]],
+    ) {
+        let step = self.step;
+        let Window { size, stride, dilation, pads } = step.window;
+        let column = step.views.first().map_or(0, |view| view.column);
+        let apart = if X > 0 { X } else { column.wrapping_mul(stride[1]) };
+        for views in step.views.chunks(L) {
+            let length = views.len().wrapping_mul(B);
+            for ky in 0..size[0] {
+                let y = (row * stride[0] + ky * dilation[0]).wrapping_sub(pads[0]);
+                if y >= step.height {
+                    weights = &weights[length.wrapping_mul(size[1])..];
+                    continue;
+                }
+                // Where each channel's row begins, or the tile within it.
+                let mut lines = [0; L];
+                for (line, view) in lines.iter_mut().zip(views) {
+                    let left = if I { first.wrapping_mul(column) } else { 0 };
+                    *line = view.offset.wrapping_add(y.wrapping_mul(view.row)).wrapping_add(left);
+                }
+                let mut x = first;
+                for kx in 0..size[1] {
+                    let shift = kx.wrapping_mul(dilation[1]).wrapping_mul(column);
+                    let taps;
+                    (taps, weights) = weights.split_at(length);
+                    for (line, taps) in lines.iter().zip(taps.as_chunks::<B>().0) {
+                        if I {
+                            let at = line.wrapping_add(shift);
+                            self.inner(simd, sums, &self.input[at..], apart, taps);
+                        } else {
+                            self.edge(simd, sums, &self.input[*line..], x, column, taps);
+                        }
+                    }
+                    x = x.wrapping_add(dilation[1]);
+                }
+            }
+        }
+    }
+
+    /// One tap of a tile that lies within the picture.
+    #[inline(always)]
+    fn inner<S: Simd<L>>(
+        &self,
+        simd: S,
+        sums: &mut [[S::V; P]; B],
+        line: &[f32],
+        apart: usize,
+        taps: &[[f32; L]; B],
+    ) {
+        let numbers = &line[..(P - 1).wrapping_mul(apart).wrapping_add(1)];
+        let mut own = [simd.splat(0.0); B];
+        for (own, weights) in own.iter_mut().zip(taps) {
+            *own = simd.load(weights);
+        }
+        for pixel in 0..P {
+            let value = simd.splat(numbers[pixel.wrapping_mul(apart)]);
+            for (sums, weights) in sums.iter_mut().zip(&own) {
+                sums[pixel] = simd.mul_add(value, *weights, sums[pixel]);
+            }
+        }
+    }
+
+    /// One tap of a tile that reaches over an edge.
+    #[inline(always)]
+    fn edge<S: Simd<L>>(
+        &self,
+        simd: S,
+        sums: &mut [[S::V; P]; B],
+        line: &[f32],
+        x: usize,
+        column: usize,
+        taps: &[[f32; L]; B],
+    ) {
+        let stride = self.step.window.stride[1];
+        for pixel in 0..P {
+            let x = x.wrapping_add(pixel.wrapping_mul(stride));
+            let value = if x < self.step.width { line[x.wrapping_mul(column)] } else { 0.0 };
+            let value = simd.splat(value);
+            for (sums, weights) in sums.iter_mut().zip(taps) {
+                sums[pixel] = simd.mul_add(value, simd.load(weights), sums[pixel]);
+            }
+        }
+    }
+}
