@@ -20,6 +20,7 @@ pub mod backup;
 pub mod data;
 pub mod database;
 pub mod devices;
+pub mod hooks;
 pub mod ingest;
 pub mod intake;
 pub mod mqtt;

@@ -328,3 +328,60 @@ fn the_repository_is_given_out_whole_and_in_parts() {
     assert_eq!(get(&path, &[("Range", "bytes=4-5"), ("If-Range", "\"other\"")]).2, whole);
     assert_eq!(get(&path, &[("Range", "bytes=999999999-")]).0, 416);
 }
+
+/// A web hook that answers the first request with 503, and what it was told.
+fn hook() -> (String, std::sync::mpsc::Receiver<(bool, Value)>) {
+    use std::io::Read as _;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/pipeline?secret=47", listener.local_addr().unwrap());
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for (number, stream) in listener.incoming().enumerate() {
+            let mut stream = stream.unwrap();
+            let mut bytes = Vec::new();
+            let body = loop {
+                let mut part = [0; 4096];
+                let read = stream.read(&mut part).unwrap();
+                bytes.extend_from_slice(&part[..read]);
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                let body = text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
+                if let Some(body) = body.and_then(|body| serde_json::from_str(&body).ok()) {
+                    break body;
+                }
+            };
+            let answer = if number == 0 { "503 Service Unavailable" } else { "204 No Content" };
+            write!(stream, "HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+            let _ = tell.send((number == 0, body));
+        }
+    });
+    (url, told)
+}
+
+#[test]
+fn a_hook_hears_of_drift_and_of_new_records_until_it_has_answered_and_not_again() {
+    let (url, told) = hook();
+    let mut house = House::with(&["--hook", &url, "--hook-records", "3"]);
+    let device = house.device("van-7");
+    let next = || told.recv_timeout(std::time::Duration::from_secs(60)).expect("the hook hears");
+    // What was there before the hook is not told: its first round has only to be over.
+    std::thread::sleep(std::time::Duration::from_secs(5));
+    let drift = device.message(1, "drift", json!({"camera": "front", "alarm": {"signal": "resolution"}}));
+    let said =
+        answer(device.client(&house).post(format!("{}/v1/messages", house.devices)).body(drift.to_string()));
+    assert_eq!(said.0, 200, "{said:?}");
+    let (refused, first) = next();
+    let (_, again) = next();
+    assert!(refused && first == again, "{first} {again}");
+    let drifts = first["drifts"].as_array().unwrap();
+    assert_eq!((first["event"].as_str(), drifts.len()), (Some("drift"), 1));
+    assert_eq!((&drifts[0]["device"], &drifts[0]["drift"]["camera"]), (&json!(device.id), &json!("front")));
+
+    let contents: [&[u8]; 4] = [b"one", b"two", b"three", b"four"];
+    let (id, bytes) = device.batch(2, &contents);
+    assert_eq!(results(&device.upload(&house, &id, &bytes).1), ["stored"; 4]);
+    let (_, records) = next();
+    assert_eq!((records["event"].as_str(), &records["new"]), (Some("records"), &json!(4)));
+    // Neither comes again, whoever begins anew.
+    house.killed_and_started();
+    assert!(told.recv_timeout(std::time::Duration::from_secs(6)).is_err());
+}

@@ -5,6 +5,7 @@
 
 pub mod batches;
 pub mod devices;
+pub mod hooks;
 pub mod messages;
 pub mod outcomes;
 pub mod people;

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use super::authority::{Authority, not_after_s};
 use super::data::Data;
 use super::database::Database;
+use super::hooks::{self, Hook};
 use super::ingest::{self, Alarms, Ingest};
 use super::intake::{self, locks::Locks};
 use super::mqtt::hub::Hub;
@@ -102,6 +103,8 @@ pub struct Options {
     pub mqtt: Option<SocketAddr>,
     /// A broker of its own.
     pub broker: Option<Broker>,
+    /// A web hook.
+    pub hook: Option<Hook>,
     /// Where people come.
     pub people: SocketAddr,
     /// HTTPS for people on loopback too.
@@ -288,6 +291,9 @@ pub async fn serve(
     let mut own =
         vec![tokio::spawn(rounds(server.clone())), tokio::spawn(ingest::work(server.clone(), waiting))];
     own.extend(speak(&server, for_mqtt, options.broker.as_ref()).await?);
+    if let Some(hook) = options.hook {
+        own.push(tokio::spawn(hooks::watch(hook, server.clone())?));
+    }
     told(&words, Addresses { devices: devices_at, mqtt: mqtt_at, people: people_at });
     stop.await;
     server.hub.end_all();

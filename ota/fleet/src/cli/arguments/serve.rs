@@ -45,6 +45,15 @@ pub struct Serve {
     /// This server's name at the broker, where several share the work; it stays the same from start to start.
     #[arg(long, value_name = "NAME", default_value = "1", requires = "broker")]
     pub replica: String,
+    /// A web address that hears by POST of a drift that a device told, and of new records: whoever looks, or trains, begins.
+    #[arg(long, value_name = "URL", env = "STOPLINE_FLEET_HOOK", hide_env_values = true)]
+    pub hook: Option<url::Url>,
+    /// Whom to believe that it is the hook, in PEM; default: whom this machine believes.
+    #[arg(long, value_name = "FILE", requires = "hook")]
+    pub hook_authorities: Option<PathBuf>,
+    /// New records after which the hook hears of them; 0: never.
+    #[arg(long, value_name = "RECORDS", default_value_t = 1_000, requires = "hook")]
+    pub hook_records: u32,
     /// Where sealed records go, if not into the data folder: a folder, s3://BUCKET/PREFIX, gs://…, az://….
     #[arg(long, value_name = "PLACE")]
     pub store: Option<String>,

@@ -21,6 +21,7 @@ use crate::serve::backup;
 use crate::serve::data::Data;
 use crate::serve::database::Database;
 use crate::serve::database::people::Role;
+use crate::serve::hooks::Hook;
 use crate::serve::mqtt::topics::Topics;
 use crate::serve::server::{self, Addresses, Options, Repository};
 use crate::serve::web;
@@ -141,7 +142,11 @@ pub(super) fn backup(args: &Backup, who: &str, now: Timestamp) -> Result<Said> {
 fn options(set_up: &SetUp, args: &Serve, phrase: &Passphrase) -> Result<Options> {
     let repository = Steered { at: args.at.clone(), phrase: phrase.clone() };
     let broker = args.broker.as_ref().map(|url| mqtt::broker(url, args)).transpose()?;
+    let authorities =
+        args.hook_authorities.as_deref().map(|path| files::read(path, files::MAX_SMALL)).transpose()?;
+    let hook = args.hook.clone().map(|url| Hook { url, authorities, records: args.hook_records });
     Ok(Options {
+        hook,
         topics: Topics::of(&args.fleet_name)
             .map_err(|problem| Failure::usage(format!("--fleet-name: {problem}")))?,
         mqtt: args.mqtt.0,

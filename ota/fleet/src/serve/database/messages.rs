@@ -63,7 +63,7 @@ pub struct DeadLetter {
     pub received_s: i64,
 }
 
-const COLUMNS: &str = "SELECT m.device, m.boot_id, m.seq, m.kind, m.body, m.received_s, COALESCE(a.by_whom, '') AS by_whom, \
+pub(super) const COLUMNS: &str = "SELECT m.device, m.boot_id, m.seq, m.kind, m.body, m.received_s, COALESCE(a.by_whom, '') AS by_whom, \
                        COALESCE(a.at_s, 0) AS at_s FROM messages m LEFT JOIN acknowledgements a \
                        ON a.device = m.device AND a.boot_id = m.boot_id AND a.seq = m.seq";
 
