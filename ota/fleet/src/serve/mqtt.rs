@@ -12,9 +12,9 @@
 //!
 //! In walk order:
 //! - [`topics`]: who may say and hear what.
-//! - [`wire`]: packets of MQTT 3.1.1 and 5 on a connection.
+//! - `wire`: packets of MQTT 3.1.1 and 5 on a connection.
 //! - [`hub`]: who is connected, what is kept for those who come later, commands to devices.
-//! - [`endpoint`]: the listener; [`session`]: one connection.
+//! - [`endpoint`]: the listener; `session`: one connection.
 //! - [`outside`]: an engine of its own in the end point's place (`--broker`); [`mosquitto`]: its configuration.
 //! - [`hints`]: tells devices when something was published.
 
