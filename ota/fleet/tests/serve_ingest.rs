@@ -381,7 +381,8 @@ fn a_hook_hears_of_drift_and_of_new_records_until_it_has_answered_and_not_again(
     assert_eq!(results(&device.upload(&house, &id, &bytes).1), ["stored"; 4]);
     let (_, records) = next();
     assert_eq!((records["event"].as_str(), &records["new"]), (Some("records"), &json!(4)));
-    // Neither comes again, whoever begins anew.
+    // Neither comes again, whoever begins anew, once it is written down that they were told.
+    std::thread::sleep(std::time::Duration::from_secs(3));
     house.killed_and_started();
     assert!(told.recv_timeout(std::time::Duration::from_secs(6)).is_err());
 }
