@@ -48,7 +48,11 @@ fn predictions_are_marked_and_lie_where_the_smaller_picture_shows_them() {
     let lab = Lab::new();
     let digest = lab.put(&Frame::new(0, 0, 1));
     let out = export_as(&lab, "out", &Rules::default());
-    let coco = json_of(&out.join("annotations/instances_train.json"));
+    // One scene is for training or for validation, by its digest.
+    let label = |split: &str| out.join(format!("labels/{split}/{digest}.txt"));
+    let split =
+        ["train", "val"].into_iter().find(|split| label(split).exists()).expect("it is in one of them");
+    let coco = json_of(&out.join(format!("annotations/instances_{split}.json")));
     let one = &coco["annotations"][0];
     assert_eq!(one["bbox"], json!([50.0, 60.0, 40.0, 120.0]), "half of 640 × 480");
     assert_eq!((&one["score"], &one["attributes"]["prediction"]), (&json!(0.75), &json!(true)));
@@ -63,7 +67,7 @@ fn predictions_are_marked_and_lie_where_the_smaller_picture_shows_them() {
     assert_eq!(from["redaction"]["method"], "fill");
     let text = serde_json::to_string(&coco).unwrap();
     assert!(!text.contains(DEVICES[0]), "the device's id does not leave, its hash does");
-    let line = std::fs::read_to_string(out.join(format!("labels/train/{digest}.txt"))).unwrap();
+    let line = std::fs::read_to_string(label(split)).unwrap();
     assert_eq!(line, "0 0.218750 0.500000 0.125000 0.500000 0.7500\n", "the sixth column says prediction");
 }
 

@@ -49,5 +49,6 @@ async fn remove(database: &Database, digests: &BTreeSet<Digest>) -> Result<u64> 
         removed += u64::from(writing.forget_record(&digest.to_string()).await?);
     }
     writing.commit().await?;
+    database.fold().await?;
     Ok(removed)
 }

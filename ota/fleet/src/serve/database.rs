@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::{AnyPoolOptions, install_default_drivers};
-use sqlx::{Any, AnyPool, Executor as _, Transaction};
+use sqlx::{Any, AnyPool, Executor as _, Row as _, Transaction};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::exit::{Failure, Result};
@@ -27,6 +27,8 @@ use crate::exit::{Failure, Result};
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/serve/migrations");
 /// Connections, at most.
 const CONNECTIONS: u32 = 8;
+/// How often it is tried to fold the log into the file: each time it waits as long as for a lock.
+const FOLDS: u32 = 3;
 /// How long one waits for the database.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -91,6 +93,27 @@ impl Database {
         let turn = if alone { Some(self.writer.clone().lock_owned().await) } else { None };
         let tx = self.pool.begin_with(self.begin).await.map_err(failed)?;
         Ok(Writing { tx, _turn: turn })
+    }
+
+    /// Lets what was removed be removed from the file too: until SQLite's log is folded into it, the file still holds the pages
+    /// of before. PostgreSQL has its own rounds (`VACUUM`).
+    ///
+    /// # Errors
+    /// That somebody keeps reading what was before.
+    pub async fn fold(&self) -> Result<()> {
+        if self.begin == "BEGIN" {
+            return Ok(());
+        }
+        for _ in 0..FOLDS {
+            let row = self.pool.fetch_one("PRAGMA wal_checkpoint(TRUNCATE)").await.map_err(failed)?;
+            if row.try_get::<i64, _>(0).map_err(failed)? == 0 {
+                return Ok(());
+            }
+        }
+        Err(Failure::failed(
+            "database: somebody keeps reading it as it was before; what was removed still lies in its file. Do it again, or after \
+             the server has ended",
+        ))
     }
 
     /// Ends all connections.

@@ -378,10 +378,14 @@ async fn one_round(server: &Arc<Server>, is_hourly: bool) -> Result<()> {
         tokio::task::spawn_blocking(move || records.forgotten()).await.map_err(Failure::failed)??;
     if !forgotten.is_empty() {
         let mut writing = server.database.write().await?;
+        let mut removed = false;
         for digest in &forgotten {
-            writing.forget_record(&digest.to_string()).await?;
+            removed |= writing.forget_record(&digest.to_string()).await?;
         }
         writing.commit().await?;
+        if removed && let Err(failure) = server.database.fold().await {
+            tracing::warn!(id = "serve.forget", "{failure}");
+        }
     }
     if !is_hourly {
         return Ok(());
