@@ -175,12 +175,14 @@ impl Publisher {
         let now = self.overview.now.newest().unwrap_or_default();
         let Some((name, gauges)) = self.overview.cameras.get(report.camera) else { return };
         let Some(record) = record(&report, &now) else { return };
+        // A copy only where somebody reads: most boards have no reader most of the time.
+        let shown = readers.then(|| Message::Record(Box::new(record.clone())));
         if let (Some(drift), Some(found)) = (&self.drift, report.found.first()) {
             let (model, statistics) = (Arc::clone(&found.model), gauges.statistics());
-            drift.see(Seen { camera: name.as_str().into(), model, record: record.clone(), statistics });
+            drift.see(Seen { camera: name.as_str().into(), model, record, statistics });
         }
-        let Some(stream) = self.stream.as_mut().filter(|_| readers) else { return };
-        stream.send(&Message::Record(Box::new(record)), &[]);
+        let (Some(stream), Some(shown)) = (&mut self.stream, shown) else { return };
+        stream.send(&shown, &[]);
         if let Some(frame) = &report.picture {
             match picture(frame, name, self.hot.width.load(Ordering::Relaxed)) {
                 Ok((message, jpeg)) => stream.send(&message, &jpeg),
