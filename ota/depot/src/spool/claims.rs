@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::ending::{Desk, names};
 use super::error::{SpoolError, io};
@@ -31,6 +31,8 @@ pub struct Claimed {
 pub struct Claims<D: Disk> {
     desk: Desk<D>,
     held: BTreeMap<Digest, Claimed>,
+    /// Folders of which a name that is gone may come back with a cut.
+    uncertain: Vec<PathBuf>,
 }
 
 impl<D: Disk> fmt::Debug for Claims<D> {
@@ -46,8 +48,13 @@ impl<D: Disk> Claims<D> {
     /// [`SpoolError::Io`].
     pub fn open(disk: D, folder: &Path, now: u64) -> Result<Self, SpoolError> {
         let desk = Desk::open(disk, folder, Side::Agent, now)?;
-        let mut claims = Self { desk, held: BTreeMap::new() };
+        let mut claims = Self { desk, held: BTreeMap::new(), uncertain: Vec::new() };
         claims.look_again()?;
+        // An earlier process may have ended between two syncs.
+        if !claims.held.is_empty() {
+            claims.uncertain = vec![claims.desk.places.waiting.clone(), claims.desk.places.sending.clone()];
+        }
+        claims.make_certain()?;
         Ok(claims)
     }
 
@@ -125,10 +132,45 @@ impl<D: Disk> Claims<D> {
         Ok(())
     }
 
-    /// Renames records from one folder to the other; those that were still there. The new name is certain before the old one's
-    /// end is, so that a cut leaves two names rather than none.
+    /// Renames records from one folder to the other; those that were still there. The new names are certain before the old
+    /// ones' end is, also where not all could be renamed, so that a cut leaves two names rather than none. Where that fails
+    /// they are renamed back: else the other side's next sync would make the old names' end certain, and nobody the new ones.
     fn shift(&mut self, wanted: Vec<Claimed>, from: &Path, to: &Path) -> Result<Vec<Claimed>, SpoolError> {
         let mut shifted = Vec::new();
+        let renamed = self.rename_all(wanted, from, to, &mut shifted);
+        if !shifted.is_empty() {
+            if let Err(error) = self.desk.disk.sync_folder(to) {
+                for one in &shifted {
+                    let file = name(one).file(State::Whole);
+                    // Where this fails too, what a cut leaves is the file system's to say.
+                    let _ = self.desk.disk.rename(&to.join(&file), &from.join(&file));
+                }
+                return Err(io("sync", to)(error));
+            }
+            self.uncertain.push(from.to_owned());
+            self.make_certain()?;
+        }
+        renamed.map(|()| shifted)
+    }
+
+    /// Until this is done a cut may bring back the old name of a record that has another, or has ended. Once more where it fails:
+    /// a disk that was full for a moment must not leave that behind.
+    fn make_certain(&mut self) -> Result<(), SpoolError> {
+        while let Some(folder) = self.uncertain.last() {
+            let synced = self.desk.disk.sync_folder(folder).or_else(|_| self.desk.disk.sync_folder(folder));
+            synced.map_err(io("sync", folder))?;
+            self.uncertain.pop();
+        }
+        Ok(())
+    }
+
+    fn rename_all(
+        &mut self,
+        wanted: Vec<Claimed>,
+        from: &Path,
+        to: &Path,
+        shifted: &mut Vec<Claimed>,
+    ) -> Result<(), SpoolError> {
         for one in wanted {
             let file = name(&one).file(State::Whole);
             match self.desk.disk.rename(&from.join(&file), &to.join(&file)) {
@@ -138,12 +180,7 @@ impl<D: Disk> Claims<D> {
                 Err(error) => return Err(io("claim", &from.join(&file))(error)),
             }
         }
-        if !shifted.is_empty() {
-            for folder in [to, from] {
-                self.desk.disk.sync_folder(folder).map_err(io("sync", folder))?;
-            }
-        }
-        Ok(shifted)
+        Ok(())
     }
 
     /// The bytes of a claimed record, which are those of its digest.
@@ -172,6 +209,7 @@ impl<D: Disk> Claims<D> {
     /// [`SpoolError::NotHeld`]: none has ended. [`SpoolError::Io`]: those whose end is already decided are not held any more,
     /// the next call or start finishes them; the others still are.
     pub fn end_all(&mut self, ends: &[(Digest, End)], now: u64) -> Result<(), SpoolError> {
+        self.make_certain()?;
         let named = ends.iter().map(|(digest, end)| Ok((name(&self.one(digest)?), *end)));
         let named = named.collect::<Result<Vec<_>, SpoolError>>()?;
         let ended = self.desk.end(&named, now);

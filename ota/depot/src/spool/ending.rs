@@ -106,6 +106,8 @@ impl<D: Disk> Desk<D> {
         if begun.is_empty() {
             return Ok(ledger);
         }
+        // An error or a kill may have come before it: the ledger must not tell of a rename that a cut takes back.
+        self.disk.sync_folder(&own).map_err(io("sync", &own))?;
         let folder = self.places.ledger.clone();
         let read = read_side(&self.disk, &folder, self.side).map_err(io("read", &folder))?;
         // It may have been written and not be certain.
