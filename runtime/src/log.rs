@@ -1,9 +1,16 @@
-//! The log: on stderr, one line per event; how much it holds can change while the process runs.
+//! The log: to systemd's journal with its fields where standard error is that, else on standard error, one line per event; how
+//! much it holds can change while the process runs.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use tracing_subscriber::EnvFilter;
+use stopline_journal::Journal;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, fmt, reload};
 
+/// Whether the log goes to the journal.
+static JOURNAL: AtomicBool = AtomicBool::new(false);
 /// Changes how much the log holds; set by [`install`].
 static CHANGE: OnceLock<Box<dyn Fn(&str) + Send + Sync>> = OnceLock::new();
 
@@ -12,18 +19,24 @@ static CHANGE: OnceLock<Box<dyn Fn(&str) + Send + Sync>> = OnceLock::new();
 pub fn install(level: &str, fixed: bool) {
     let asked = EnvFilter::try_from_env("STOPLINE_LOG").ok();
     let fixed = fixed || asked.is_some();
-    let builder = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(asked.unwrap_or_else(|| level.into()))
-        .without_time()
-        .with_target(false)
-        .with_filter_reloading();
-    let handle = builder.reload_handle();
-    builder.init();
+    let (filter, handle) = reload::Layer::new(asked.unwrap_or_else(|| level.into()));
+    let lines = match Journal::connect("stopline") {
+        Some(journal) => {
+            JOURNAL.store(true, Ordering::Relaxed);
+            journal.boxed()
+        }
+        None => fmt::layer().with_writer(std::io::stderr).without_time().with_target(false).boxed(),
+    };
+    tracing_subscriber::registry().with(filter).with(lines).init();
     if !fixed {
         // A second call would find the log begun and end above; there is none.
         let _ = CHANGE.set(Box::new(move |level| drop(handle.reload(EnvFilter::from(level)))));
     }
+}
+
+/// The `id` of an event for the journal's catalogue; nothing where the log is text, which says the same in words.
+pub fn id(id: &str) -> Option<&str> {
+    JOURNAL.load(Ordering::Relaxed).then_some(id)
 }
 
 /// Lets the log hold as much as the configuration says, unless command line or environment said otherwise.

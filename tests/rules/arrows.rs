@@ -8,16 +8,20 @@ use serde_json::Value;
 use crate::tree::{files, root};
 
 /// The only arrows between rooms. `stopline-tests` may import everything, and nobody imports it.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("stopline-sensors", &[]),
     ("stopline-decide", &[]),
     ("stopline-kernels", &[]),
+    ("stopline-journal", &[]),
     ("stopline-tuf", &[]),
     ("v4l2-sys-mit", &[]),
     ("stopline-depot", &["stopline-tuf"]),
-    ("stopline", &["stopline-sensors", "stopline-decide", "stopline-kernels", "stopline-depot"]),
-    ("stopline-agent", &["stopline-depot", "stopline-tuf"]),
-    ("stopline-fleet", &["stopline-depot", "stopline-tuf"]),
+    (
+        "stopline",
+        &["stopline-sensors", "stopline-decide", "stopline-kernels", "stopline-depot", "stopline-journal"],
+    ),
+    ("stopline-agent", &["stopline-depot", "stopline-journal", "stopline-tuf"]),
+    ("stopline-fleet", &["stopline-depot", "stopline-journal", "stopline-tuf"]),
 ];
 
 /// A fresh machine has a C compiler and no more.

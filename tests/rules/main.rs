@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, clippy::type_complexity, reason = "a test stops where it fails")]
 
 mod arrows;
+mod catalogue;
 mod determinism;
 mod sizes;
 mod tree;

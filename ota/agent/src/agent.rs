@@ -3,6 +3,7 @@
 //! the depot's journal, slots and offers.
 
 mod acting;
+mod campaigns;
 mod fetching;
 mod floor;
 mod following;
@@ -307,10 +308,15 @@ impl Agent {
         let cached = crate::settings::document_path(&self.config.home);
         let asked = self.config.remote.is_some();
         let set = asked.then(|| repository::settings(&mut session, &mut small, &cached));
+        let brings = self.config.remote.as_ref().is_some_and(|remote| remote.campaigns);
+        let cached = campaigns::document_path(&self.config.home);
+        let by = (self.identity.id(), cached.as_path());
+        let frames = brings.then(|| repository::campaigns(&mut session, &mut small, by, first_root));
         drop(session);
         if let Some(set) = set {
             self.take_settings(set);
         }
+        self.bring_campaigns(frames.unwrap_or(Ok(None)));
         self.verified = Some((clock::wall_s(&*self.clock), self.clock.since_boot_ms() / 1_000));
         said.into_iter().try_for_each(|(model, said)| self.take_directive(&model, said))
     }

@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use stopline_depot::campaign::{self, Brought, Campaigns};
 use stopline_depot::deployment::DeployCause;
 use stopline_depot::digest::Digest;
 use stopline_depot::release::{Delta, Release};
 use stopline_depot::rollout::Rollout;
 use stopline_depot::settings;
 use stopline_depot::slots::StoredEvidence;
-use stopline_depot::versioned::{self, Versioned};
+use stopline_depot::versioned::{self, Versioned, VersionedError};
 use stopline_tuf::fetch::{Fetch, FetchError, Fetched};
 use stopline_tuf::judge::Evidence;
 use stopline_tuf::metadata::{TargetCheck, TargetFile};
@@ -214,6 +215,36 @@ pub fn settings<F: Fetch, S: Store>(
     let read = versioned::read(&bytes);
     let document = read.map_err(|source| AgentError::Document { path: settings::PATH.into(), source })?;
     Ok(Some((bytes, document)))
+}
+
+/// What frames the operator asks for, as it was signed by the role `campaigns` and no other, with what speaks for it; none if nothing
+/// is asked.
+///
+/// # Errors
+/// [`AgentError`]: what was refused, or could not be had.
+pub fn campaigns<F: Fetch, S: Store>(
+    session: &mut Session<'_, F, S>,
+    small: &mut dyn SmallTargets,
+    (device, cached): (&str, &Path),
+    first_root: u64,
+) -> Result<Option<Brought>, AgentError> {
+    let found = match find(session, campaign::PATH, CAMPAIGNS) {
+        // Not delegated, nothing asked for, or nothing ever asked.
+        Err(AgentError::Metadata(
+            stopline_tuf::Error::NoTarget { .. } | stopline_tuf::Error::NotInSnapshot { .. },
+        )) => return Ok(None),
+        found => found?,
+    };
+    let refused = |source| AgentError::Document { path: campaign::PATH.into(), source };
+    let bytes = document(session, small, &found, cached)?;
+    versioned::read::<Campaigns>(&bytes).map_err(refused)?;
+    let evidence = stored(session.evidence(&found, first_root)?)?;
+    let broken = |error: std::string::FromUtf8Error| VersionedError::Refused {
+        name: Campaigns::NAME,
+        problem: error.to_string(),
+    };
+    let document = String::from_utf8(bytes).map_err(|error| refused(broken(error)))?;
+    Ok(Some(Brought { schema: Brought::SCHEMA, device: device.to_owned(), document, evidence }))
 }
 
 /// A release with all that is needed to fetch it and to prove it to the runtime.

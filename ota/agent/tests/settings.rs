@@ -17,8 +17,12 @@ use jiff::Timestamp;
 use serde_json::Value;
 use stopline_agent::agent::Agent;
 use stopline_agent::status;
+use stopline_depot::campaign::{self, Brought, Campaign, Campaigns};
+use stopline_depot::disk::RealDisk;
+use stopline_depot::judging::Trust;
 use stopline_depot::rollout::member;
 use stopline_depot::settings::{Cohort, Document, Home, PATH, Settings, WindowSettings};
+use stopline_depot::slots::{DepotPaths, TrustPaths};
 use stopline_depot::versioned;
 use stopline_tuf::metadata::TargetFile;
 
@@ -196,6 +200,80 @@ fn what_another_role_signs_or_what_is_no_setting_changes_nothing_and_keeps_no_ro
     let mut agent = both.agent();
     agent.poll().unwrap();
     assert_eq!(in_force(&agent), (None, 9_000_000.into()));
+}
+
+/// A campaign for this device and for no other.
+fn campaign(id: &str) -> Campaign {
+    Campaign {
+        name: "night-signs".into(),
+        hardware: BTreeSet::new(),
+        members: Some(BTreeSet::from([member("salt", id)])),
+        from: 1_790_000_000,
+        until: 1_790_000_000 + 86_400,
+        frames_per_day: 20,
+        bytes_per_day: 2_000_000,
+        labels: BTreeSet::from(["stop_sign".to_owned()]),
+        score: None,
+        hours_utc: None,
+        rate: 1.0,
+    }
+}
+
+#[test]
+fn frames_that_the_operator_asks_for_are_brought_to_where_the_runtime_judges_them() {
+    let mut both = both(noon());
+    let id = both.world.identity.id().to_owned();
+    let place = DepotPaths::new(both.world.device.path("depot")).campaigns();
+    let ask = |both: &mut Both, role: &str, name: &str| {
+        let campaigns = vec![Campaign { name: name.into(), ..campaign(&id) }];
+        let document = Campaigns { schema: 1, salt: "salt".into(), campaigns };
+        let bytes = versioned::write(&document).unwrap();
+        both.operator.list(role, campaign::PATH, TargetFile::of(&bytes), bytes);
+        both.publish();
+    };
+    // As the runtime reads it: by the root in the trust folder alone.
+    let judged = |both: &Both| -> Result<Vec<String>, String> {
+        let brought: Brought = versioned::read(&std::fs::read(&place).unwrap()).unwrap();
+        assert_eq!(brought.device, id);
+        let trust = TrustPaths::new(both.world.device.path("trust"));
+        let trust = Trust::read(&RealDisk, &trust, &both.world.device.path("none")).unwrap();
+        let all = trust.campaigns(&brought).map_err(|error| error.to_string())?;
+        Ok(all.of("orin", &id).map(|campaign| campaign.name.clone()).collect())
+    };
+    let mut agent = both.agent();
+    agent.poll().unwrap();
+    assert!(!place.exists(), "nothing is asked");
+    ask(&mut both, "targets", "by-others");
+    agent.poll().unwrap();
+    assert!(!place.exists(), "the role targets asks for nothing");
+    both.operator.unlist("targets", campaign::PATH);
+    ask(&mut both, "campaigns", "night-signs");
+    agent.poll().unwrap();
+    assert_eq!(judged(&both), Ok(vec!["night-signs".to_owned()]));
+    // The root is rotated: the chain comes along, and what stands goes on standing.
+    both.operator.rotate();
+    ask(&mut both, "campaigns", "day-signs");
+    agent.poll().unwrap();
+    assert_eq!(judged(&both), Ok(vec!["day-signs".to_owned()]));
+    // Between agent and runtime somebody asks for more.
+    let mut forged: Brought = versioned::read(&std::fs::read(&place).unwrap()).unwrap();
+    forged.document = forged.document.replace("\"frames_per_day\": 20", "\"frames_per_day\": 99");
+    assert!(forged.document.contains("99"));
+    std::fs::write(&place, versioned::write(&forged).unwrap()).unwrap();
+    assert!(judged(&both).is_err());
+    agent.poll().unwrap();
+    assert_eq!(judged(&both), Ok(vec!["day-signs".to_owned()]), "it is brought again");
+    both.operator.unlist("campaigns", campaign::PATH);
+    both.publish();
+    agent.poll().unwrap();
+    assert!(!place.exists(), "withdrawn");
+    drop(agent);
+    // A device whose owner wants none.
+    let config = both.world.device.config.replace("[remote]\n", "[remote]\ncampaigns = false\n");
+    both.world.device.config = config;
+    ask(&mut both, "campaigns", "night-signs");
+    both.agent().poll().unwrap();
+    assert!(!place.exists());
 }
 
 #[test]

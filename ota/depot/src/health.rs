@@ -149,6 +149,12 @@ pub struct CameraHealth {
     /// Frames left out because the machine is throttled or its supply too low, and this camera is not the first.
     #[serde(default)]
     pub shed: u64,
+    /// Frames that were not looked at because nothing had moved since one that was (`camera.attention`).
+    #[serde(default)]
+    pub still: u64,
+    /// Frames that were looked at in part (`camera.attention`).
+    #[serde(default)]
+    pub narrowed: u64,
     /// Frames that could not be used.
     pub skipped: u64,
     /// Times it was lost.

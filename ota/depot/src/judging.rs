@@ -11,8 +11,10 @@ use std::path::Path;
 
 use semver::Version;
 use stopline_tuf::judge::{Evidence, Judge};
+use stopline_tuf::metadata::TargetCheck;
 use stopline_tuf::{RoleName, TargetPath};
 
+use crate::campaign::{self, Brought, Campaigns};
 use crate::deployment::{Approval, DeployCause};
 use crate::digest::Digest;
 use crate::disk::Disk;
@@ -24,6 +26,10 @@ use crate::versioned::{self, Versioned as _, VersionedError};
 pub const MODELS: &str = "models";
 /// The target paths that it may speak for.
 pub const PATTERN: &str = "models/*/*";
+/// The delegated role that alone may ask for frames.
+pub const CAMPAIGNS: &str = "campaigns";
+/// The target paths that it may speak for.
+pub const CAMPAIGNS_PATTERN: &str = "campaigns/*";
 
 /// What is trusted: a root, the floors, the deny list.
 #[derive(Debug, Clone)]
@@ -177,6 +183,23 @@ impl Trust {
             root_version: judgement.root_version,
         };
         Ok(Judged { approval, release, newer_root: judgement.newer_root })
+    }
+
+    /// Judges what the agent says the operator asks for. Expiry is not judged, for each campaign ends by itself.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn campaigns(&self, brought: &Brought) -> Result<Campaigns, Refusal> {
+        let broken =
+            |problem: String| Refusal::Format(VersionedError::Refused { name: Campaigns::NAME, problem });
+        let path = TargetPath::new(campaign::PATH).map_err(|error| broken(error.to_string()))?;
+        let found = self.judge.find(&evidence(&brought.evidence)?, &path)?.found;
+        let role = RoleName::new(CAMPAIGNS).map_err(|error| broken(error.to_string()))?;
+        found.provided_by(&role, CAMPAIGNS_PATTERN)?;
+        let mut check = TargetCheck::new(&found.path, &found.file)?;
+        check.update(brought.document.as_bytes())?;
+        check.finish()?;
+        Ok(versioned::read(brought.document.as_bytes())?)
     }
 
     /// Judges bytes that were approved before. `true`: the floor has risen above them since; they run, and that is told.

@@ -18,6 +18,7 @@
 //! - [`batch`]: captured records on their way to the fleet, and its receipts.
 //! - [`message`]: what a device says of itself.
 //! - [`settings`]: what the operator may set on devices from afar.
+//! - [`campaign`]: what frames the operator asks vehicles for.
 //! - [`slots`]: where all of it lies, and who writes it.
 //! - [`spool`]: captured frames, encrypted, that wait for the agent; each ends exactly once.
 //! - [`versioned`]: files with a schema version; what is newer waits.
@@ -25,6 +26,7 @@
 mod archive;
 pub mod batch;
 pub mod bundle;
+pub mod campaign;
 #[cfg(feature = "packed")]
 pub mod delta;
 pub mod deployment;

@@ -47,6 +47,9 @@ pub struct DecisionRecord {
     /// The cause for which nothing was decided on this frame (`camera_frozen`, `clock_anomaly`); left out where it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dropped: Option<String>,
+    /// How it was looked at, where that was not wholly; left out where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looked: Option<RecordedLook>,
     /// What was wrong with the camera as this frame showed it: codes of causes; left out where nothing was.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<String>,
@@ -67,6 +70,24 @@ pub struct DecisionRecord {
     pub command: Option<RecordedCommand>,
     /// What each stage took; zeros in a replay on virtual time, which has no time of its own.
     pub latency_us: StageLatencies,
+}
+
+/// How a frame was looked at that was not looked at wholly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordedLook {
+    /// Not at all: nothing had moved since an earlier frame, whose detections stand for this one's.
+    Still {
+        /// Number of the earlier frame.
+        frame: u64,
+        /// Microseconds between the two.
+        age_us: u64,
+    },
+    /// In part: what lay outside was not looked for.
+    Part {
+        /// x, y, width, height in pixels.
+        region: [u32; 4],
+    },
 }
 
 /// Which model, exactly, and what its answer counts for.
@@ -174,6 +195,7 @@ mod tests {
             }],
             invalid: None,
             dropped: None,
+            looked: None,
             faults: Vec::new(),
             ego: None,
             tracks: None,

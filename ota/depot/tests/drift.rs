@@ -189,6 +189,7 @@ impl Camera {
             detections,
             invalid: None,
             dropped: None,
+            looked: None,
             faults: Vec::new(),
             ego: None,
             tracks: Some(tracks),

@@ -11,7 +11,7 @@ use stopline_depot::judging::{Asked, Judged, Refusal, Trust};
 use stopline_depot::release::Release;
 use stopline_depot::slots::{Deny, Floor, SlotRecord, TrustPaths};
 use stopline_depot::versioned;
-use workshop::{Workshop, key, release};
+use workshop::{Workshop, brought, key, release};
 
 const BUNDLE: &[u8] = b"a bundle";
 
@@ -191,4 +191,22 @@ fn without_a_root_or_with_lists_that_cannot_be_read_nothing_is_loaded() {
         std::fs::remove_file(device.folder.path().join(file)).unwrap();
         assert!(device.trust().unwrap_err().to_string().contains("not there"), "{file}");
     }
+}
+
+#[test]
+fn frames_are_asked_for_by_the_operators_own_key_in_its_own_role_and_by_nobody_else() {
+    let document = include_str!("documents/campaigns.json");
+    let trust = Device::of(&Workshop::default()).trust().unwrap();
+    let campaigns = trust.campaigns(&brought("campaigns", "own", document)).unwrap();
+    assert_eq!(campaigns.campaigns[0].name, "night-signs");
+    for (by, signer) in [("campaigns", "thief"), ("rollout", "own"), ("models", "own")] {
+        let refused = trust.campaigns(&brought(by, signer, document)).unwrap_err();
+        assert_eq!(refused.cause(), DeployCause::Signature, "{by} with the key of {signer}: {refused}");
+    }
+    let mut changed = brought("campaigns", "own", document);
+    changed.document = document.replace("\"frames_per_day\": 50", "\"frames_per_day\": 90");
+    assert_eq!(trust.campaigns(&changed).unwrap_err().cause(), DeployCause::Signature, "one figure changed");
+    let later = document.replace("\"schema\": 1", "\"schema\": 2");
+    let refused = trust.campaigns(&brought("campaigns", "own", &later)).unwrap_err();
+    assert_eq!(refused.cause(), DeployCause::Schema, "{refused}");
 }

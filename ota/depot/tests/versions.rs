@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use stopline_depot::batch::{BatchManifest, BatchState};
 use stopline_depot::bundle::{Bundle, BundleError};
+use stopline_depot::campaign::{Brought, Campaigns};
 use stopline_depot::deployment::{Approval, DeployCause, Outcome, Verdict};
 use stopline_depot::digest::Digest;
 use stopline_depot::health::{Health, HealthError};
@@ -120,6 +121,8 @@ fn documents() -> Vec<Document> {
         strict::<Release>(SIGNED, frozen!("release"), waits),
         strict::<Rollout>(("fleet", "agent"), frozen!("rollout"), "nothing new begins; what has begun stays"),
         strict::<settings::Document>(("fleet", "agent"), frozen!("settings"), "what is set stays; told"),
+        strict::<Campaigns>(SIGNED, frozen!("campaigns"), "no campaign takes frames; told"),
+        strict::<Brought>(OFFERED, frozen!("campaigns-brought"), "no campaign takes frames; told"),
         Document {
             name: "bundle manifest",
             writer: "fleet",

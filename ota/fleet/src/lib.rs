@@ -8,6 +8,7 @@
 //! - [`store`]: where a repository is published; [`published`]: what is there, verified; [`commit`]: how it changes;
 //!   [`publish`]: what the holders signed goes out.
 //! - [`rollouts`], [`outcomes`]: who gets it, and what came of it.
+//! - [`signed`]: by the operator's own key: [`settings`] of devices from afar, [`campaigns`] for frames.
 //! - [`expiry`]: what expires when, and signing anew; [`verify`]: what a device would accept.
 //! - [`dataset`]: sealed frames become labelled data and frozen test sets; [`forget`]: and are gone everywhere.
 //! - [`drift`]: whether decision records are still what they were.
@@ -17,6 +18,7 @@
 //! - [`cli`]: the program.
 
 pub mod audit;
+pub mod campaigns;
 pub mod child;
 pub mod cli;
 pub mod clock;
@@ -43,6 +45,7 @@ pub mod rotate;
 pub mod serve;
 pub mod settings;
 pub mod sign;
+pub mod signed;
 pub mod simulate;
 pub mod staging;
 pub mod store;

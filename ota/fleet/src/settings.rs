@@ -9,30 +9,16 @@ use serde::Deserialize;
 use serde_json::json;
 use stopline_depot::rollout::member;
 use stopline_depot::settings::{Cohort, Document, PATH, Settings};
-use stopline_depot::versioned::{self, Versioned};
-use stopline_tuf::TargetPath;
-use stopline_tuf::metadata::{TargetFile, Targets};
-use stopline_tuf::write::Signer;
+use stopline_depot::versioned::Versioned;
 
-use crate::commit::{Change, NewFile, Online, commit};
 use crate::exit::{Failure, Result, Said};
-use crate::files;
-use crate::init::empty;
 use crate::published::Published;
-use crate::roles::{self, expires, stamp};
-use crate::rollouts::{file_path, random_salt, sign};
+use crate::rollouts::random_salt;
+use crate::signed::{self, Signers};
 use crate::store::Store;
 
 /// Seconds within which devices must reach home, where the file says nothing.
 const CONFIRM_WITHIN_S: u32 = 86_400;
-
-/// Who signs.
-pub struct Signers<'a> {
-    /// Of campaigns.
-    pub campaigns: &'a dyn Signer,
-    /// Of snapshot and timestamp.
-    pub online: Online<'a>,
-}
 
 /// What the operator wants set: one `[[cohort]]` after another; the first that a device belongs to counts.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -72,17 +58,10 @@ impl Wanted {
     /// # Errors
     /// What is wrong with which key.
     pub fn read(path: &Path) -> Result<Self> {
-        let usage = |problem: String| Failure::usage(format!("{}: {problem}", path.display()));
-        let text = String::from_utf8(files::read(path, files::MAX_SMALL)?);
-        let text = text.map_err(|error| usage(error.to_string()))?;
-        let mut wanted: Self = toml::from_str(&text).map_err(|error| usage(error.to_string()))?;
+        let mut wanted: Self = signed::wanted(path)?;
         for cohort in &mut wanted.cohort {
             let Some(list) = &cohort.devices else { continue };
-            let list = path.parent().map_or_else(|| list.clone(), |folder| folder.join(list));
-            let text = String::from_utf8(files::read(&list, 1 << 28)?);
-            let text = text.map_err(|_| Failure::usage(format!("{}: no text", list.display())))?;
-            let ids = text.lines().map(str::trim).filter(|line| !line.is_empty());
-            cohort.ids = Some(ids.map(str::to_owned).collect());
+            cohort.ids = Some(signed::ids(path, list)?);
         }
         Ok(wanted)
     }
@@ -117,16 +96,7 @@ impl Wanted {
 /// # Errors
 /// That the file is not the one that is signed.
 pub fn read(store: &dyn Store, published: &Published) -> Result<Option<Document>> {
-    let listed = published.role(&roles::campaigns()).and_then(|targets| targets.targets.get(PATH));
-    let Some(file) = listed else { return Ok(None) };
-    let place = file_path(&path()?, file)?;
-    let limit = u64::try_from(Document::LIMIT).unwrap_or(u64::MAX);
-    let found = store.read(&place, limit)?;
-    let (bytes, _) = found.ok_or_else(|| Failure::refused(format!("{place} is missing")))?;
-    if TargetFile::of(&bytes).hashes.by("sha256") != file.hashes.by("sha256") {
-        return Err(Failure::refused(format!("{place}: it is not the file that is signed")));
-    }
-    Ok(Some(versioned::read(&bytes)?))
+    signed::read(store, published, PATH)
 }
 
 /// Signs and publishes what is wanted in place of what was.
@@ -171,10 +141,6 @@ pub fn status(store: &dyn Store, published: &Published) -> Result<Said> {
     Ok(Said::new(in_words(document.as_ref()), json!({"settings": document})))
 }
 
-fn path() -> Result<TargetPath> {
-    TargetPath::new(PATH).map_err(Failure::failed)
-}
-
 fn change(
     store: &dyn Store,
     trusted_root: &[u8],
@@ -182,56 +148,8 @@ fn change(
     now: Timestamp,
     make: &dyn Fn(&Published) -> Result<Option<Document>>,
 ) -> Result<Said> {
-    let made = std::cell::RefCell::new(None);
-    let plan = |base: Option<&Published>, pass_over: u64| {
-        let base =
-            base.ok_or_else(|| Failure::usage(format!("{}: nothing is published yet", store.name())))?;
-        check_delegated(base)?;
-        let document = make(base)?;
-        let mut targets = next_role(base, now, pass_over);
-        let mut change = Change::default();
-        match &document {
-            Some(document) => {
-                let bytes = versioned::write(document)?;
-                let file = TargetFile::of(&bytes);
-                targets.add(&path()?, file.clone());
-                change.files.push((file_path(&path()?, &file)?, NewFile::Bytes(bytes)));
-                change.look_for.push(path()?);
-            }
-            None => drop(targets.targets.remove(PATH)),
-        }
-        change.targets.push(sign(base, roles::campaigns(), targets, signers.campaigns)?);
-        *made.borrow_mut() = document;
-        Ok(Some(change))
-    };
-    let committed = commit(store, trusted_root, &signers.online, now, &plan)?;
-    let document = made.into_inner();
-    let mut words = in_words(document.as_ref());
-    if let Some(committed) = &committed {
-        words.push(format!("published: timestamp version {}", committed.timestamp));
-    }
-    Ok(Said::new(words, json!({"settings": document, "published": committed})))
-}
-
-fn check_delegated(base: &Published) -> Result<()> {
-    let role = roles::campaigns();
-    let delegations = base.top().and_then(|top| top.delegations.as_ref());
-    if delegations.is_some_and(|all| all.roles.iter().any(|one| one.name == role)) {
-        return Ok(());
-    }
-    Err(Failure::refused(
-        "the role campaigns is not delegated here: begin the repository with `init --campaigns KEY.pub`, a key of the \
-         operator's own",
-    ))
-}
-
-fn next_role(base: &Published, now: Timestamp, pass_over: u64) -> Targets {
-    let role = roles::campaigns();
-    let expiry = expires(&role, now);
-    let mut targets = base.role(&role).map_or_else(|| empty(&role, now), |targets| targets.next(expiry));
-    targets.version += pass_over;
-    stamp(&mut targets.extra, now);
-    targets
+    let (document, committed) = signed::change(store, trusted_root, signers, (PATH, now), make)?;
+    Ok(signed::said("settings", in_words(document.as_ref()), document.as_ref(), committed.as_ref()))
 }
 
 fn in_words(document: Option<&Document>) -> Vec<String> {

@@ -5,6 +5,8 @@
 #![cfg(feature = "store")]
 
 mod desk;
+#[cfg(feature = "serve")]
+mod house;
 mod needs;
 
 use std::io::{BufRead as _, BufReader};
@@ -45,13 +47,20 @@ impl Bucket {
         room.environment.extend([
             ("STOPLINE_PROGRAM", program.into()),
             ("STOPLINE_REPOSITORY", format!("s3://{}/fleet", self.text("bucket")).into()),
-            ("AWS_ENDPOINT", self.text("url").into()),
-            ("AWS_ALLOW_HTTP", "true".into()),
-            ("AWS_REGION", "us-east-1".into()),
-            ("AWS_ACCESS_KEY_ID", self.text("key").into()),
-            ("AWS_SECRET_ACCESS_KEY", self.text("secret").into()),
         ]);
+        room.environment.extend(self.environment().into_iter().map(|(name, value)| (name, value.into())));
         Some(room)
+    }
+
+    /// By which programs come to it.
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("AWS_ENDPOINT", self.text("url")),
+            ("AWS_ALLOW_HTTP", "true".to_owned()),
+            ("AWS_REGION", "us-east-1".to_owned()),
+            ("AWS_ACCESS_KEY_ID", self.text("key")),
+            ("AWS_SECRET_ACCESS_KEY", self.text("secret")),
+        ]
     }
 }
 
@@ -135,4 +144,91 @@ fn two_publishers_racing_into_a_bucket_lose_and_mix_nothing() {
     println!("{rounds} rounds: {lost} times the other was quicker, {passed_over} numbers passed over");
     assert_eq!(after.0, before.0 + 2 * rounds, "each publication counts once");
     assert!(lost + passed_over > 0, "they never met: it was no race");
+}
+
+/// The server with its records in `place`, whatever that is.
+#[cfg(feature = "serve")]
+mod served {
+    use super::house::{FAR_S, House, answer};
+    use super::{Bucket, Value};
+    use serde_json::json;
+    use stopline_depot::digest::Digest;
+
+    fn results(said: &Value) -> Vec<String> {
+        let receipts = said["receipts"].as_array().unwrap_or_else(|| panic!("{said}"));
+        receipts.iter().map(|one| one["result"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// What holds of records wherever they lie.
+    fn suite(mut house: House, place: &str) {
+        let device = house.device("van-7");
+        let contents: [&[u8]; 3] = [b"one", &[7; 90_000], b"three"];
+        let digests = contents.map(Digest::of);
+        // Killed on the way: it goes on from where it was, and what is receipted is there.
+        let (id, bytes) = device.batch(1, &contents);
+        let half = bytes.len() / 2;
+        assert_eq!(answer(device.patch(&house, &id, 0, bytes.len(), &bytes[..half])).0, 200);
+        house.killed_and_started();
+        let asked = answer(device.client(&house).get(format!("{}/v1/batches/{id}", house.devices)));
+        assert_eq!(asked.1["offset"], json!(half));
+        let (status, said) = answer(device.patch(&house, &id, half, bytes.len(), &bytes[half..]));
+        assert_eq!((status, results(&said)), (200, vec!["stored".to_owned(); 3]), "{said}");
+        // Again in another batch, one of them past its time by now: known, all of them.
+        let again =
+            device.batch_of(2, contents.iter().map(|one| device.entry(one, 5, FAR_S)).collect(), &contents);
+        assert_eq!(results(&device.upload(&house, &again.0, &again.1).1), ["known"; 3]);
+        let late =
+            device.batch_of(3, contents.iter().map(|one| device.entry(one, 5, 1_000)).collect(), &contents);
+        assert_eq!(results(&device.upload(&house, &late.0, &late.1).1), ["known"; 3]);
+        let never = device.batch_of(4, vec![device.entry(b"late", 5, 1_000)], &[b"late"]);
+        assert_eq!(results(&device.upload(&house, &never.0, &never.1).1), ["not_wanted"]);
+        // Forgotten: gone, and not taken in again; the others stay, until they are forgotten too.
+        let forget = |house: &House, what: &str| {
+            house.well(&format!("forget {place} {what} --data {}", house.folder.display()))
+        };
+        let said = forget(&house, &format!("--record {}", digests[0]));
+        assert_eq!((&said["sealed"], &said["records"]), (&json!(1), &json!([digests[0]])));
+        let back =
+            device.batch_of(5, contents.iter().map(|one| device.entry(one, 5, FAR_S)).collect(), &contents);
+        assert_eq!(results(&device.upload(&house, &back.0, &back.1).1), ["not_wanted", "known", "known"]);
+        assert_eq!(forget(&house, &format!("--device {}", device.id))["sealed"], json!(2));
+        let back =
+            device.batch_of(6, contents.iter().map(|one| device.entry(one, 5, FAR_S)).collect(), &contents);
+        assert_eq!(results(&device.upload(&house, &back.0, &back.1).1), ["not_wanted"; 3]);
+    }
+
+    #[test]
+    fn records_lie_in_a_folder() {
+        let house = House::new();
+        let place = house.folder.join("store").display().to_string();
+        suite(house, &place);
+    }
+
+    #[test]
+    fn records_lie_in_a_bucket() {
+        let Some(bucket) = Bucket::start() else { return };
+        let place = format!("s3://{}/records", bucket.text("bucket"));
+        let house = House::within(&["--store", &place], bucket.environment());
+        assert!(!house.folder.join("store/records").exists());
+        suite(house, &place);
+    }
+
+    #[test]
+    fn a_bucket_that_refuses_gives_no_receipt_and_what_waits_is_taken_in_later() {
+        let Some(bucket) = Bucket::start() else { return };
+        let place = format!("s3://{}/records", bucket.text("bucket"));
+        let mut wrong = bucket.environment();
+        wrong.push(("AWS_SECRET_ACCESS_KEY", "a-thief-guesses-forty-characters-of-a-key".to_owned()));
+        let mut house = House::within(&["--store", &place], wrong);
+        let device = house.device("van-7");
+        let (id, bytes) = device.batch(1, &[b"sealed"]);
+        let (status, said) = device.upload(&house, &id, &bytes);
+        assert!(status >= 500 && said["receipts"].is_null(), "{status} {said}");
+        house.environment = bucket.environment();
+        house.killed_and_started();
+        let (_, said) = answer(device.client(&house).get(format!("{}/v1/batches/{id}", house.devices)));
+        let offset = usize::try_from(said["offset"].as_u64().unwrap()).unwrap();
+        let (status, said) = answer(device.patch(&house, &id, offset, bytes.len(), &bytes[offset..]));
+        assert_eq!((status, results(&said)), (200, vec!["stored".to_owned()]), "{said}");
+    }
 }

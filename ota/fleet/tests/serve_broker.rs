@@ -3,17 +3,20 @@
 #![cfg(feature = "serve")]
 #![allow(clippy::unwrap_used)] // what cannot be prepared fails the test
 
+mod books;
+mod cluster;
 mod house;
 mod mosquitto;
 mod needs;
 mod station;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use books::nothing_is_lost_or_doubled;
+use cluster::Cluster;
 use house::{Device, House};
 use mosquitto::{Mosquitto, free_port};
 use rumqttc::mqttbytes::v4;
@@ -32,12 +35,16 @@ struct World {
     house: House,
     port: u16,
     mosquitto: Option<Mosquitto>,
+    /// Servers beside the first, which share its database, store and authority.
+    more: Vec<House>,
+    /// Their database, ended last.
+    _cluster: Option<Cluster>,
 }
 
 impl World {
     fn own() -> Self {
         let house = House::with(&["--fleet-name", "north"]);
-        Self { port: house.mqtt, house, mosquitto: None }
+        Self { port: house.mqtt, house, mosquitto: None, more: Vec::new(), _cluster: None }
     }
 
     /// With Mosquitto as the server's own command sets it up.
@@ -48,8 +55,37 @@ impl World {
         let port = free_port();
         // The first start makes the authority; the broker comes up meanwhile.
         let house = House::with(&["--fleet-name", "north", "--broker", &format!("mqtts://localhost:{port}")]);
-        let mosquitto = Some(Mosquitto::of(&house, port));
-        Some(Self { house, port, mosquitto })
+        let mosquitto = Some(Mosquitto::of(&house, port, 1));
+        Some(Self { house, port, mosquitto, more: Vec::new(), _cluster: None })
+    }
+
+    /// So many servers alike, one Mosquitto, one PostgreSQL, one store.
+    fn with_servers(count: usize) -> Option<Self> {
+        if !Mosquitto::is_there() {
+            return needs::skip("no mosquitto; tests/run installs it from Debian");
+        }
+        let Some(cluster) = Cluster::start() else {
+            return needs::skip("no PostgreSQL; tests/run installs it from Debian");
+        };
+        let port = free_port();
+        let broker = format!("mqtts://localhost:{port}");
+        let alike = ["--fleet-name", "north", "--broker", &broker, "--database", &cluster.url];
+        let house = House::with(&[alike.as_slice(), &["--replica", "1"]].concat());
+        let store = house.folder.join("store").display().to_string();
+        let mosquitto = Some(Mosquitto::of(&house, port, count));
+        let more = (2..=count).map(|replica| {
+            let folder = house.folder.parent().unwrap().join(format!("fleet-{replica}"));
+            same_authority(&house.folder, &folder);
+            let own = ["--replica", &replica.to_string(), "--store", &store];
+            House::at(&folder, &[alike.as_slice(), &own].concat())
+        });
+        let more = more.collect();
+        Some(Self { house, port, mosquitto, more, _cluster: Some(cluster) })
+    }
+
+    /// A server by its number, from 0.
+    fn server(&mut self, number: usize) -> &mut House {
+        if number == 0 { &mut self.house } else { &mut self.more[number - 1] }
     }
 
     fn authorities(&self) -> PathBuf {
@@ -79,12 +115,27 @@ impl World {
             .latest(&["birth", "state", "event", "stats", "drift"], Some(&device.id), 1_000_000)
             .await;
         database.close().await;
-        all.unwrap().into_iter().map(|one| (one.boot_id, one.seq)).collect()
+        let all = all.unwrap();
+        let once: BTreeSet<_> = all.iter().map(|one| (one.boot_id.clone(), one.seq)).collect();
+        assert_eq!(once.len(), all.len(), "something of {} is there twice", device.id);
+        once
     }
 }
 
 async fn database(house: &House) -> Database {
-    Database::open(&format!("sqlite://{}", house.folder.join("stopline.db").display())).await.unwrap()
+    let own = || format!("sqlite://{}", house.folder.join("stopline.db").display());
+    Database::open(&house.database().map_or_else(own, str::to_owned)).await.unwrap()
+}
+
+/// A second server's folder: the same authority, and nothing else.
+fn same_authority(from: &Path, to: &Path) {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let mut private = std::fs::DirBuilder::new();
+    private.recursive(true).mode(0o700).create(to.join("authority")).unwrap();
+    for file in std::fs::read_dir(from.join("authority")).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), to.join("authority").join(file.file_name())).unwrap();
+    }
 }
 
 /// One attempt at a connection that hears its commands.
@@ -367,7 +418,7 @@ fn an_answer_and_a_hint_reach_a_device_that_is_connected() {
     std::fs::write(&stamp, "{}").unwrap();
     let place = repository.path().to_str().unwrap();
     let house = House::with(&["--fleet-name", "north", "--repository", place]);
-    let world = World { port: house.mqtt, house, mosquitto: None };
+    let world = World { port: house.mqtt, house, mosquitto: None, more: Vec::new(), _cluster: None };
     let device = world.house.device("wall-1");
     let person = house::Person::welcomed(&world.house, "nurse", &world.house.invitation());
     assert_eq!(device.say(&world.house, &[device.event(1, "fall-1", "new")]).0, 200);
@@ -409,119 +460,6 @@ fn is_answer_again(device: &Device) -> impl FnMut(&Heard) -> bool + use<> {
     move |heard| matches!(heard, Heard::Message { topic, .. } if *topic == on)
 }
 
-/// What devices have said, and what they have receipts for.
-#[derive(Default)]
-struct Books {
-    receipts: Mutex<BTreeMap<String, BTreeSet<u64>>>,
-    sent: AtomicU64,
-}
-
-/// Says all messages until each has its receipt, whatever happens to the connection: as the agent's outbox does.
-async fn says_all(
-    books: Arc<Books>,
-    port: u16,
-    tls: Arc<rustls::ClientConfig>,
-    device: Arc<Device>,
-    count: u64,
-) {
-    type P = v4::Packet;
-    let mut waiting: BTreeSet<u64> = (1..=count).collect();
-    while !waiting.is_empty() {
-        let Some(mut station) = attempt::<P>(port, tls.clone(), &device.id).await else {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            continue;
-        };
-        let mut to_send = waiting.clone().into_iter();
-        let mut in_flight = 0_u16;
-        loop {
-            while in_flight < 20 {
-                let Some(seq) = to_send.next() else { break };
-                let id = u16::try_from(seq % 60_000).unwrap() + 1;
-                let payload = bytes(&device.state(seq));
-                if station.say(&[P::publish(id, &topic(&device.id, "state"), &payload, true)]).await.is_err()
-                {
-                    break;
-                }
-                books.sent.fetch_add(1, Ordering::Relaxed);
-                in_flight += 1;
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-            // A broker that lost what it had acknowledged gives no receipt: it is said again after a while.
-            let next = tokio::time::timeout(Duration::from_secs(4), station.next::<P>());
-            match next.await {
-                Ok(Ok(heard)) => {
-                    if let Heard::Message { id: id @ 1.., .. } = &heard {
-                        let _ = station.say(&[P::acknowledge(*id)]).await;
-                    }
-                    if matches!(heard, Heard::Taken(..)) {
-                        in_flight = in_flight.saturating_sub(1);
-                    }
-                    if let Some((_, seq)) = receipt(&heard, &device) {
-                        waiting.remove(&seq);
-                        books.receipts.lock().unwrap().entry(device.id.clone()).or_default().insert(seq);
-                    }
-                }
-                Ok(Err(_)) | Err(_) => break,
-            }
-            if waiting.is_empty() {
-                break;
-            }
-        }
-    }
-}
-
-/// Devices say what they have to say while servers and brokers are killed; then all of it is there, once.
-fn nothing_is_lost_or_doubled(mut world: World, mut strike: impl FnMut(&mut World, usize)) {
-    let (devices, count, strikes) = if needs::full() { (20, 2_000, 10) } else { (4, 150, 3) };
-    let all: Vec<Arc<Device>> =
-        (0..devices).map(|n| Arc::new(world.house.device(&format!("van-{n}")))).collect();
-    let books = Arc::new(Books::default());
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let work: Vec<_> = all
-        .iter()
-        .map(|device| {
-            runtime.spawn(says_all(books.clone(), world.port, world.tls(device), device.clone(), count))
-        })
-        .collect();
-    let total = u64::try_from(devices).unwrap() * count;
-    let had = |books: &Books| books.receipts.lock().unwrap().values().map(BTreeSet::len).sum::<usize>();
-    for n in 0..strikes {
-        // Under load: some receipts have come since the last one, and many are to come.
-        let until = usize::try_from(total).unwrap() * (n + 1) / (strikes + 2);
-        for _ in 0..2_400 {
-            if had(&books) >= until {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(25));
-        }
-        strike(&mut world, n);
-        // What had a receipt is in the database that the kill has left.
-        let receipts = books.receipts.lock().unwrap().clone();
-        for device in &all {
-            let stored = block_on(world.stored(device));
-            let had = receipts.get(&device.id).into_iter().flatten().map(|seq| i64::try_from(*seq).unwrap());
-            let lost: Vec<i64> = had.filter(|seq| !stored.contains(&("boot-1".into(), *seq))).collect();
-            assert!(lost.is_empty(), "{} had receipts and lost {lost:?}", device.id);
-        }
-        println!("struck after {} receipts of {total}", receipts.values().map(BTreeSet::len).sum::<usize>());
-    }
-    runtime.block_on(async {
-        for one in work {
-            tokio::time::timeout(Duration::from_secs(240), one)
-                .await
-                .expect("all have their receipts")
-                .unwrap();
-        }
-    });
-    for device in &all {
-        let stored = block_on(world.stored(device));
-        let expected = (1..=count).map(|seq| ("boot-1".to_owned(), i64::try_from(seq).unwrap())).collect();
-        assert_eq!(stored, expected, "{}", device.id);
-    }
-    println!("{total} messages, sent {} times, once in effect", books.sent.load(Ordering::Relaxed));
-    assert!(books.sent.load(Ordering::Relaxed) > total, "nothing had to be sent again: nothing was struck");
-}
-
 #[test]
 fn a_server_that_is_killed_under_load_loses_and_doubles_nothing() {
     nothing_is_lost_or_doubled(World::own(), |world, _| world.house.killed_and_started());
@@ -533,5 +471,33 @@ fn a_server_and_a_mosquitto_that_are_killed_under_load_lose_and_double_nothing()
     nothing_is_lost_or_doubled(world, |world, n| match n % 2 {
         0 => world.house.killed_and_started(),
         _ => world.mosquitto.as_mut().unwrap().killed_and_started(),
+    });
+}
+
+#[test]
+fn three_servers_and_a_mosquitto_that_are_killed_under_load_lose_and_double_nothing() {
+    let Some(world) = World::with_servers(3) else { return };
+    nothing_is_lost_or_doubled(world, |world, n| {
+        let broker = |world: &mut World| world.mosquitto.as_mut().unwrap().killed_and_started();
+        match n % 4 {
+            // One of them, and the others go on.
+            0 => world.server(n / 4 % 3).killed_and_started(),
+            1 => broker(world),
+            // A server and the broker at once.
+            2 => {
+                world.server(1).kill();
+                broker(world);
+                world.server(1).start_again();
+            }
+            // All but one, for a while, whichever it is.
+            _ => {
+                let alone = n / 4 % 3;
+                (0..3).filter(|number| *number != alone).for_each(|number| world.server(number).kill());
+                std::thread::sleep(Duration::from_secs(1));
+                (0..3)
+                    .filter(|number| *number != alone)
+                    .for_each(|number| world.server(number).start_again());
+            }
+        }
     });
 }

@@ -14,22 +14,6 @@ use house::{Device, House, Json as _, answer};
 use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
 
-/// `stopline-agent` beside this test; where nobody built it, cargo does.
-fn agent_program() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let profile = test.ancestors().nth(2).unwrap().to_owned();
-    let program = profile.join("stopline-agent");
-    if !program.exists() {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--package", "stopline-agent", "--target-dir"]).arg(profile.parent().unwrap());
-        if profile.ends_with("release") {
-            cargo.arg("--release");
-        }
-        assert!(cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
-    }
-    program
-}
-
 /// An agent with a home.
 struct Agent {
     folder: tempfile::TempDir,
@@ -61,7 +45,7 @@ impl Agent {
 
     fn run(&self, arguments: &[&str]) -> Output {
         let config = self.folder.path().join("agent.toml");
-        let mut command = Command::new(agent_program());
+        let mut command = Command::new(desk::program::agent());
         command.args(arguments).arg("--config").arg(config).env("STOPLINE_AGENT_LOG", "error");
         command.output().unwrap()
     }
@@ -181,7 +165,7 @@ fn a_real_agent_says_by_mqtt_what_it_is_and_asks_when_something_is_published() {
     std::fs::write(&file, text).unwrap();
     let token = house.token("van-7");
     let id = agent.well(&["enroll", "--token", &token, "--json"])["device"].as_str().unwrap().to_owned();
-    let mut command = Command::new(agent_program());
+    let mut command = Command::new(desk::program::agent());
     command.args(["run", "--config"]).arg(&file).env("STOPLINE_AGENT_LOG", "warn");
     let _running = Running(command.spawn().unwrap());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();

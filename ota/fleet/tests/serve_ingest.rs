@@ -158,6 +158,37 @@ fn each_record_is_judged_for_itself() {
 }
 
 #[test]
+fn a_late_record_that_lies_in_the_store_came_in_time_and_one_that_was_forgotten_did_not() {
+    let house = House::new();
+    let device = house.device("van-7");
+    // What a server leaves that was killed between the store and the database.
+    let contents: [&[u8]; 3] = [b"cut off", b"late", b"cut off and forgotten"];
+    let digests = contents.map(Digest::of);
+    let folder = |name: &str| {
+        let folder = house.folder.join("store").join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    };
+    for at in [0, 2] {
+        std::fs::write(folder("records").join(format!("{}.age", digests[at])), contents[at]).unwrap();
+    }
+    std::fs::write(folder("tombstones").join(digests[2].to_string()), "{}").unwrap();
+    let entries = || contents.iter().map(|content| device.entry(content, 5, 1_000)).collect();
+    for (seq, expected) in
+        [(1, ["stored", "not_wanted", "not_wanted"]), (2, ["known", "not_wanted", "not_wanted"])]
+    {
+        let (id, bytes) = device.batch_of(seq, entries(), &contents);
+        let (status, said) = device.upload(&house, &id, &bytes);
+        assert_eq!(status, 200, "{said}");
+        assert_eq!(results(&said), expected);
+    }
+    let label = folder("records").join(format!("{}.json", digests[0]));
+    let label: Value = serde_json::from_slice(&std::fs::read(label).unwrap()).unwrap();
+    assert_eq!(label["device"], json!(device.id), "it has the label that the cut kept from it");
+    assert!(!house.has_record(&digests[1]));
+}
+
+#[test]
 fn a_device_cannot_speak_as_another_and_a_stranger_not_at_all() {
     let house = House::new();
     let (device, other) = (house.device("van-7"), house.device("van-8"));

@@ -91,7 +91,7 @@ fn devices_by_the_thousand_have_their_receipts_by_mosquitto_and_postgresql() {
     let (port, database) = (free_port(), cluster.url.clone());
     let broker = format!("mqtts://localhost:{port}");
     let house = House::with(&["--fleet-name", "north", "--broker", &broker, "--database", &database]);
-    let mosquitto = Some(Mosquitto::of(&house, port));
+    let mosquitto = Some(Mosquitto::of(&house, port, 1));
     carry(&World { house, port, database, mosquitto, _cluster: Some(cluster) });
 }
 

@@ -2,6 +2,7 @@
 #![cfg(feature = "serve")]
 #![allow(clippy::unwrap_used)] // what cannot be prepared fails the test
 
+mod browser;
 mod desk;
 mod house;
 mod needs;
@@ -9,7 +10,8 @@ mod needs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use desk::Desk;
+use browser::{Browser, chromium};
+use desk::{Desk, served};
 use house::{House, PASSWORD, Person, counted};
 use serde_json::json;
 use stopline_depot::rollout::{Rollout, State};
@@ -17,10 +19,14 @@ use stopline_fleet::rollouts;
 
 /// A server with a repository, a roll-out at 1 %, and the online keys.
 fn steered() -> (Desk, House) {
+    steered_from(&desk::start("stop-sign", "r-1"))
+}
+
+fn steered_from(start: &rollouts::Start) -> (Desk, House) {
     let now = jiff::Timestamp::now();
     let desk = Desk::begun(now);
     desk.release("stop-sign", "1.0.0", now).unwrap();
-    desk.start("stop-sign", "r-1", now).unwrap();
+    rollouts::start(&desk.store, &desk.root(), &desk.signers(), start, now).unwrap();
     let online = desk.folder.path().join("online");
     std::fs::create_dir_all(&online).unwrap();
     for role in ["rollout", "snapshot", "timestamp"] {
@@ -253,14 +259,6 @@ fn an_event_is_acknowledged_once_by_who_may_and_not_after_its_end() {
     assert!(olga.get("/events").text.contains("olga, <time"));
 }
 
-/// Chromium, or why the pages were not looked at.
-fn chromium() -> Option<PathBuf> {
-    let paths = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&paths)
-        .flat_map(|folder| ["chromium", "chromium-browser"].map(|name| folder.join(name)));
-    found.into_iter().find(|path| path.exists()).or_else(|| needs::skip("no chromium"))
-}
-
 /// Sends browsers on to the server with somebody's session: a browser that only dumps pages cannot log in.
 struct Way {
     url: String,
@@ -371,6 +369,170 @@ fn every_page_stands_in_a_browser_without_complaint_and_fits_a_narrow_screen() {
             run(&arguments);
         }
     }
+}
+
+/// Somebody logs in by the keyboard alone.
+fn logs_in(browser: &mut Browser, house: &House, person: &mut Person) {
+    browser.go(&format!("{}/login", house.people));
+    for (field, text) in
+        [("name", person.name.clone()), ("password", PASSWORD.to_owned()), ("code", person.code())]
+    {
+        let selector = format!("input[name={field}]");
+        if browser.ask(&format!("document.activeElement.matches({})", json!(selector))) != true {
+            browser.tab_to(&selector);
+        }
+        browser.write(&text);
+    }
+    browser.press("Enter");
+    browser.until("document.readyState === 'complete' && location.pathname === '/devices'");
+}
+
+/// What a person can act on, numbered so that it is known again.
+const ACTIONS: &str = "(() => { for (const one of document.querySelectorAll('details')) one.open = true; \
+    const all = [...document.querySelectorAll('a[href], button, summary, select, textarea, input:not([type=hidden]):not([hidden])')]; \
+    all.forEach((one, at) => { one.dataset.at = at; }); \
+    return all.map(one => one.outerHTML.slice(0, 120)); })()";
+/// Where the focus is, whether that can be seen, and whether it lies on the screen.
+const FOCUS: &str = "(() => { const one = document.activeElement; const style = getComputedStyle(one); \
+    const box = one.getBoundingClientRect(); \
+    return {at: one.dataset.at === undefined ? null : Number(one.dataset.at), \
+        seen: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2, \
+        within: box.width > 0 && box.left >= -1 && box.right <= innerWidth + 1}; })()";
+
+#[test]
+fn every_page_fits_360_pixels_and_every_action_is_reached_by_the_keyboard_and_seen() {
+    let Some(chromium) = chromium() else { return };
+    let (_desk, house) = steered();
+    let device = house.device("van-7");
+    let mut admin = Person::welcomed(&house, "admin", &house.invitation());
+    fill(&house, &device);
+    let shots = std::env::var_os("STOPLINE_SCREENSHOTS").map(PathBuf::from);
+    let mut browser = Browser::start(&chromium);
+    browser.size(360, 740);
+    let mut looked = vec!["/login".to_owned()];
+    look_at(&mut browser, &house, "/login", shots.as_deref());
+    logs_in(&mut browser, &house, &mut admin);
+    let one = format!("/devices/{}", device.id);
+    for path in ["/devices", &one, "/registry", "/events", "/records", "/health", "/audit", "/people"] {
+        look_at(&mut browser, &house, path, shots.as_deref());
+        looked.push(path.to_owned());
+    }
+    // Whatever the menu leads to was looked at.
+    for href in
+        browser.ask("[...document.querySelectorAll('nav a')].map(a => a.pathname)").as_array().unwrap()
+    {
+        assert!(looked.iter().any(|path| href == path), "{href}");
+    }
+    assert!(browser.complaints.is_empty(), "{:?}", browser.complaints);
+}
+
+fn look_at(browser: &mut Browser, house: &House, path: &str, shots: Option<&std::path::Path>) {
+    browser.go(&format!("{}{path}", house.people));
+    let actions = browser.ask(ACTIONS);
+    let actions = actions.as_array().unwrap();
+    if let Some(folder) = shots {
+        browser.picture(&folder.join(format!("{}-360.png", path.trim_matches('/').replace('/', "-"))));
+    }
+    let [width, view] = ["document.documentElement.scrollWidth", "document.documentElement.clientWidth"]
+        .map(|one| browser.ask(one).as_u64().unwrap());
+    assert!(width <= view, "{path}: {width} pixels on a screen of {view}");
+    let mut missed = actions.clone();
+    for _ in 0..actions.len() + 5 {
+        browser.press("Tab");
+        let focus = browser.ask(FOCUS);
+        let Some(at) = focus["at"].as_u64() else { continue };
+        let action = &actions[usize::try_from(at).unwrap()];
+        assert!(focus["seen"] == true && focus["within"] == true, "{path}: {focus} {action}");
+        missed[usize::try_from(at).unwrap()] = json!(null);
+    }
+    missed.retain(|action| !action.is_null());
+    assert!(missed.is_empty(), "{path}: Tab does not come to {missed:?}");
+    println!("{path}: {} actions by Tab, {width} pixels wide", actions.len());
+}
+
+/// A real agent beside this test, and one poll of it: where its deployment has come.
+struct Agent {
+    folder: tempfile::TempDir,
+    program: PathBuf,
+}
+
+impl Agent {
+    fn new(desk: &Desk, url: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir_all(at("trust")).unwrap();
+        std::fs::write(at("trust/root.json"), desk.root()).unwrap();
+        std::fs::write(at("trust/floor.json"), r#"{"schema": 1, "models": {}}"#).unwrap();
+        std::fs::write(at("trust/deny.json"), r#"{"schema": 1, "digests": []}"#).unwrap();
+        let text = format!(
+            "repository = {url:?}\nhardware = 'board'\nmodels = ['stop-sign']\nhome = {:?}\ndepot = {:?}\nstate = {:?}\ntrust = {:?}\n\
+             [device]\nnetwork = 'wifi'\nsynchronised_file = {:?}\n",
+            at("home"),
+            at("depot"),
+            at("state"),
+            at("trust"),
+            at("trust/root.json"),
+        );
+        std::fs::write(at("agent.toml"), text).unwrap();
+        Self { folder, program: desk::program::agent() }
+    }
+
+    fn polls(&self) -> serde_json::Value {
+        let mut command = Command::new(&self.program);
+        command.args(["check-now", "--json", "--config"]).arg(self.folder.path().join("agent.toml"));
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        status["models"]["stop-sign"]["deployment"]["phase"].clone()
+    }
+
+    /// What the runtime is told of the roll-out.
+    fn offered(&self) -> serde_json::Value {
+        let path = self.folder.path().join("depot/offers/stop-sign.json");
+        std::fs::read(path).map_or(json!(null), |bytes| {
+            serde_json::from_slice::<serde_json::Value>(&bytes).unwrap()["state"].clone()
+        })
+    }
+}
+
+#[test]
+fn somebody_presses_pause_and_what_is_signed_holds_real_agents() {
+    let Some(chromium) = chromium() else { return };
+    let stages = vec![stopline_depot::rollout::Stage { bp: 10_000, min_dwell_s: 0 }];
+    let (desk, house) = steered_from(&rollouts::Start { stages, ..desk::start("stop-sign", "r-1") });
+    let mut olga = Person::invited(&house, "olga", "operator");
+    let url = served::serve(desk.folder.path().join("repository"));
+    let (early, late) = (Agent::new(&desk, &url), Agent::new(&desk, &url));
+    assert_eq!((early.polls(), early.offered()), (json!("staged"), json!("active")));
+
+    let mut browser = Browser::start(&chromium);
+    logs_in(&mut browser, &house, &mut olga);
+    browser.go(&format!("{}/registry", house.people));
+    browser.tab_to("summary");
+    assert_eq!(browser.ask("document.activeElement.textContent"), "Pause…");
+    browser.press("Enter");
+    browser.tab_to("details[open] input[name=password]");
+    browser.write(PASSWORD);
+    browser.tab_to("details[open] input[name=code]");
+    browser.write(&olga.code());
+    browser.tab_to("details[open] button");
+    assert_eq!(browser.ask("document.activeElement.textContent"), "Pause stop-sign");
+    browser.press("Enter");
+    browser.until("document.readyState === 'complete' && document.body.innerText.includes('rollout.pause is signed and published')");
+    assert!(browser.complaints.is_empty(), "{:?}", browser.complaints);
+
+    // Signed: `published` verifies every signature by the root that devices have.
+    assert_eq!(published(&desk).state, State::Paused);
+    assert_eq!(house.audited("rollout.pause")[0]["who"], json!("web:olga"));
+    assert_eq!((early.polls(), early.offered()), (json!("staged"), json!("paused")), "what has begun holds");
+    assert_eq!((late.polls(), late.offered()), (json!(null), json!(null)), "nothing begins");
+    desk.step("stop-sign", rollouts::Step::Advance, jiff::Timestamp::now()).unwrap();
+    assert_eq!(
+        (late.polls(), late.offered()),
+        (json!("staged"), json!("active")),
+        "it was the pause that held it"
+    );
+    assert_eq!((early.polls(), early.offered()), (json!("staged"), json!("active")));
 }
 
 /// What a day on the road leaves.

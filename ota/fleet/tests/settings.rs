@@ -4,8 +4,10 @@
 mod desk;
 
 use serde_json::Value;
+use stopline_depot::campaign::{self, Campaigns};
 use stopline_depot::settings::{Document, PATH};
 use stopline_depot::versioned;
+use stopline_fleet::campaigns;
 use stopline_fleet::published::Published;
 use stopline_fleet::settings;
 use stopline_fleet::store::{LocalStore, Store as _};
@@ -111,4 +113,72 @@ fn nobody_but_the_operators_own_key_sets_anything_and_what_is_no_setting_is_refu
     write(&none, 4_000_000, "device-1\n");
     let (code, _, error) = none.run(PUBLISH);
     assert!(code == 3 && error.contains("init --campaigns"), "{code} {error}");
+}
+
+const ASK: &str =
+    "stopline-fleet campaign publish campaigns.toml --campaigns-key own/own.pem --online online";
+
+fn ask(room: &Room, campaigns: &str) {
+    std::fs::write(room.path("campaigns.toml"), campaigns).unwrap();
+}
+
+fn asked(room: &Room) -> Option<Campaigns> {
+    let store = LocalStore::new(room.path("repository"));
+    let (root, _) = store.read("metadata/1.root.json", 1 << 20).unwrap().unwrap();
+    let found = Vehicle::new(&root).find(&store, campaign::PATH, jiff::Timestamp::now()).ok()?;
+    assert_eq!(found.role.as_str(), "campaigns");
+    let published = Published::read(&store, &root).unwrap().unwrap();
+    campaigns::read(&store, &published).unwrap()
+}
+
+#[test]
+fn the_operator_asks_for_frames_goes_on_asking_and_stops() {
+    let room = room(" --campaigns own/own.pub");
+    assert!(room.well("stopline-fleet campaign status").contains("no frames are asked for"));
+    write(&room, 4_000_000, "device-1\n");
+    room.well(PUBLISH);
+    let signs = "[[campaign]]\nname = 'signs'\ndays = 14\nframes_per_day = 20\nbytes_per_day = 2000000\n\
+                 labels = ['stop_sign']\nscore = [0.3, 0.6]\nhours_utc = [18, 6]\ndevices = 'north.txt'\n";
+    ask(&room, signs);
+    room.well(ASK);
+    let first = asked(&room).unwrap();
+    let signs_of = |document: &Campaigns, id: &str| document.of("orin", id).next().cloned();
+    let one = signs_of(&first, "device-1").unwrap();
+    assert_eq!((one.until - one.from, one.frames_per_day, one.rate), (14 * 86_400, 20, 1.0));
+    assert!(signs_of(&first, "device-2").is_none());
+    assert!(!String::from_utf8(versioned::write(&first).unwrap()).unwrap().contains("device-1"));
+    // Published again with another cap it goes on and does not begin anew; a second one joins.
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    let more = "[[campaign]]\nname = 'dusk'\ndays = 3\nframes_per_day = 5\nbytes_per_day = 100000\nrate = 0.1\n\
+                from = '2026-01-02T00:00:00Z'\n";
+    ask(&room, &(signs.replace("= 20", "= 30") + more));
+    assert!(room.well(ASK).contains("signs: stop_sign from 1 devices, 30 frames"));
+    let next = asked(&room).unwrap();
+    let again = signs_of(&next, "device-1").unwrap();
+    assert_eq!((again.from, again.until, again.frames_per_day), (one.from, one.until, 30));
+    assert_eq!(signs_of(&next, "device-9").unwrap().name, "dusk");
+    assert!(room.well("stopline-fleet campaign status").contains("dusk: any frame from all devices"));
+    // Settings and campaigns stand beside each other.
+    assert!(found(&room).is_some());
+    room.well("stopline-fleet campaign withdraw --campaigns-key own/own.pem --online online");
+    assert!(asked(&room).is_none() && found(&room).is_some());
+    let log = std::fs::read_to_string(room.path("audit.jsonl")).unwrap();
+    assert!(log.contains("campaign.publish.done") && log.contains("campaign.withdraw.done"));
+    // Nobody else asks for anything, and nobody for what is no campaign's.
+    for other in ["online/rollout.pem", "anna/anna.pem"] {
+        let (code, _, error) = room.run(&ASK.replace("own/own.pem", other));
+        assert_eq!(code, 3, "{other}: {error}");
+    }
+    for (line, key) in [
+        ("redact = false\n", "redact"),
+        ("cameras = ['ward']\n", "cameras"),
+        ("retention_days = 900\n", "retention_days"),
+        ("rate = 2.0\n", "rate"),
+        ("hours_utc = [6, 6]\n", "hours_utc"),
+    ] {
+        ask(&room, &format!("{signs}{line}").replace("hours_utc = [18, 6]\n", ""));
+        let (code, _, error) = room.run(ASK);
+        assert!(code != 0 && error.contains(key), "{line}: {code} {error}");
+    }
+    assert!(asked(&room).is_none());
 }

@@ -31,22 +31,6 @@ const DAY_S: i64 = 86_400;
 /// Agents that run at once.
 const AT_ONCE: usize = 3;
 
-/// `stopline-agent` beside this test; where nobody built it, cargo does.
-fn agent_program() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let profile = test.ancestors().nth(2).unwrap().to_owned();
-    let program = profile.join("stopline-agent");
-    if !program.exists() {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--package", "stopline-agent", "--target-dir"]).arg(profile.parent().unwrap());
-        if profile.ends_with("release") {
-            cargo.arg("--release");
-        }
-        assert!(cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
-    }
-    program
-}
-
 /// The folders of all devices.
 struct Fleet {
     folder: tempfile::TempDir,
@@ -72,7 +56,7 @@ impl Fleet {
             std::fs::write(&key, Digest::of(id.as_bytes()).to_string()).unwrap();
             std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
         }
-        Self { folder, program: agent_program(), url, nowhere: served::nowhere(), ids }
+        Self { folder, program: desk::program::agent(), url, nowhere: served::nowhere(), ids }
     }
 
     /// One poll of one device, and what it says of itself afterwards.

@@ -2,13 +2,16 @@
 //!
 //! In walk order: [`door`] (the inference thread hands a report, and now and then a picture, into a bounded channel that is
 //! never waited for), [`worker`] (a thread of the lowest priority), [`ring`] (compressed pictures of the last seconds, in
-//! memory), [`rules`] (which of them are kept, and why), [`limits`] (how many), [`writer`], [`redact`] (heads and regions are made
+//! memory), [`rules`] (which of them are kept, and why), [`limits`] (how many), [`campaigns`] (which of them the
+//! operator asks for), [`writer`], [`redact`] (heads and regions are made
 //! unrecognisable), [`seal`] (side-car and picture, encrypted once), [`stopline_depot::spool`].
 //!
 //! A picture leaves memory only whole: a second after it was taken, when what is known of persons before and after it has
 //! come in; searched for persons once more with a threshold of 0.05; filled; encrypted. Where any of these fails it is
 //! dropped and counted. Nothing here is read by what decides.
 
+#[cfg(feature = "capture")]
+pub mod campaigns;
 pub mod door;
 pub mod limits;
 pub mod redact;

@@ -53,6 +53,7 @@ pub fn start(
         clock: Arc::clone(clock),
         notes: notes.clone(),
         tally,
+        campaigns: config.depot.as_ref().map(super::campaigns::Place::of),
     };
     let start = move || {
         let thread = std::thread::Builder::new().name("capture".to_owned()).spawn(move || {

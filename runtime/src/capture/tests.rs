@@ -22,6 +22,7 @@ use super::rules::draws;
 use super::seal::Seal;
 use super::tally::Tally;
 use super::worker::Worker;
+use crate::attention::{Attention, AttentionConfig};
 use crate::config::{CaptureRule, Config, When};
 use crate::daemon::drive::Drive;
 use crate::daemon::light::LightMeter;
@@ -34,6 +35,7 @@ use crate::intake::mailbox::Mailbox;
 use crate::observe::Roles;
 use crate::pipeline::Deciding;
 use std::sync::Mutex;
+use stopline_decide::camera::PathConfig;
 use stopline_decide::decision::Decision;
 use stopline_depot::record::{ModelIdentity, ModelRole};
 
@@ -112,6 +114,8 @@ fn decided(
         light: LightMeter::new(&config.run),
         picture_wanted: Arc::default(),
         guards: Vec::new(),
+        attention: Attention::new(AttentionConfig::default(), PathConfig::default(), None),
+        answered: Vec::new(),
     };
     let mailbox = Arc::new(Mailbox::new([(0, Arc::new(AtomicU8::new(0)))]));
     let (seats, _watches) = sync_channel(16);
@@ -174,6 +178,7 @@ fn keep(config: &Config) -> Kept {
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
         notes,
         tally: Arc::clone(&tally),
+        campaigns: config.depot.as_ref().map(super::campaigns::Place::of),
     };
     Kept { clock, tally, door, thread: std::thread::spawn(move || worker.run()) }
 }

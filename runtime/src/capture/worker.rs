@@ -10,6 +10,7 @@ use stopline_sensors::clock::{Clock, Monotonic};
 use stopline_sensors::frame::{Frame, PixelFormat};
 use tracing::Level;
 
+use super::campaigns::Place;
 use super::door::{Asked, Handed};
 use super::limits::Limits;
 use super::redact::{self, TRACKS};
@@ -62,6 +63,8 @@ pub struct Worker {
     pub notes: Notes,
     /// Counts.
     pub tally: Arc<Tally>,
+    /// Where signed campaigns come from; `None`: from nowhere.
+    pub campaigns: Option<Place>,
 }
 
 /// The thread's own values.
@@ -91,6 +94,7 @@ impl Worker {
             clock: Arc::clone(&self.clock),
             notes: self.notes.clone(),
             tally: Arc::clone(&self.tally),
+            campaigns: self.campaigns.clone(),
         });
         let running = Running {
             writer,
@@ -156,16 +160,22 @@ impl Running {
                 }
                 Rule::NearThreshold => {
                     if let Some(score) = is_near(&rule, &report.found) {
-                        self.take_this(&report, at, Some(score));
+                        self.take_this(&report, at, Some(score), None);
                     }
                 }
                 Rule::Random => {
                     if draws(self.worker.config.seed, camera, report.meta.sequence, rule.rate) {
                         #[allow(clippy::cast_possible_truncation, reason = "a label")]
-                        self.take_this(&report, at, Some(rule.rate as f32));
+                        self.take_this(&report, at, Some(rule.rate as f32), None);
                     }
                 }
-                Rule::ShadowDisagreement | Rule::Drift | Rule::Campaign | Rule::Bookmark => {}
+                Rule::Campaign => {
+                    let seed = self.worker.config.seed;
+                    if let Some((name, score)) = self.writer.campaigns.wanted(&report, seed) {
+                        self.take_this(&report, at, score, Some(name));
+                    }
+                }
+                Rule::ShadowDisagreement | Rule::Drift | Rule::Bookmark => {}
             }
         }
     }
@@ -184,14 +194,14 @@ impl Running {
         self.rolling.retain(|(of, by, _, until)| (*of, *by) != (camera, at) || *until >= now);
     }
 
-    fn take_this(&mut self, report: &FrameReport, at: usize, value: Option<f32>) {
+    fn take_this(&mut self, report: &FrameReport, at: usize, value: Option<f32>, detail: Option<String>) {
         let group = format!("{}-frame-{}-{}", report.meta.source, wall(report), report.meta.sequence);
         let moment = Moment { at: report.meta.captured, group, value };
         let rule = self.worker.config.rules[at].rule;
         let sequence = report.meta.sequence;
         let held = self.ring.of(report.camera).find(|held| held.sequence == sequence && held.taken.is_none());
         if let Some(held) = held {
-            take(held, at, rule, &moment, None, &mut self.limits[at], &self.worker.tally);
+            take(held, at, rule, &moment, detail, &mut self.limits[at], &self.worker.tally);
         }
     }
 

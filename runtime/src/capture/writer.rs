@@ -8,12 +8,14 @@ use std::sync::atomic::Ordering;
 use image::RgbImage;
 use stopline_depot::disk::RealDisk;
 use stopline_depot::spool::{
-    CameraSettings, CaptureRecord, Limits, Picture, RECORD_SCHEMA, Redaction, RedactionMethod, Spool, prepare,
+    CameraSettings, CaptureRecord, Limits, Picture, RECORD_SCHEMA, Redaction, RedactionMethod, Rule, Spool,
+    prepare,
 };
 use stopline_sensors::clock::{Clock, Monotonic};
 use stopline_sensors::frame::BufferPool;
 use tracing::Level;
 
+use super::campaigns::{Place, Standing, Unpaid};
 use super::redact::{ENLARGED, FROM_SCORE, Finder, RedactError, TRACKS, fill, head_of_box, scaled};
 use super::ring::Held;
 use super::seal::Seal;
@@ -25,7 +27,7 @@ use crate::draw::shrink;
 use crate::video::jpeg;
 
 /// Before this moment (1 January 2025) no clock was ever right: nothing expires by it.
-const NO_CLOCK_BEFORE: u64 = 1_735_689_600;
+pub(super) const NO_CLOCK_BEFORE: u64 = 1_735_689_600;
 
 /// What it is given.
 pub struct Outside {
@@ -43,11 +45,15 @@ pub struct Outside {
     pub notes: Notes,
     /// Counts.
     pub tally: Arc<Tally>,
+    /// Where campaigns come from; `None`: from nowhere.
+    pub campaigns: Option<Place>,
 }
 
 /// Writes pictures that were taken.
 pub struct Writer {
     outside: Outside,
+    /// Signed campaigns, and what they took.
+    pub campaigns: Standing,
     finder: Option<Finder>,
     spool: Option<Spool<RealDisk>>,
     /// Persons of the last seconds: camera, when, boxes in source pixels.
@@ -61,7 +67,8 @@ impl Writer {
     /// Without model and spool.
     pub fn new(outside: Outside) -> Self {
         let (persons, pool) = (VecDeque::new(), BufferPool::default());
-        Self { outside, finder: None, spool: None, persons, pool, problem: String::new() }
+        let campaigns = Standing::new(outside.campaigns.clone(), &outside.config);
+        Self { outside, campaigns, finder: None, spool: None, persons, pool, problem: String::new() }
     }
 
     /// Loads the model. Without it nothing is ever written.
@@ -92,6 +99,11 @@ impl Writer {
         if self.spool.is_none() {
             self.open();
         }
+        match self.campaigns.look() {
+            Ok(Some(news)) => self.outside.notes.log(Level::INFO, news),
+            Ok(None) => {}
+            Err(problem) => self.outside.notes.log(Level::WARN, problem),
+        }
         let wall = self.wall_s();
         if let Some(spool) = self.spool.as_mut().filter(|_| wall >= NO_CLOCK_BEFORE)
             && let Err(error) = spool.expire(wall)
@@ -103,12 +115,15 @@ impl Writer {
     /// Writes a picture that was taken, or counts why not.
     pub fn write(&mut self, held: Held) {
         let tally = Arc::clone(&self.outside.tally);
+        let by = held.taken.as_ref().map(|(_, reason)| reason).filter(|by| by.rule == Rule::Campaign);
+        let campaign = by.and_then(|by| by.detail.clone());
         match self.sealed(held) {
             Ok((sealed, rule, heads)) => {
                 tally.heads.fetch_add(heads, Ordering::Relaxed);
-                match self.put(&sealed, &rule) {
+                match self.paid(campaign, &sealed).and_then(|()| self.put(&sealed, &rule)) {
                     Ok(()) => Tally::one(&tally.spooled),
-                    Err(problem) => {
+                    Err(Unpaid::Over) => Tally::one(&tally.limited),
+                    Err(Unpaid::Unwritten(problem)) => {
                         Tally::one(&tally.refused);
                         self.tell_once(problem);
                     }
@@ -176,11 +191,18 @@ impl Writer {
         of.map(|region| std::array::from_fn(|at| region.bbox[at] * size[at])).collect()
     }
 
-    fn put(&mut self, sealed: &[u8], rule: &CaptureRule) -> Result<(), String> {
+    /// Takes a campaign's record out of its day's share.
+    fn paid(&mut self, campaign: Option<String>, sealed: &[u8]) -> Result<(), Unpaid> {
+        let now = self.wall_s();
+        campaign.map_or(Ok(()), |name| self.campaigns.pay(&name, sealed.len() as u64, now))
+    }
+
+    fn put(&mut self, sealed: &[u8], rule: &CaptureRule) -> Result<(), Unpaid> {
         let now = self.wall_s();
         let expires = now.saturating_add(u64::from(self.outside.config.retention_days) * 86_400);
-        let spool = self.spool.as_mut().ok_or("the spool is not open")?;
-        spool.put(sealed, rule.class, expires, now).map(drop).map_err(|error| error.to_string())
+        let failed = |problem: String| Unpaid::Unwritten(problem);
+        let spool = self.spool.as_mut().ok_or_else(|| failed("the spool is not open".to_owned()))?;
+        spool.put(sealed, rule.class, expires, now).map(drop).map_err(|error| failed(error.to_string()))
     }
 
     fn open(&mut self) {

@@ -103,9 +103,18 @@ pub struct CaptureRule {
     /// `random`: share of frames, 0 to 1.
     #[serde(default)]
     pub rate: f64,
-    /// Classes by name that it is about; empty: all that play a part in decisions.
+    /// Classes by name that it is about; empty: all that play a part in decisions. `campaign`: that may be asked for; empty: any.
     #[serde(default)]
     pub labels: Vec<String>,
+    /// `campaign`: bytes of sealed records in a day, all campaigns together, at most.
+    #[serde(default = "bytes_per_day")]
+    pub bytes_per_day: u64,
+    /// `campaign`: days that one lasts, at most.
+    #[serde(default = "longest_days")]
+    pub longest_days: u32,
+    /// `campaign`: hours of the day in UTC, from and to, 0 to 24, within which frames may be taken; from > to goes over midnight.
+    #[serde(default)]
+    pub hours_utc: Option<[u8; 2]>,
 }
 
 fn per_minute() -> u32 {
@@ -125,6 +134,12 @@ fn quality() -> u8 {
 }
 fn longest_side() -> u32 {
     1280
+}
+fn bytes_per_day() -> u64 {
+    20_000_000
+}
+fn longest_days() -> u32 {
+    30
 }
 fn roll() -> f32 {
     3.0
@@ -271,9 +286,14 @@ impl CaptureRule {
         if !(0.0..=1.0).contains(&self.rate) || (self.rule == Rule::Random && self.rate == 0.0) {
             return Err(Misfit::new("rate", self.rate, "above 0 for `random`, at most 1"));
         }
-        if self.rule == Rule::Campaign {
-            return Err(Misfit::new("rule", "\"campaign\"", "another: signed campaigns are not read yet"));
+        if !(1..=366).contains(&self.longest_days) {
+            return Err(Misfit::new("longest_days", self.longest_days, "1 to 366"));
         }
-        Ok(())
+        match self.hours_utc {
+            Some([from, to]) if from >= 24 || to > 24 || from == to => {
+                Err(Misfit::new("hours_utc", format!("[{from}, {to}]"), "two different hours, 0 to 24"))
+            }
+            _ => Ok(()),
+        }
     }
 }

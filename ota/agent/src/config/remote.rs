@@ -19,6 +19,8 @@ pub struct Remote {
     pub least_stats_s: u32,
     /// Hosts that addresses may move to, and all hosts below them; empty: addresses stay.
     pub hosts: Vec<String>,
+    /// Whether signed campaigns are brought to the runtime, which takes frames for them by its own rule `campaign` alone.
+    pub campaigns: bool,
 }
 
 impl Default for Remote {
@@ -29,6 +31,7 @@ impl Default for Remote {
             most_rate_bytes_per_s: None,
             least_stats_s: 60,
             hosts: Vec::new(),
+            campaigns: true,
         }
     }
 }

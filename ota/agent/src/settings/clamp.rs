@@ -273,6 +273,7 @@ mod tests {
                 most_rate_bytes_per_s: limits.2,
                 least_stats_s: limits.3,
                 hosts,
+                campaigns: true,
             };
             (own, remote)
         })

@@ -31,6 +31,7 @@ fn record(second: u64, size: [u32; 2]) -> DecisionRecord {
         }],
         invalid: None,
         dropped: None,
+        looked: None,
         faults: Vec::new(),
         ego: None,
         tracks: None,

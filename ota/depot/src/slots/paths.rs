@@ -53,6 +53,8 @@ folder! {
         bundle(digest: &Digest) => "slots/{digest}/bundle.tar";
         /// What says that a slot is Staged.
         slot_record(digest: &Digest) => "slots/{digest}/slot.json";
+        /// What frames the operator asks for, as it was signed.
+        campaigns => "campaigns.json";
         /// What is offered for a model.
         offer(model: &str) => "offers/{model}.json";
     }
@@ -77,6 +79,8 @@ folder! {
         session => "session.json";
         /// The newest root that was followed.
         root => "root.json";
+        /// What campaigns took today.
+        campaigns => "campaigns.json";
         /// What is known of a bundle.
         verdict(digest: &Digest) => "verdicts/{digest}.json";
         /// That a bundle was judged.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp as Time;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use stopline_depot::campaign::{self, Brought};
 use stopline_depot::digest::Digest;
 use stopline_depot::release::{Content, Release};
 use stopline_depot::slots::{SlotRecord, StoredEvidence};
@@ -117,6 +118,21 @@ impl Workshop {
             evidence,
         }
     }
+}
+
+/// Campaigns as `by` brings them: signed by the role `by` with the key of `signer`, under a root that is trusted.
+pub fn brought(by: &str, signer: &str, document: &str) -> Brought {
+    let mut targets = Targets::new(far());
+    let patterns: &[&str] = if by == "campaigns" { &["campaigns/*"] } else { &["*/*"] };
+    targets.delegate(DelegatedRole::new(role(by), 1, patterns).terminating(), vec![key("own").key().clone()]);
+    let mut signed = Targets::new(far());
+    signed.add(&TargetPath::new(campaign::PATH).unwrap(), TargetFile::of(document.as_bytes()));
+    let evidence = StoredEvidence {
+        roots: Workshop::default().roots,
+        targets: sign(&targets, &keys("targets1-")[..2]),
+        delegated: BTreeMap::from([(by.to_owned(), sign(&signed, &[key(signer)]))]),
+    };
+    Brought { schema: 1, device: "device-1".into(), document: document.into(), evidence }
 }
 
 /// Release `seq` of `model`, for the hardware `board`.

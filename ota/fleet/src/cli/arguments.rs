@@ -1,5 +1,6 @@
 //! What may stand on the command line: here what several commands take, and by subject what one takes.
 
+mod campaigns;
 mod dataset;
 mod keys;
 mod models;
@@ -16,6 +17,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::exit::EXIT_CODES;
 use crate::keys::KeySpec;
 
+pub use campaigns::CampaignCommand;
 pub use dataset::{DatasetCommand, DriftArgs, ForgetArgs, Place as DatasetPlace, Scene};
 pub use keys::{Init, KeyCommand, Sign};
 pub use models::{Delta, Evaluate, ModelsCommand, Pack, ReleaseArgs, TestSetArgs};
@@ -74,6 +76,9 @@ pub enum Command {
     /// Set caps, windows and addresses of devices from afar, within what each allows.
     #[command(subcommand)]
     Settings(SettingsCommand),
+    /// Ask vehicles for frames, signed by the operator's own key; each holds it to its own limits.
+    #[command(subcommand)]
+    Campaign(CampaignCommand),
     /// Do what a device would do with a repository, step by step; over HTTP also look at what caches are told.
     Verify(Verify),
     /// A fleet of a million devices, night by night.

@@ -1,6 +1,7 @@
 //! From arguments to what is done.
 
 mod audited;
+mod campaigns;
 mod dataset;
 #[cfg(feature = "serve")]
 mod devices;
@@ -46,6 +47,7 @@ fn dispatch(cli: &Cli, phrase: &Passphrase, now: Timestamp) -> Result<Said> {
         Command::Refresh(args) => publishing::refresh(args, phrase, now),
         Command::Status(place) => publishing::status(place, now),
         Command::Rollout(command) => rollouts::rollout(command, phrase, now),
+        Command::Campaign(command) => campaigns::campaign(command, phrase, now),
         Command::Settings(command) => settings::settings(command, phrase, now),
         Command::Verify(args) => publishing::verify(args, now),
         Command::Simulate(args) => rollouts::simulate(args),

@@ -78,3 +78,19 @@ pub fn model(folder: &Path, weights: &str) {
     "#;
     std::fs::write(folder.join("stop-sign.toml"), manifest).unwrap();
 }
+
+/// `stopline-agent` beside this test; where nobody built it, cargo does.
+pub fn agent() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let profile = test.ancestors().nth(2).unwrap().to_owned();
+    let program = profile.join("stopline-agent");
+    if !program.exists() {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--package", "stopline-agent", "--target-dir"]).arg(profile.parent().unwrap());
+        if profile.ends_with("release") {
+            cargo.arg("--release");
+        }
+        assert!(cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
+    }
+    program
+}

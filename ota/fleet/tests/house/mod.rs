@@ -22,6 +22,8 @@ pub const FAR_S: u64 = 4_000_000_000;
 pub struct House {
     pub folder: PathBuf,
     pub arguments: Vec<String>,
+    /// What the program finds in its environment beyond the test's own.
+    pub environment: Vec<(&'static str, String)>,
     child: Child,
     pub devices: String,
     pub people: String,
@@ -37,18 +39,28 @@ impl House {
     }
 
     pub fn with(arguments: &[&str]) -> Self {
+        Self::within(arguments, Vec::new())
+    }
+
+    /// With this in its environment.
+    pub fn within(arguments: &[&str], environment: Vec<(&'static str, String)>) -> Self {
         let kept = tempfile::tempdir().unwrap();
-        let mut house = Self::at(&kept.path().join("fleet"), arguments);
+        let mut house = Self::new_at(&kept.path().join("fleet"), arguments, environment);
         house.kept = Some(kept);
         house
     }
 
     pub fn at(folder: &Path, arguments: &[&str]) -> Self {
+        Self::new_at(folder, arguments, Vec::new())
+    }
+
+    fn new_at(folder: &Path, arguments: &[&str], environment: Vec<(&'static str, String)>) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let arguments: Vec<String> = arguments.iter().map(|&text| text.to_owned()).collect();
         let any = ["127.0.0.1:0"; 3].map(str::to_owned);
-        let (child, devices, people, mqtt, words) = start(folder, &arguments, &any);
-        Self { folder: folder.to_owned(), arguments, child, devices, people, mqtt, words, kept: None }
+        let (child, devices, people, mqtt, words) = start(folder, &arguments, &environment, &any);
+        let folder = folder.to_owned();
+        Self { folder, arguments, environment, child, devices, people, mqtt, words, kept: None }
     }
 
     /// Kills it, as a power cut would, and starts it again at the same addresses.
@@ -65,7 +77,7 @@ impl House {
     pub fn start_again(&mut self) {
         let at = |url: &str| url.rsplit('/').next().unwrap().to_owned();
         let at = [at(&self.devices), at(&self.people), format!("127.0.0.1:{}", self.mqtt)];
-        (self.child, _, _, _, self.words) = start(&self.folder, &self.arguments, &at);
+        (self.child, _, _, _, self.words) = start(&self.folder, &self.arguments, &self.environment, &at);
     }
 
     /// The server's process.
@@ -73,10 +85,20 @@ impl House {
         self.child.id()
     }
 
+    /// Its database, where that is not in its folder.
+    pub fn database(&self) -> Option<&str> {
+        let at = self.arguments.iter().position(|one| one == "--database")?;
+        self.arguments.get(at + 1).map(String::as_str)
+    }
+
     /// The program, with this server's data folder.
     pub fn fleet(&self, line: &str) -> (i32, String, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stopline-fleet"));
         command.args(line.split_whitespace()).current_dir(self.folder.parent().unwrap());
+        command.envs(self.environment.iter().cloned());
+        if let Some(database) = self.database() {
+            command.env("STOPLINE_FLEET_DATABASE", database);
+        }
         let output = command.env("STOPLINE_FLEET_DATA", &self.folder).output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
@@ -146,6 +168,7 @@ impl Drop for House {
 fn start(
     folder: &Path,
     arguments: &[String],
+    environment: &[(&'static str, String)],
     [devices, people, mqtt]: &[String; 3],
 ) -> (Child, String, String, u16, Vec<String>) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_stopline-fleet"))
@@ -153,6 +176,7 @@ fn start(
         .args(["--devices", devices, "--operators", people, "--mqtt", mqtt, "--data"])
         .arg(folder)
         .args(arguments)
+        .envs(environment.iter().cloned())
         .env("STOPLINE_FLEET_LOG", std::env::var("STOPLINE_FLEET_LOG").unwrap_or_else(|_| "error".into()))
         .stdout(Stdio::piped())
         .spawn()

@@ -109,6 +109,7 @@ impl Frame {
             detections: found.collect(),
             invalid: None,
             dropped: None,
+            looked: None,
             faults: Vec::new(),
             ego: None,
             tracks: None,

@@ -18,11 +18,12 @@ impl Mosquitto {
         Command::new("mosquitto").arg("-h").output().is_ok()
     }
 
-    /// For this server's fleet `north`, at a port of loopback.
-    pub fn of(house: &House, port: u16) -> Self {
+    /// For this server's fleet `north` and so many servers, at a port of loopback.
+    pub fn of(house: &House, port: u16, servers: usize) -> Self {
         let folder = house.folder.parent().unwrap().join("mosquitto");
+        let replicas: String = (1..=servers).map(|replica| format!(" --replica {replica}")).collect();
         house.well(&format!(
-            "serve mosquitto {} --name localhost --name 127.0.0.1 --port {port} --fleet-name north",
+            "serve mosquitto {} --name localhost --name 127.0.0.1 --port {port} --fleet-name north{replicas}",
             folder.display()
         ));
         let file = folder.join("mosquitto.conf");

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::audit::Log;
 use crate::cli::arguments::{
-    Cli, Command, DatasetCommand, KeyCommand, ModelsCommand, RolloutCommand, SettingsCommand,
+    CampaignCommand, Cli, Command, DatasetCommand, KeyCommand, ModelsCommand, RolloutCommand, SettingsCommand,
 };
 use crate::exit::{Result, Said};
 
@@ -55,6 +55,8 @@ fn what(command: &Command) -> Option<&'static str> {
         Command::Rollout(RolloutCommand::Advance(_)) => "rollout.advance",
         Command::Rollout(RolloutCommand::Pause(_)) => "rollout.pause",
         Command::Rollout(RolloutCommand::Abort(_)) => "rollout.abort",
+        Command::Campaign(CampaignCommand::Publish { .. }) => "campaign.publish",
+        Command::Campaign(CampaignCommand::Withdraw { .. }) => "campaign.withdraw",
         Command::Settings(SettingsCommand::Publish { .. }) => "settings.publish",
         Command::Settings(SettingsCommand::Withdraw { .. }) => "settings.withdraw",
         Command::Rollout(RolloutCommand::Gate { act: true, .. }) => "rollout.gate",

@@ -6,6 +6,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::json;
+use stopline_journal::Journal;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 
 use super::devices::runtime;
 use super::signers::{OnlineKeys, open_rollout, with_signers};
@@ -47,13 +51,12 @@ pub(super) fn serve(
 
 fn run(args: &Serve, json: bool, phrase: &Passphrase) -> Result<Said> {
     let options = options(&args.set_up, args, phrase)?;
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("STOPLINE_FLEET_LOG")
-                .unwrap_or_else(|_| "info,sqlx=warn".into()),
-        )
-        .with_writer(std::io::stderr)
-        .init();
+    let filter = EnvFilter::try_from_env("STOPLINE_FLEET_LOG").unwrap_or_else(|_| "info,sqlx=warn".into());
+    let lines = match Journal::connect("stopline-fleet") {
+        Some(journal) => journal.boxed(),
+        None => fmt::layer().with_writer(std::io::stderr).boxed(),
+    };
+    tracing_subscriber::registry().with(filter).with(lines).init();
     let told = |words: &[String], at: Addresses| {
         let Addresses { devices, mqtt, people } = at;
         if json {

@@ -7,7 +7,8 @@ use super::{open, trusted_root};
 use crate::cli::arguments::{SettingsCommand, SettingsSigning};
 use crate::exit::{Result, Said};
 use crate::keys::Passphrase;
-use crate::settings::{self, Signers, Wanted};
+use crate::settings::{self, Wanted};
+use crate::signed::Signers;
 use crate::store::{self, Store};
 
 pub(super) fn settings(command: &SettingsCommand, phrase: &Passphrase, now: Timestamp) -> Result<Said> {
@@ -28,7 +29,7 @@ pub(super) fn settings(command: &SettingsCommand, phrase: &Passphrase, now: Time
     }
 }
 
-fn signed(
+pub(super) fn signed(
     by: &SettingsSigning,
     phrase: &Passphrase,
     then: impl FnOnce(&dyn Store, &[u8], &Signers<'_>) -> Result<Said>,
