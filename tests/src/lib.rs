@@ -11,6 +11,7 @@ pub mod luma;
 #[cfg(feature = "h264")]
 pub mod media;
 pub mod onnx;
+pub mod operator;
 pub mod scenario;
 pub mod signed;
 pub mod source_suite;
@@ -62,8 +63,11 @@ pub fn stopline() -> PathBuf {
     program("stopline")
 }
 
-/// A program of the project beside the tests.
+/// A program of the project: beside the tests, or in the folder that `STOPLINE_PROGRAMS` names, where they are installed.
 pub fn program(name: &str) -> PathBuf {
+    if let Some(folder) = from_env("STOPLINE_PROGRAMS") {
+        return folder.join(name);
+    }
     let test = std::env::current_exe().expect("a running program has a path");
     let program = test.ancestors().nth(2).map(|folder| folder.join(name)).unwrap_or_default();
     assert!(

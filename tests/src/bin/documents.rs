@@ -1,4 +1,5 @@
-//! Manual pages and shell completions of the three programs, from the definitions of their command lines:
+//! Manual pages and shell completions of the three programs, from the definitions of their command lines, and the journal's
+//! catalogue:
 //!
 //! ```text
 //! cargo build --release --workspace --all-features --bin documents
@@ -6,12 +7,15 @@
 //! ```
 //!
 //! `FOLDER/man1/stopline-replay.1`, one page for each command; `FOLDER/completions/stopline.{bash,fish}` and `_stopline` for
-//! zsh. cross/package puts them into the packages.
+//! zsh; `FOLDER/stopline.catalog`. cross/package puts them into the packages.
 
 use std::path::{Path, PathBuf};
 
 use clap::{Command, CommandFactory as _, Parser};
 use clap_complete::Shell;
+
+/// Help for what the log says.
+const CATALOGUE: &str = include_str!("../../../systemd/catalogue.txt");
 
 /// Where to.
 #[derive(Parser)]
@@ -30,7 +34,7 @@ fn main() -> std::io::Result<()> {
     for program in programs {
         write(program, &folder)?;
     }
-    Ok(())
+    std::fs::write(folder.join("stopline.catalog"), stopline_journal::catalogue(CATALOGUE))
 }
 
 fn write(program: Command, folder: &Path) -> std::io::Result<()> {

@@ -6,6 +6,7 @@ mod bus;
 mod faults;
 mod lines;
 mod mjpeg;
+mod nightly;
 mod peer;
 mod pictures;
 mod rig;

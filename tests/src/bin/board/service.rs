@@ -14,16 +14,16 @@ use stopline_tests::daemon::scene;
 
 use crate::peer::{Peer, fresh_bus};
 use crate::rig::{Board, Found};
-use crate::wall;
+use crate::{nightly as night, wall};
 
 /// Emulated, and starting a model: everything is waited for so long.
 const PATIENCE: Duration = Duration::from_secs(90);
 const SCENE: &str = "/srv/scene";
-const CONFIG: &str = "/etc/stopline/stopline.toml";
+pub const CONFIG: &str = "/etc/stopline/stopline.toml";
 const VIVID: &str = "/sys/bus/platform/drivers/vivid";
 
 /// What stands in `/etc/stopline/stopline.toml`: vivid's camera, a bus, commands that are not armed.
-const LIVE: &str = r#"schema = 1
+pub const LIVE: &str = r#"schema = 1
 [[camera]]
 name = "front"
 source = "/dev/video0"
@@ -96,10 +96,13 @@ pub fn checks(board: &mut Board) {
     board.check("service: the camera goes and comes back", unplugged);
     board.check("watchdog: a loop that stands is restarted; the receiver has timed out before", stalled);
     board.check("service: kill -9 is followed by a start", killed);
+    board.check("journal: a lost camera has fields, and help in the catalogue", explained);
     board.check("service: SIGHUP reads the configuration again", reloaded);
     board.check("nightly: a poll that reaches nobody says so; the timer waits for its hour", nightly);
+    board.check("nightly: the timer fetches a signed model, and the loop takes it over", night::takes_over);
     board.check("package: an upgrade leaves the loop running", upgraded);
     board.check("service: it ends in order", stopped);
+    board.check("watchdog: systemd feeds that of the board", fed);
     board.check("package: a purge takes everything that is ours", purged);
 }
 
@@ -130,11 +133,11 @@ pub fn wait<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> Result<T, Stri
 }
 
 /// One property of a unit.
-fn property(unit: &str, name: &str) -> Result<String, String> {
+pub fn property(unit: &str, name: &str) -> Result<String, String> {
     run("systemctl", &["show", unit, "--value", "--property", name]).map(|text| text.trim().to_owned())
 }
 
-fn journal(unit: &str, lines: &str) -> String {
+pub fn journal(unit: &str, lines: &str) -> String {
     let lines = format!("--lines={lines}");
     run("journalctl", &["--no-pager", "--output=cat", &lines, "--unit", unit]).unwrap_or_else(|error| error)
 }
@@ -143,7 +146,7 @@ fn main_pid() -> Result<String, String> {
     property("stopline", "MainPID")
 }
 
-fn health() -> Option<Health> {
+pub fn health() -> Option<Health> {
     serde_json::from_slice(&std::fs::read("/run/stopline/health.json").ok()?).ok()
 }
 
@@ -362,6 +365,23 @@ fn killed() -> Found {
     restarted(2, &pid).map(|_| "decides again".to_owned())
 }
 
+/// What the checks before this one have done to the camera stands in the journal.
+fn explained() -> Found {
+    let id = "STOPLINE_ID=state.camera_lost";
+    let json = run("journalctl", &["--no-pager", "--output=json", "--lines=1", id])?;
+    let entry: serde_json::Value = serde_json::from_str(&json).map_err(|error| format!("{error}: {json}"))?;
+    let priority = entry["PRIORITY"].as_str().unwrap_or_default();
+    let message = entry["MESSAGE"].as_str().unwrap_or_default();
+    if entry["_SYSTEMD_UNIT"] != "stopline.service" || priority != "4" || !message.contains("camera_lost") {
+        return Err(format!("the journal holds {json}"));
+    }
+    let explained = run("journalctl", &["--no-pager", "--catalog", "--lines=1", id])?;
+    if !explained.contains("The camera is silent") {
+        return Err(format!("no help in {explained}"));
+    }
+    Ok(message.to_owned())
+}
+
 fn reloaded() -> Found {
     let pid = main_pid()?;
     run("systemctl", &["reload", "stopline"])?;
@@ -401,7 +421,7 @@ fn upgraded() -> Found {
         return Err(format!("the process is another one: {said}"));
     }
     let kept = std::fs::read_to_string(CONFIG).map_err(|error| error.to_string())?;
-    if !kept.contains("/srv/scene") {
+    if !kept.contains("vcan0") {
         return Err("the configuration was overwritten".to_owned());
     }
     said.lines().rev().find(|line| line.contains("next start")).map(str::to_owned).ok_or(said.clone())
@@ -413,6 +433,28 @@ fn stopped() -> Found {
         "success" => Ok("success".to_owned()),
         other => Err(other.to_owned()),
     }
+}
+
+/// By the package's own setting, as after the next start.
+fn fed() -> Found {
+    run("systemctl", &["daemon-reexec"])?;
+    let of = |name: &str| {
+        let text = std::fs::read_to_string(format!("/sys/class/watchdog/watchdog0/{name}"));
+        text.map(|text| text.trim().to_owned()).map_err(|error| format!("watchdog0/{name}: {error}"))
+    };
+    wait("fed watchdog", || (of("state").ok()? == "active").then_some(())).map_err(|error| {
+        let asked = run("systemctl", &["show", "--property=RuntimeWatchdogUSec,WatchdogDevice"]);
+        format!(
+            "{error}; state {:?}, systemd {asked:?}, {:?}",
+            of("state"),
+            run("dmesg", &[]).map(|text| text
+                .lines()
+                .filter(|line| line.contains("atchdog") || line.contains("6300"))
+                .collect::<Vec<_>>()
+                .join("; "))
+        )
+    })?;
+    Ok(format!("{}, {} s", of("identity")?, of("timeout")?))
 }
 
 fn purged() -> Found {
