@@ -7,6 +7,7 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use stopline::attention::{Attention, AttentionConfig};
 use stopline::capture::door::Door;
 use stopline::capture::redact::Finder;
 use stopline::config::{Config, When};
@@ -22,6 +23,7 @@ use stopline::infer::BackendKind;
 use stopline::intake::mailbox::Mailbox;
 use stopline::observe::Roles;
 use stopline::pipeline::Deciding;
+use stopline_decide::camera::PathConfig;
 use stopline_decide::decision::Decision;
 use stopline_depot::record::{ModelIdentity, ModelRole};
 use stopline_sensors::clock::{Clock, SystemClock};
@@ -90,6 +92,8 @@ impl Loop {
             light: LightMeter::new(&config.run),
             picture_wanted: Arc::default(),
             guards: Vec::new(),
+            attention: Attention::new(AttentionConfig::default(), PathConfig::default(), None),
+            answered: Vec::new(),
         };
         let mailbox = Arc::new(Mailbox::new([(0, Arc::new(AtomicU8::new(0)))]));
         let (seats, _) = sync_channel(16);

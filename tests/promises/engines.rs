@@ -27,15 +27,15 @@ fn models() -> Option<Vec<PathBuf>> {
 }
 
 /// One engine with one model.
-struct Side {
-    plan: Arc<dyn Plan>,
+pub(crate) struct Side {
+    pub plan: Arc<dyn Plan>,
     session: Box<dyn Session>,
     loaded: Duration,
-    times: Vec<Duration>,
+    pub times: Vec<Duration>,
 }
 
 impl Side {
-    fn new(engine: &dyn Backend, path: &Path) -> Self {
+    pub fn new(engine: &dyn Backend, path: &Path) -> Self {
         let bytes = std::fs::read(path).unwrap();
         let from = SystemClock.monotonic();
         let plan = engine.plan(&ModelFile { path, bytes: &bytes }, &PlanOptions::default()).unwrap();
@@ -44,11 +44,11 @@ impl Side {
         Self { plan, session, loaded, times: Vec::new() }
     }
 
-    fn run(&mut self, inputs: &[Tensor]) -> Vec<Output> {
+    pub fn run(&mut self, inputs: &[Tensor]) -> Vec<Output> {
         self.session.run(inputs).unwrap().to_vec()
     }
 
-    fn time(&mut self, inputs: &[Tensor]) {
+    pub fn time(&mut self, inputs: &[Tensor]) {
         let from = processor_time();
         self.session.run(inputs).unwrap();
         self.times.push(processor_time().saturating_sub(from));
@@ -57,13 +57,13 @@ impl Side {
 
 /// This thread's time on a processor so far: what others do on the machine does not count. Every engine here runs on the
 /// calling thread.
-fn processor_time() -> Duration {
+pub(crate) fn processor_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(u64::try_from(time.tv_sec).unwrap(), u32::try_from(time.tv_nsec).unwrap())
 }
 
 /// A picture of noise around a middle gray, in the range that the model's own pictures have.
-fn noise(plan: &dyn Plan, path: &Path) -> Vec<Tensor> {
+pub(crate) fn noise(plan: &dyn Plan, path: &Path) -> Vec<Tensor> {
     let wide = path.ends_with("yolox_nano_416.onnx");
     let one = |spec: &stopline::infer::TensorSpec| {
         let shape: Vec<usize> = spec.shape.iter().map(|size| size.unwrap()).collect();
@@ -170,6 +170,31 @@ fn the_kernels_beside_onnx_runtime_and_tract() {
     }
 }
 
+/// For `tests/promises/instructions`: some inferences by one engine. It asks no clock, because rustix looks for the kernel's
+/// own under valgrind, where there is none.
+#[test]
+#[ignore = "run by tests/promises/instructions, under callgrind"]
+fn inferences_to_be_counted() {
+    let told = |name: &str| std::env::var(name).unwrap_or_default();
+    let (model, runs) = (PathBuf::from(told("STOPLINE_COUNT_MODEL")), told("STOPLINE_COUNT_RUNS"));
+    let library = ort_library();
+    let engine = match told("STOPLINE_COUNT_ENGINE").as_str() {
+        "kernels" => backend(BackendKind::Kernels, None),
+        "ort" => backend(BackendKind::Ort, library.as_deref()),
+        other => panic!(
+            "STOPLINE_COUNT_ENGINE is {other:?}, not kernels or ort; tests/promises/instructions sets it"
+        ),
+    };
+    let bytes = std::fs::read(&model).unwrap();
+    let file = ModelFile { path: &model, bytes: &bytes };
+    let plan = engine.unwrap().plan(&file, &PlanOptions::default()).unwrap();
+    let inputs = noise(&*plan, &model);
+    let mut session = plan.session().unwrap();
+    for _ in 0..runs.parse().unwrap() {
+        session.run(&inputs).unwrap();
+    }
+}
+
 /// Most memory of its own that the program may take with YOLOX-nano (README).
 const MOST_MEMORY: u64 = 48 << 20;
 
@@ -211,7 +236,7 @@ fn the_program_with_yolox_nano_stays_within_its_memory() {
 
 /// The median and its 95 % interval by order statistics: ranks n/2 ± 0.98 √n.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-fn middle(mut values: Vec<f64>) -> (f64, f64, f64) {
+pub(crate) fn middle(mut values: Vec<f64>) -> (f64, f64, f64) {
     values.sort_by(f64::total_cmp);
     let count = values.len() as f64;
     let half = 0.98 * count.sqrt();

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::type_complexity, reason = "a test stops where it fails")]
 
 mod allocations;
+mod around;
+mod attention;
 #[cfg(feature = "capture")]
 mod capture;
 mod daemon;
@@ -10,6 +12,7 @@ mod dbc_parity;
 mod engines;
 mod eval_parity;
 mod idle_writes;
+mod int8;
 mod oracle_parity;
 mod peer_pipeline;
 mod prepare_parity;

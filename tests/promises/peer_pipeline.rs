@@ -8,7 +8,7 @@ use rustix::thread::{CpuSet, sched_getaffinity};
 use serde_json::Value;
 use stopline_tests::{count, field_data, fixtures, ort_library, python, stopline};
 
-const CLIP: &str = "drive/udacity_solidWhiteRight.mp4";
+pub(crate) const CLIP: &str = "drive/udacity_solidWhiteRight.mp4";
 const WARM_UP: usize = 20;
 const STAGES: [&str; 5] = ["capture", "prepare", "infer", "decode", "total"];
 /// Frames whose detections are compared, evenly through the clip's first part.
@@ -50,17 +50,17 @@ fn stopline_beside_python_opencv_and_onnx_runtime() {
 }
 
 /// What a comparison needs.
-struct Bench {
+pub(crate) struct Bench {
     python: PathBuf,
     library: PathBuf,
     model: PathBuf,
     clip: PathBuf,
     manifest: PathBuf,
-    core: String,
+    pub(crate) core: String,
 }
 
 impl Bench {
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         let data = field_data()?;
         let cores = sched_getaffinity(None).unwrap();
         let last = (0..CpuSet::MAX_CPU).rfind(|&core| cores.is_set(core)).unwrap();
@@ -75,7 +75,7 @@ impl Bench {
     }
 
     /// The peer's measurement of `frames` frames and, if asked, what it finds in [`LOOKED_AT`].
-    fn peer(&self, frames: usize, look: bool) -> Value {
+    pub(crate) fn peer(&self, frames: usize, look: bool) -> Value {
         let mut command = Command::new(&self.python);
         command.arg(folder().join("peer.py")).args([&self.model, &self.manifest, &self.clip]);
         command.args([
@@ -118,7 +118,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("promises/peer_pipeline")
 }
 
-fn json(command: &mut Command) -> Value {
+pub(crate) fn json(command: &mut Command) -> Value {
     let done = command.output().unwrap();
     assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
     serde_json::from_slice(&done.stdout).unwrap()

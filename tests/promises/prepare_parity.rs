@@ -227,6 +227,21 @@ impl Case {
     }
 }
 
+/// A frame of packed bytes, as a camera would give it.
+pub(crate) fn camera_frame(format: PixelFormat, size: (u32, u32), bytes: Vec<u8>) -> Frame {
+    let meta = FrameMeta {
+        source: Arc::from("camera"),
+        sequence: 0,
+        captured: Monotonic::default(),
+        stamp: Stamp::Arrival,
+        wall: SystemTime::UNIX_EPOCH,
+        position: None,
+        path: None,
+        copies: 0,
+    };
+    Frame::packed(meta, format, Colour::default(), size, Buffer::from(bytes)).unwrap()
+}
+
 impl Pixels<'_> {
     /// A picture of `size`, packed.
     fn bytes(&self, format: PixelFormat, size: (u32, u32)) -> Vec<u8> {
@@ -242,7 +257,11 @@ impl Pixels<'_> {
 }
 
 /// A photograph in `format`. How well luma and chroma are made does not matter: both sides get the same bytes.
-fn photograph(picture: &image::RgbImage, format: PixelFormat, (width, height): (u32, u32)) -> Vec<u8> {
+pub(crate) fn photograph(
+    picture: &image::RgbImage,
+    format: PixelFormat,
+    (width, height): (u32, u32),
+) -> Vec<u8> {
     let yuv = |x: u32, y: u32| {
         let [r, g, b] = picture.get_pixel(x.min(width - 1), y.min(height - 1)).0.map(f32::from);
         let luma = 16.0 + 0.257 * r + 0.504 * g + 0.098 * b;

@@ -39,6 +39,20 @@ pub enum Activation {
 impl Activation {
     /// max(x, 0)
     pub const RELU: Self = Self::Clip { low: 0.0, high: f32::INFINITY };
+
+    /// Of one number, as the standard library computes it: for tables.
+    pub fn of(self, x: f32) -> f32 {
+        let gate = |slope: f32, offset: f32| (slope * x + offset).clamp(0.0, 1.0);
+        match self {
+            Self::None => x,
+            Self::Clip { low, high } => x.max(low).min(high),
+            Self::LeakyRelu(slope) => x.max(0.0) + x.min(0.0) * slope,
+            Self::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+            Self::Silu => x / (1.0 + (-x).exp()),
+            Self::HardSwish { slope, offset } => x * gate(slope, offset),
+            Self::HardSigmoid { slope, offset } => gate(slope, offset),
+        }
+    }
 }
 
 /// `activation` of every number, in place.

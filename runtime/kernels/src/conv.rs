@@ -1,9 +1,5 @@
 //! Dense convolution, pointwise included: directly from blocked planes, without rearranging the input.
 //!
-//! A tile is `B` blocks of output channels at `P` neighbouring pixels, held in registers over all taps. Of each tap and
-//! input channel the tile takes one number per pixel, spread over a register, times `B` registers of weights. Padding is
-//! what lies outside a row: a tile that reaches over an edge reads zeros there.
-//!
 //! Many input channels are gone over in several passes, so that the weights of one pass stay in the first cache for all
 //! tiles; sums wait in the result's place for the next pass.
 
@@ -11,6 +7,7 @@ use crate::end::EndStep;
 use crate::graph::Window;
 use crate::memory::Around;
 use crate::simd::{Kernel, Simd};
+use crate::tile::{PATCH, Tile};
 
 /// A block of input channels: where its plane lies, and how many of its lanes have weights.
 #[derive(Clone, Copy, Debug)]
@@ -180,7 +177,7 @@ struct Group<'a, const L: usize> {
     weights: &'a [[f32; L]],
 }
 
-/// `count` tiles in a row, side by side from `at`. `X`: the stride, 0 where it is known only when it runs.
+/// `count` tiles in a row, side by side from `at`.
 struct Tiles<'a, const L: usize, const B: usize, const P: usize, const X: usize> {
     step: &'a Conv,
     from: Around<'a, L>,
@@ -192,146 +189,41 @@ struct Tiles<'a, const L: usize, const B: usize, const P: usize, const X: usize>
 
 impl<const L: usize, const B: usize, const P: usize, const X: usize> Kernel<L> for Tiles<'_, L, B, P, X> {
     #[inline(always)]
-    fn run<S: Simd<L>>(mut self, simd: S) {
-        let [row, left] = self.at;
-        for tile in 0..self.count {
-            self.tile(simd, row, left + tile * P);
-        }
-    }
-}
-
-/// The sums stay in registers only where the loop around them has one way through: tiles within the row, tiles over an
-/// edge, and blocks with fewer lanes have loops of their own.
-impl<const L: usize, const B: usize, const P: usize, const X: usize> Tiles<'_, L, B, P, X> {
-    #[inline(always)]
-    fn tile<S: Simd<L>>(&mut self, simd: S, row: usize, column: usize) {
-        let step = self.step;
+    fn run<S: Simd<L>>(self, simd: S) {
+        let Self { step, from, group, out, at: [row, left], count } = self;
         let area = step.out_height * step.out_width;
-        let at = row * step.out_width + column;
-        let mut sums = [[simd.splat(0.0); P]; B];
-        match self.group.bias {
-            Some(bias) => {
-                for (sums, bias) in sums.iter_mut().zip(&bias[..B]) {
-                    *sums = [simd.load(bias); P];
-                }
-            }
-            None => {
-                for (block, sums) in sums.iter_mut().enumerate() {
-                    let out = &self.out[(self.group.block + block) * area + at..][..P];
-                    for (sum, out) in sums.iter_mut().zip(out) {
-                        *sum = simd.load(out);
+        let tile = Tile::<L, B, P, X, false> {
+            step,
+            from,
+            inputs: group.inputs,
+            full: group.full,
+            weights: group.weights,
+        };
+        let mut patch = [[0.0; L]; PATCH];
+        for number in 0..count {
+            let column = left + number * P;
+            let at = row * step.out_width + column;
+            let mut sums = [[simd.splat(0.0); P]; B];
+            match group.bias {
+                Some(bias) => {
+                    for (sums, bias) in sums.iter_mut().zip(&bias[..B]) {
+                        *sums = [simd.load(bias); P];
                     }
                 }
-            }
-        }
-        let Window { size, stride, dilation, pads } = step.window;
-        let first = (column * stride[1]).wrapping_sub(pads[1]);
-        let reach = (P - 1) * stride[1] + (size[1] - 1) * dilation[1];
-        if const { X > 0 } && first < step.width && first.wrapping_add(reach) < step.width {
-            let (full, rest) = self.group.inputs.split_at(self.group.full);
-            let weights = self.within(simd, &mut sums, row, first, full, self.group.weights, L);
-            self.within(simd, &mut sums, row, first, rest, weights, 0);
-        } else {
-            self.over_the_edge(simd, &mut sums, row, first);
-        }
-        for (block, sums) in sums.iter().enumerate() {
-            let out = &mut self.out[(self.group.block + block) * area + at..][..P];
-            for (out, sum) in out.iter_mut().zip(sums) {
-                simd.store(*sum, out);
-            }
-        }
-    }
-
-    /// Adds the taps of `inputs`, all with `lanes` lanes where that is not 0; the weights that are left.
-    #[inline(always)]
-    #[allow(clippy::too_many_arguments, reason = "parts of one loop")]
-    fn within<'w, S: Simd<L>>(
-        &self,
-        simd: S,
-        sums: &mut [[S::V; P]; B],
-        row: usize,
-        first: usize,
-        inputs: &[InputBlock],
-        mut weights: &'w [[f32; L]],
-        lanes: usize,
-    ) -> &'w [[f32; L]] {
-        let step = self.step;
-        let Window { size, stride, dilation, pads } = step.window;
-        let area = step.height * step.width;
-        for input in inputs {
-            let plane = self.from.plane(input.at, area);
-            let length = (if lanes > 0 { lanes } else { input.lanes }).wrapping_mul(B);
-            for ky in 0..size[0] {
-                let y = (row * stride[0]).wrapping_add(ky.wrapping_mul(dilation[0])).wrapping_sub(pads[0]);
-                if y >= step.height {
-                    weights = &weights[length.wrapping_mul(size[1])..];
-                    continue;
-                }
-                let mut line = &plane[y.wrapping_mul(step.width).wrapping_add(first)..];
-                for kx in 0..size[1] {
-                    if kx > 0 {
-                        line = &line[dilation[1]..];
-                    }
-                    let taps;
-                    (taps, weights) = weights.split_at(length);
-                    let pixels = &line[..(P - 1) * X + 1];
-                    for (lane, weights) in taps.as_chunks::<B>().0.iter().enumerate().take(L) {
-                        let mut own = [simd.splat(0.0); B];
-                        for (own, weights) in own.iter_mut().zip(weights) {
-                            *own = simd.load(weights);
-                        }
-                        for pixel in 0..P {
-                            let value = simd.splat(pixels[pixel * X][lane]);
-                            for (sums, weights) in sums.iter_mut().zip(&own) {
-                                sums[pixel] = simd.mul_add(value, *weights, sums[pixel]);
-                            }
+                None => {
+                    for (block, sums) in sums.iter_mut().enumerate() {
+                        let out = &out[(group.block + block) * area + at..][..P];
+                        for (sum, out) in sums.iter_mut().zip(out) {
+                            *sum = simd.load(out);
                         }
                     }
                 }
             }
-        }
-        weights
-    }
-
-    #[inline(always)]
-    fn over_the_edge<S: Simd<L>>(&self, simd: S, sums: &mut [[S::V; P]; B], row: usize, first: usize) {
-        let step = self.step;
-        let Window { size, stride, dilation, pads } = step.window;
-        let mut weights = self.group.weights;
-        let area = step.height * step.width;
-        let zeros = [0.0; L];
-        for input in self.group.inputs {
-            let plane = self.from.plane(input.at, area);
-            let length = input.lanes.wrapping_mul(B);
-            for ky in 0..size[0] {
-                let y = (row * stride[0]).wrapping_add(ky.wrapping_mul(dilation[0])).wrapping_sub(pads[0]);
-                if y >= step.height {
-                    weights = &weights[length.wrapping_mul(size[1])..];
-                    continue;
-                }
-                let line = &plane[y.wrapping_mul(step.width)..][..step.width];
-                let mut x = first;
-                for _ in 0..size[1] {
-                    let taps;
-                    (taps, weights) = weights.split_at(length);
-                    let mut pixels = [&zeros; P];
-                    for (at, pixel) in pixels.iter_mut().enumerate() {
-                        let x = x.wrapping_add(at.wrapping_mul(stride[1]));
-                        *pixel = line.get(x).unwrap_or(&zeros);
-                    }
-                    for (lane, weights) in taps.as_chunks::<B>().0.iter().enumerate().take(L) {
-                        let mut own = [simd.splat(0.0); B];
-                        for (own, weights) in own.iter_mut().zip(weights) {
-                            *own = simd.load(weights);
-                        }
-                        for (pixel, numbers) in pixels.iter().enumerate() {
-                            let value = simd.splat(numbers[lane]);
-                            for (sums, weights) in sums.iter_mut().zip(&own) {
-                                sums[pixel] = simd.mul_add(value, *weights, sums[pixel]);
-                            }
-                        }
-                    }
-                    x = x.wrapping_add(dilation[1]);
+            tile.add(simd, &mut sums, row, column, &mut patch);
+            for (block, sums) in sums.iter().enumerate() {
+                let out = &mut out[(group.block + block) * area + at..][..P];
+                for (out, sum) in out.iter_mut().zip(sums) {
+                    simd.store(*sum, out);
                 }
             }
         }

@@ -26,6 +26,9 @@ pub(crate) struct First {
     pub out_width: usize,
     pub out_blocks: usize,
     pub window: Window,
+    /// Of each tap, in the order of the weights: where it lies from the window's first number in row 0; none where the
+    /// channels' rows are not equally far apart.
+    pub offsets: Vec<usize>,
     /// Where the packed weights begin, as in [`crate::conv::Conv`], the picture's channels being lanes of blocks.
     pub weights: usize,
     pub end: EndStep,
@@ -38,6 +41,26 @@ pub(crate) struct FirstRun<'a, const L: usize> {
     pub from: Around<'a, L>,
     pub weights: &'a [[f32; L]],
     pub out: &'a mut [[f32; L]],
+}
+
+impl First {
+    /// The offsets of [`First::offsets`] for blocks of `lanes`.
+    pub fn offsets(views: &[View], window: Window, lanes: usize) -> Vec<usize> {
+        let Some(View { row, column, .. }) = views.first().copied() else { return Vec::new() };
+        if views.iter().any(|view| view.row != row) {
+            return Vec::new();
+        }
+        let Window { size, dilation, .. } = window;
+        let block = |views: &[View]| {
+            let mut offsets = Vec::new();
+            for (ky, kx) in (0..size[0]).flat_map(|ky| (0..size[1]).map(move |kx| (ky, kx))) {
+                let tap = ky * dilation[0] * row + kx * dilation[1] * column;
+                offsets.extend(views.iter().map(|view| view.offset + tap));
+            }
+            offsets
+        };
+        views.chunks(lanes).flat_map(block).collect()
+    }
 }
 
 impl<const L: usize> Kernel<L> for FirstRun<'_, L> {
@@ -131,8 +154,19 @@ impl<const L: usize, const B: usize, const P: usize, const X: usize> Rows<'_, L,
         let first = (column * stride[1]).wrapping_sub(pads[1]);
         let reach = (P - 1) * stride[1] + (size[1] - 1) * dilation[1];
         let inside = first < step.width && first.wrapping_add(reach) < step.width;
-        // Two loops: the sums stay in registers only where the loop around them has one way through.
-        if inside {
+        let top = (row * stride[0]).wrapping_sub(pads[0]);
+        let tall = (size[0] - 1) * dilation[0];
+        let whole = inside && top < step.height && top.wrapping_add(tall) < step.height;
+        // Loops of their own: the sums stay in registers only where the loop around them has one way through.
+        if whole && !step.offsets.is_empty() {
+            let view = step.views.first();
+            let (line, column) = view.map_or((0, 0), |view| (view.row, view.column));
+            let apart = if X > 0 { X } else { column.wrapping_mul(stride[1]) };
+            let from = &self.input[top * line + first * column..];
+            for (offset, taps) in step.offsets.iter().zip(weights.as_chunks::<B>().0) {
+                self.inner(simd, &mut sums, &from[*offset..], apart, taps);
+            }
+        } else if inside {
             self.taps::<S, true>(simd, &mut sums, row, first, weights);
         } else {
             self.taps::<S, false>(simd, &mut sums, row, first, weights);

@@ -7,6 +7,15 @@
 
 use crate::act::Activation;
 
+mod op;
+mod whole;
+mod window;
+
+pub(crate) use op::Op;
+pub(crate) use whole::WholeEnd;
+pub use whole::{Grid, Table};
+pub use window::Window;
+
 /// Numbers that one value may have: bounds memory before it is allocated.
 pub const MOST_VALUES: usize = 1 << 27;
 /// Layers that one graph may have.
@@ -58,13 +67,15 @@ pub struct Map {
     channels: Vec<Channel>,
     height: usize,
     width: usize,
+    /// Whether they hold whole numbers of 16 bits.
+    whole: bool,
 }
 
 impl Map {
     /// The same plane size with other channels; they must come from maps of this size, which [`Map::pick`] and
     /// [`Map::join`] guarantee.
     fn with(&self, channels: Vec<Channel>) -> Self {
-        Self { channels, height: self.height, width: self.width }
+        Self { channels, height: self.height, width: self.width, whole: self.whole }
     }
 
     /// Number of channels.
@@ -84,6 +95,11 @@ impl Map {
     /// Columns of each channel.
     pub fn width(&self) -> usize {
         self.width
+    }
+
+    /// Whether its numbers are whole ones of 16 bits, as [`Graph::quantize`] makes them.
+    pub fn whole(&self) -> bool {
+        self.whole
     }
 
     /// The channels at `indices`, in that order, some perhaps more than once.
@@ -116,10 +132,22 @@ impl Map {
 }
 
 fn same_size(what: &'static str, a: &Map, b: &Map) -> Result<(), GraphError> {
+    if a.whole != b.whole {
+        return mismatch(what, kind(a.whole), kind(b.whole));
+    }
     if (a.height, a.width) == (b.height, b.width) {
         return Ok(());
     }
     mismatch(what, format!("{}×{}", a.height, a.width), format!("{}×{}", b.height, b.width))
+}
+
+fn kind(whole: bool) -> &'static str {
+    if whole { "whole numbers" } else { "f32" }
+}
+
+/// Refuses a map of other numbers than a layer takes.
+fn needs(whole: bool, map: &Map) -> Result<(), GraphError> {
+    if map.whole == whole { Ok(()) } else { mismatch("numbers of a map", kind(whole), kind(map.whole)) }
 }
 
 /// A channel within an input tensor: the number at row y and column x lies at `offset + y · row + x · column`.
@@ -131,55 +159,6 @@ pub struct View {
     pub row: usize,
     /// From a column to the next.
     pub column: usize,
-}
-
-/// How a window slides over a map.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
-    /// Rows and columns of the window.
-    pub size: [usize; 2],
-    /// Rows and columns from a window to the next; at least 1.
-    pub stride: [usize; 2],
-    /// Rows and columns from a tap to the next; at least 1.
-    pub dilation: [usize; 2],
-    /// Padding above, left, below, right.
-    pub pads: [usize; 4],
-}
-
-impl Window {
-    /// A square window of `size` that moves by `stride`, padded by `pad` on every side.
-    pub fn square(size: usize, stride: usize, pad: usize) -> Self {
-        Self { size: [size; 2], stride: [stride; 2], dilation: [1; 2], pads: [pad; 4] }
-    }
-
-    /// [`Self::over`] for windows of which each must hold a number: with taps apart, all could fall on padding.
-    fn pooling(&self, height: usize, width: usize) -> Result<(usize, usize), GraphError> {
-        if self.dilation != [1, 1] {
-            return mismatch("dilation of a pool", "1", format!("{:?}", self.dilation));
-        }
-        self.over(height, width)
-    }
-
-    /// Rows and columns of the result over a map of this size.
-    fn over(&self, height: usize, width: usize) -> Result<(usize, usize), GraphError> {
-        for value in self.size.iter().chain(&self.stride).chain(&self.dilation) {
-            if *value == 0 || *value > 64 {
-                return mismatch("window's size, stride or dilation", "1 to 64", value);
-            }
-        }
-        let axis = |length: usize, at: usize| {
-            let spread = (self.size[at] - 1) * self.dilation[at] + 1;
-            let (before, after) = (self.pads[at], self.pads[at + 2]);
-            if before >= spread || after >= spread {
-                return mismatch("padding", format!("below the window's {spread}"), before.max(after));
-            }
-            match (length + before + after).checked_sub(spread) {
-                Some(room) => Ok(room / self.stride[at] + 1),
-                None => mismatch("padded side", format!("at least the window's {spread}"), length),
-            }
-        };
-        Ok((axis(height, 0)?, axis(width, 1)?))
-    }
 }
 
 /// What is done to a sum before it is stored: `second(first(x) + residual)`.
@@ -215,58 +194,6 @@ pub(crate) struct Between {
     pub low: usize,
     pub high: usize,
     pub share: f32,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Op {
-    Image {
-        input: usize,
-        views: Vec<View>,
-    },
-    Conv {
-        from: Map,
-        window: Window,
-        groups: usize,
-        weights: Vec<f32>,
-        bias: Vec<f32>,
-        end: End,
-    },
-    MaxPool {
-        from: Map,
-        window: Window,
-    },
-    /// Mean over the window; whether padding counts as zeros that are part of it.
-    AveragePool {
-        from: Map,
-        window: Window,
-        padding_counts: bool,
-    },
-    Resize {
-        from: Map,
-        rows: Vec<Between>,
-        columns: Vec<Between>,
-    },
-    Activate {
-        from: Map,
-        activation: Activation,
-    },
-    Pair {
-        both: Both,
-        a: Map,
-        b: Map,
-        activation: Activation,
-    },
-    /// Each channel times its factor, plus its offset.
-    Scale {
-        from: Map,
-        factors: Vec<f32>,
-        offsets: Vec<f32>,
-        activation: Activation,
-    },
-    /// Over the channels of each pixel.
-    Softmax {
-        from: Map,
-    },
 }
 
 #[derive(Clone, Debug)]
@@ -378,6 +305,7 @@ impl Graph {
         bias: Vec<f32>,
         end: impl Into<End>,
     ) -> Result<Map, GraphError> {
+        needs(false, from)?;
         let (height, width) = window.over(from.height, from.width)?;
         let end = end.into();
         let outputs = bias.len();
@@ -394,6 +322,7 @@ impl Graph {
             return mismatch("weights of a convolution", expected, weights.len());
         }
         if let Some(residual) = &end.residual {
+            needs(false, residual)?;
             let found = (residual.channels(), residual.height, residual.width);
             if found != (outputs, height, width) {
                 return mismatch("residual", format!("{:?}", (outputs, height, width)), format!("{found:?}"));
@@ -408,6 +337,7 @@ impl Graph {
     /// # Errors
     /// A window that does not fit, or with taps apart.
     pub fn max_pool(&mut self, name: &str, from: &Map, window: Window) -> Result<Map, GraphError> {
+        needs(false, from)?;
         let (height, width) = window.pooling(from.height, from.width)?;
         self.push(name, Op::MaxPool { from: from.clone(), window }, from.channels(), height, width)
     }
@@ -423,6 +353,7 @@ impl Graph {
         window: Window,
         padding_counts: bool,
     ) -> Result<Map, GraphError> {
+        needs(false, from)?;
         let (height, width) = window.pooling(from.height, from.width)?;
         let op = Op::AveragePool { from: from.clone(), window, padding_counts };
         self.push(name, op, from.channels(), height, width)
@@ -442,6 +373,9 @@ impl Graph {
         columns: &[f32],
         linear: bool,
     ) -> Result<Map, GraphError> {
+        if linear {
+            needs(false, from)?;
+        }
         let rows = between(rows, from.height, linear)?;
         let columns = between(columns, from.width, linear)?;
         let (height, width) = (rows.len(), columns.len());
@@ -453,6 +387,7 @@ impl Graph {
     /// # Errors
     /// Too many layers.
     pub fn activate(&mut self, name: &str, from: &Map, activation: Activation) -> Result<Map, GraphError> {
+        needs(false, from)?;
         let op = Op::Activate { from: from.clone(), activation };
         self.push(name, op, from.channels(), from.height, from.width)
     }
@@ -469,6 +404,7 @@ impl Graph {
         b: &Map,
         activation: Activation,
     ) -> Result<Map, GraphError> {
+        needs(false, a)?;
         same_size("second operand", a, b)?;
         if a.channels() != b.channels() {
             return mismatch("channels of the second operand", a.channels(), b.channels());
@@ -489,6 +425,7 @@ impl Graph {
         offsets: Vec<f32>,
         activation: Activation,
     ) -> Result<Map, GraphError> {
+        needs(false, from)?;
         if factors.len() != from.channels() || offsets.len() != from.channels() {
             let found = format!("{} and {}", factors.len(), offsets.len());
             return mismatch("factors and offsets", from.channels(), found);
@@ -502,6 +439,7 @@ impl Graph {
     /// # Errors
     /// Too many layers.
     pub fn softmax(&mut self, name: &str, from: &Map) -> Result<Map, GraphError> {
+        needs(false, from)?;
         self.push(name, Op::Softmax { from: from.clone() }, from.channels(), from.height, from.width)
     }
 
@@ -516,6 +454,7 @@ impl Graph {
             if piece.channel == 0 || piece.row == 0 || piece.column == 0 {
                 return mismatch("steps of an output's piece", "at least 1", 0);
             }
+            needs(false, &piece.map)?;
             let Map { height, width, .. } = piece.map;
             let reach = |count: usize, step: usize| (count - 1).checked_mul(step);
             let last = reach(piece.map.channels(), piece.channel)
@@ -552,9 +491,10 @@ impl Graph {
         bounded("numbers of a layer's result", values.unwrap_or(usize::MAX), MOST_VALUES)?;
         bounded("layers", self.layers.len() + 1, MOST_LAYERS)?;
         let layer = u32::try_from(self.layers.len()).unwrap_or(u32::MAX);
+        let whole = op.whole();
         self.layers.push(Layer { op, name: name.to_owned(), channels, height, width });
         let channels = (0..u32::try_from(channels).unwrap_or(u32::MAX)).map(|index| Channel { layer, index });
-        Ok(Map { channels: channels.collect(), height, width })
+        Ok(Map { channels: channels.collect(), height, width, whole })
     }
 }
 

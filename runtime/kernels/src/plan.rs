@@ -9,12 +9,20 @@ use crate::lanes::{
 };
 use crate::memory::{Aligned, Around};
 use crate::simd::{Chosen, Isa, Simd};
+use crate::whole::{
+    Quantize, QuantizeRun, Scatter, Translate, TranslateRun, Values, WholeConv, WholeConvRun, WholeSum,
+    WholeSumRun, WholeWindow, WholeWindowRun, scatter, values,
+};
 use crate::window::{WindowRun, Windowed};
 
+mod blocks;
 mod compile;
+mod convs;
 mod needed;
 mod pack;
 mod place;
+mod step;
+mod wholes;
 
 /// A compiled graph: immutable, to be shared between threads, each with a [`Memory`] of its own.
 #[derive(Debug)]
@@ -53,6 +61,8 @@ pub struct StepInfo<'a> {
     pub kind: &'static str,
     /// Multiplications that the layer asks for.
     pub multiplications: u64,
+    /// Channels, rows and columns of its result.
+    pub shape: [usize; 3],
     /// What it is done to: blocks of input, rows × columns of the result, window and stride.
     pub size: StepSize,
 }
@@ -93,6 +103,13 @@ enum Step {
     Softmax(Softmax),
     Resize(Resize),
     Gather(Gather),
+    Quantize(Quantize),
+    Values(Values),
+    Translate(Translate),
+    WholeSum(WholeSum),
+    WholeConv(WholeConv),
+    WholeWindow(WholeWindow),
+    Scatter(Scatter),
     Unpack(Unpack),
 }
 
@@ -104,6 +121,7 @@ struct Placed {
     length: usize,
     layer: String,
     multiplications: u64,
+    shape: [usize; 3],
 }
 
 impl Plan {
@@ -146,6 +164,7 @@ impl Plan {
             layer: &placed.layer,
             kind: placed.step.kind(),
             multiplications: placed.multiplications,
+            shape: placed.shape,
             size: placed.step.size(),
         })
     }
@@ -232,85 +251,15 @@ impl Plan {
                 Step::Softmax(step) => simd.call(SoftmaxRun { step, from, weights, out }),
                 Step::Resize(step) => simd.call(ResizeRun { step, from, out }),
                 Step::Gather(step) => simd.call(GatherRun { step, from, weights, out }),
+                Step::Quantize(step) => simd.call(QuantizeRun { step, from, out }),
+                Step::Values(step) => values(step, from, out),
+                Step::Translate(step) => simd.call(TranslateRun { step, from, out }),
+                Step::WholeSum(step) => simd.call(WholeSumRun { step, from, out }),
+                Step::WholeConv(step) => simd.call(WholeConvRun { step, from, weights, out }),
+                Step::WholeWindow(step) => simd.call(WholeWindowRun { step, from, weights, out }),
+                Step::Scatter(step) => scatter(step, from, out),
             }
             done(at);
-        }
-    }
-}
-
-impl Step {
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::Pack(_) => "pack",
-            Self::First(_) => "first conv",
-            Self::Conv(step) if step.window.size == [1, 1] => "pointwise",
-            Self::Conv(_) => "conv",
-            Self::Windowed(step) => match step.fold {
-                crate::window::Fold::Weighted => "depthwise",
-                crate::window::Fold::Greatest => "max pool",
-                crate::window::Fold::Mean { .. } => "average pool",
-            },
-            Self::Each(_) => "each",
-            Self::Pair(_) => "pair",
-            Self::Softmax(_) => "softmax",
-            Self::Resize(_) => "resize",
-            Self::Gather(_) => "gather",
-            Self::Unpack(_) => "unpack",
-        }
-    }
-
-    fn size(&self) -> StepSize {
-        let pixels = |from: usize, to: usize, rows: usize, columns: usize| StepSize {
-            blocks: [from, to],
-            pixels: [rows, columns],
-            ..StepSize::default()
-        };
-        match self {
-            Self::Pack(step) => pixels(0, step.views.len().div_ceil(8), step.height, step.width),
-            Self::First(step) => StepSize {
-                window: step.window.size,
-                stride: step.window.stride,
-                ..pixels(step.views.len().div_ceil(8), step.out_blocks, step.out_height, step.out_width)
-            },
-            Self::Conv(step) => StepSize {
-                window: step.window.size,
-                stride: step.window.stride,
-                ..pixels(step.inputs.len(), step.out_blocks, step.out_height, step.out_width)
-            },
-            Self::Windowed(step) => StepSize {
-                window: step.window.size,
-                stride: step.window.stride,
-                ..pixels(step.inputs.len(), step.inputs.len(), step.out_height, step.out_width)
-            },
-            Self::Each(step) => pixels(step.inputs.len(), step.inputs.len(), 1, step.area),
-            Self::Pair(step) => pixels(step.a.len() + step.b.len(), step.a.len(), 1, step.area),
-            Self::Softmax(step) => pixels(step.inputs.len(), step.inputs.len(), 1, step.area),
-            Self::Resize(step) => {
-                pixels(step.inputs.len(), step.inputs.len(), step.rows.len(), step.columns.len())
-            }
-            Self::Gather(step) => pixels(step.blocks.len(), step.blocks.len(), 1, step.area),
-            Self::Unpack(step) => pixels(step.channels.len().div_ceil(8), 0, step.height, step.width),
-        }
-    }
-
-    /// The planes it reads.
-    fn planes(&mut self) -> Vec<&mut usize> {
-        match self {
-            Self::Pack(_) => Vec::new(),
-            Self::First(step) => step.end.residual.iter_mut().collect(),
-            Self::Conv(step) => {
-                let inputs = step.inputs.iter_mut().map(|input| &mut input.at);
-                inputs.chain(&mut step.end.residual).collect()
-            }
-            Self::Windowed(step) => step.inputs.iter_mut().chain(&mut step.end.residual).collect(),
-            Self::Each(step) => step.inputs.iter_mut().collect(),
-            Self::Pair(step) => step.a.iter_mut().chain(&mut step.b).collect(),
-            Self::Softmax(step) => step.inputs.iter_mut().collect(),
-            Self::Resize(step) => step.inputs.iter_mut().collect(),
-            Self::Gather(step) => {
-                step.blocks.iter_mut().flat_map(|block| &mut block.0).map(|(plane, _)| plane).collect()
-            }
-            Self::Unpack(step) => step.channels.iter_mut().map(|(plane, _)| plane).collect(),
         }
     }
 }

@@ -6,44 +6,8 @@
 //! them for the token's instructions, so everything inlined into it may use them.
 #![allow(unsafe_code)]
 
-/// A kernel: the arguments of one call, run with one set of instructions.
-pub(crate) trait Kernel<const L: usize> {
-    /// To be `#[inline(always)]`: only what is inlined into [`Simd::call`] gets the token's instructions.
-    fn run<S: Simd<L>>(self, simd: S);
-}
-
-/// Arithmetic on blocks of `L` numbers.
-///
-/// Where an operand of [`Simd::max`] or [`Simd::min`] is NaN, the result is the second one: `max(zero, x)` keeps a NaN.
-pub(crate) trait Simd<const L: usize>: Copy {
-    /// `L` numbers in registers.
-    type V: Copy;
-    /// How many blocks of results fit into the registers beside the operands: the size of a kernel's tile.
-    const TILE: usize;
-
-    /// Runs `kernel` compiled for this token's instructions.
-    fn call<K: Kernel<L>>(self, kernel: K);
-
-    fn splat(self, value: f32) -> Self::V;
-    fn load(self, from: &[f32; L]) -> Self::V;
-    fn store(self, value: Self::V, to: &mut [f32; L]);
-    fn add(self, a: Self::V, b: Self::V) -> Self::V;
-    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
-    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
-    fn div(self, a: Self::V, b: Self::V) -> Self::V;
-    fn max(self, a: Self::V, b: Self::V) -> Self::V;
-    fn min(self, a: Self::V, b: Self::V) -> Self::V;
-    /// `a * b + c`, rounded once where the processor can.
-    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    /// The nearest whole number, for values within ±2²³.
-    fn round(self, a: Self::V) -> Self::V;
-    /// 2 to the power of whole numbers from −126 to 127.
-    fn power_of_two(self, whole: Self::V) -> Self::V;
-    /// `a` in the lanes where `mask` is −1, `b` where it is 0.
-    fn select(self, mask: Self::V, a: Self::V, b: Self::V) -> Self::V;
-    /// In each lane the number of `a` in the lane that `from` names: whole numbers from 0 to L − 1.
-    fn permute(self, a: Self::V, from: Self::V) -> Self::V;
-}
+use crate::portable::Portable;
+pub(crate) use crate::wide::{Bytes, Kernel, Simd, halves};
 
 /// A set of instructions that this processor has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +49,7 @@ impl Isa {
             use std::arch::is_x86_feature_detected as has;
             if has!("avx2") && has!("fma") {
                 found.push(Self(Chosen::Avx2(Avx2(()))));
-                if has!("avx512f") {
+                if has!("avx512f") && has!("avx512bw") {
                     found.push(Self(Chosen::Avx512(Avx512(()))));
                 }
             }
@@ -116,84 +80,6 @@ impl Isa {
     }
 }
 
-/// Plain Rust.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Portable;
-
-impl<const L: usize> Simd<L> for Portable {
-    type V = [f32; L];
-    const TILE: usize = 4;
-
-    fn call<K: Kernel<L>>(self, kernel: K) {
-        kernel.run(self);
-    }
-
-    #[inline(always)]
-    fn splat(self, value: f32) -> [f32; L] {
-        [value; L]
-    }
-    #[inline(always)]
-    fn load(self, from: &[f32; L]) -> [f32; L] {
-        *from
-    }
-    #[inline(always)]
-    fn store(self, value: [f32; L], to: &mut [f32; L]) {
-        *to = value;
-    }
-    #[inline(always)]
-    fn add(self, a: [f32; L], b: [f32; L]) -> [f32; L] {
-        std::array::from_fn(|at| a[at] + b[at])
-    }
-    #[inline(always)]
-    fn sub(self, a: [f32; L], b: [f32; L]) -> [f32; L] {
-        std::array::from_fn(|at| a[at] - b[at])
-    }
-    #[inline(always)]
-    fn mul(self, a: [f32; L], b: [f32; L]) -> [f32; L] {
-        std::array::from_fn(|at| a[at] * b[at])
-    }
-    #[inline(always)]
-    fn div(self, a: [f32; L], b: [f32; L]) -> [f32; L] {
-        std::array::from_fn(|at| a[at] / b[at])
-    }
-    #[inline(always)]
-    fn max(self, a: [f32; L], b: [f32; L]) -> [f32; L] {
-        std::array::from_fn(|at| if a[at] > b[at] { a[at] } else { b[at] })
-    }
-    #[inline(always)]
-    fn min(self, a: [f32; L], b: [f32; L]) -> [f32; L] {
-        std::array::from_fn(|at| if a[at] < b[at] { a[at] } else { b[at] })
-    }
-    #[inline(always)]
-    fn mul_add(self, a: [f32; L], b: [f32; L], c: [f32; L]) -> [f32; L] {
-        // Not f32::mul_add: without the instruction it is a call.
-        std::array::from_fn(|at| a[at] * b[at] + c[at])
-    }
-    #[inline(always)]
-    fn round(self, a: [f32; L]) -> [f32; L] {
-        // 1.5 × 2²³: the sum has no room for a fraction.
-        std::array::from_fn(|at| (a[at] + 12_582_912.0) - 12_582_912.0)
-    }
-    #[inline(always)]
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a whole number from −126 to 127"
-    )]
-    fn power_of_two(self, whole: [f32; L]) -> [f32; L] {
-        std::array::from_fn(|at| f32::from_bits(((whole[at] as i32).wrapping_add(127) as u32) << 23))
-    }
-    #[inline(always)]
-    fn select(self, mask: [f32; L], a: [f32; L], b: [f32; L]) -> [f32; L] {
-        std::array::from_fn(|at| if mask[at] < 0.0 { a[at] } else { b[at] })
-    }
-    #[inline(always)]
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number below L")]
-    fn permute(self, a: [f32; L], from: [f32; L]) -> [f32; L] {
-        std::array::from_fn(|at| a[from[at] as usize % L])
-    }
-}
-
 /// The instructions of a token, used inside its trait.
 macro_rules! granted {
     ($instructions:expr) => {{
@@ -212,12 +98,29 @@ pub(crate) struct Avx2(());
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Avx2, Avx512, Kernel, Simd};
+    use super::{Avx2, Avx512, Bytes, Kernel, Simd};
 
     #[target_feature(enable = "avx2,fma")]
     #[inline(never)]
     fn with_avx2<K: Kernel<8>>(simd: Avx2, kernel: K) {
         kernel.run(simd);
+    }
+
+    /// `vpmaddwd`, written out: as an intrinsic, LLVM sees that `a` is a pair spread over a register and takes it from a
+    /// register of its neighbours, by a shuffle, rather than from memory, and the sums no longer have registers.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn products(a: __m256, b: __m256) -> __m256i {
+        let products: __m256i;
+        // SAFETY: the instruction reads and writes these three registers only; AVX2 is enabled here.
+        unsafe {
+            std::arch::asm!(
+                "vpmaddwd {products}, {a}, {b}",
+                products = lateout(ymm_reg) products, a = in(ymm_reg) a, b = in(ymm_reg) b,
+                options(pure, nomem, nostack, preserves_flags),
+            );
+        }
+        products
     }
 
     impl Simd<8> for Avx2 {
@@ -288,9 +191,67 @@ mod x86 {
         fn permute(self, a: __m256, from: __m256) -> __m256 {
             granted!(_mm256_permutevar8x32_ps(a, _mm256_cvtps_epi32(from)))
         }
+        #[inline(always)]
+        fn add_products(self, a: __m256, b: __m256, c: __m256) -> __m256 {
+            granted!(_mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(c), products(a, b))))
+        }
+        #[inline(always)]
+        fn pair(self, a: __m256, b: __m256) -> [__m256; 2] {
+            granted!({
+                let (a, b) = (_mm256_castps_si256(a), _mm256_castps_si256(b));
+                let (low, high) = (_mm256_unpacklo_epi16(a, b), _mm256_unpackhi_epi16(a, b));
+                [_mm256_castsi256_ps(low), _mm256_castsi256_ps(high)]
+            })
+        }
+        #[inline(always)]
+        fn widen(self, a: __m256) -> [__m256; 2] {
+            granted!({
+                let a = _mm256_castps_si256(a);
+                let low = _mm256_srai_epi32::<16>(_mm256_unpacklo_epi16(a, a));
+                let high = _mm256_srai_epi32::<16>(_mm256_unpackhi_epi16(a, a));
+                [_mm256_castsi256_ps(low), _mm256_castsi256_ps(high)]
+            })
+        }
+        #[inline(always)]
+        fn narrow(self, [low, high]: [__m256; 2]) -> __m256 {
+            granted!({
+                let narrow = _mm256_packs_epi32(_mm256_castps_si256(low), _mm256_castps_si256(high));
+                _mm256_castsi256_ps(narrow)
+            })
+        }
+        #[inline(always)]
+        fn to_float(self, a: __m256) -> __m256 {
+            granted!(_mm256_cvtepi32_ps(_mm256_castps_si256(a)))
+        }
+        #[inline(always)]
+        fn look_up(self, both: [__m256; 2], bytes: &Bytes, low: [i16; 2]) -> [__m256; 2] {
+            granted!({
+                let [first, second] = [_mm256_castps_si256(both[0]), _mm256_castps_si256(both[1])];
+                let low = [_mm256_set1_epi16(low[0]), _mm256_set1_epi16(low[1])];
+                let mut at =
+                    _mm256_packus_epi16(_mm256_sub_epi16(first, low[0]), _mm256_sub_epi16(second, low[0]));
+                let (part, beyond) = (_mm256_set1_epi8(16), _mm256_set1_epi8(0x70));
+                let mut found = _mm256_setzero_si256();
+                for sixteen in bytes {
+                    let table = _mm256_broadcastsi128_si256(_mm_loadu_si128(sixteen.as_ptr().cast()));
+                    // Places beyond this part have their highest bit set, which makes a 0.
+                    let here = _mm256_shuffle_epi8(table, _mm256_adds_epu8(at, beyond));
+                    found = _mm256_or_si256(found, here);
+                    at = _mm256_sub_epi8(at, part);
+                }
+                let zero = _mm256_setzero_si256();
+                let first = _mm256_add_epi16(_mm256_unpacklo_epi8(found, zero), low[1]);
+                let second = _mm256_add_epi16(_mm256_unpackhi_epi8(found, zero), low[1]);
+                [_mm256_castsi256_ps(first), _mm256_castsi256_ps(second)]
+            })
+        }
+        #[inline(always)]
+        fn to_whole(self, a: __m256) -> __m256 {
+            granted!(_mm256_castsi256_ps(_mm256_cvtps_epi32(a)))
+        }
     }
 
-    #[target_feature(enable = "avx512f,avx2,fma")]
+    #[target_feature(enable = "avx512f,avx512bw,avx2,fma")]
     #[inline(never)]
     fn with_avx512<K: Kernel<16>>(simd: Avx512, kernel: K) {
         kernel.run(simd);
@@ -366,10 +327,71 @@ mod x86 {
         fn permute(self, a: __m512, from: __m512) -> __m512 {
             granted!(_mm512_permutexvar_ps(_mm512_cvtps_epi32(from), a))
         }
+        #[inline(always)]
+        fn add_products(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+            granted!({
+                let products = _mm512_madd_epi16(_mm512_castps_si512(a), _mm512_castps_si512(b));
+                _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(c), products))
+            })
+        }
+        #[inline(always)]
+        fn pair(self, a: __m512, b: __m512) -> [__m512; 2] {
+            granted!({
+                let (a, b) = (_mm512_castps_si512(a), _mm512_castps_si512(b));
+                let (low, high) = (_mm512_unpacklo_epi16(a, b), _mm512_unpackhi_epi16(a, b));
+                [_mm512_castsi512_ps(low), _mm512_castsi512_ps(high)]
+            })
+        }
+        #[inline(always)]
+        fn widen(self, a: __m512) -> [__m512; 2] {
+            granted!({
+                let a = _mm512_castps_si512(a);
+                let low = _mm512_srai_epi32::<16>(_mm512_unpacklo_epi16(a, a));
+                let high = _mm512_srai_epi32::<16>(_mm512_unpackhi_epi16(a, a));
+                [_mm512_castsi512_ps(low), _mm512_castsi512_ps(high)]
+            })
+        }
+        #[inline(always)]
+        fn narrow(self, [low, high]: [__m512; 2]) -> __m512 {
+            granted!({
+                let narrow = _mm512_packs_epi32(_mm512_castps_si512(low), _mm512_castps_si512(high));
+                _mm512_castsi512_ps(narrow)
+            })
+        }
+        #[inline(always)]
+        fn to_float(self, a: __m512) -> __m512 {
+            granted!(_mm512_cvtepi32_ps(_mm512_castps_si512(a)))
+        }
+        #[inline(always)]
+        fn look_up(self, both: [__m512; 2], bytes: &Bytes, low: [i16; 2]) -> [__m512; 2] {
+            granted!({
+                let [first, second] = [_mm512_castps_si512(both[0]), _mm512_castps_si512(both[1])];
+                let low = [_mm512_set1_epi16(low[0]), _mm512_set1_epi16(low[1])];
+                let mut at =
+                    _mm512_packus_epi16(_mm512_sub_epi16(first, low[0]), _mm512_sub_epi16(second, low[0]));
+                let (part, beyond) = (_mm512_set1_epi8(16), _mm512_set1_epi8(0x70));
+                let mut found = _mm512_setzero_si512();
+                for sixteen in bytes {
+                    let table = _mm512_broadcast_i32x4(_mm_loadu_si128(sixteen.as_ptr().cast()));
+                    // Places beyond this part have their highest bit set, which makes a 0.
+                    let here = _mm512_shuffle_epi8(table, _mm512_adds_epu8(at, beyond));
+                    found = _mm512_or_si512(found, here);
+                    at = _mm512_sub_epi8(at, part);
+                }
+                let zero = _mm512_setzero_si512();
+                let first = _mm512_add_epi16(_mm512_unpacklo_epi8(found, zero), low[1]);
+                let second = _mm512_add_epi16(_mm512_unpackhi_epi8(found, zero), low[1]);
+                [_mm512_castsi512_ps(first), _mm512_castsi512_ps(second)]
+            })
+        }
+        #[inline(always)]
+        fn to_whole(self, a: __m512) -> __m512 {
+            granted!(_mm512_castsi512_ps(_mm512_cvtps_epi32(a)))
+        }
     }
 }
 
-/// AVX-512 F: sixteen numbers in a register, 32 registers.
+/// AVX-512 F and BW: sixteen numbers in a register, 32 registers.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Avx512(());
@@ -383,9 +405,35 @@ pub(crate) struct Neon(());
 mod arm {
     use std::arch::aarch64::*;
 
-    use super::{Kernel, Neon, Simd};
+    use super::{Bytes, Kernel, Neon, Simd};
 
     type Pair = float32x4x2_t;
+
+    #[target_feature(enable = "neon")]
+    #[inline]
+    fn add_products(a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
+        let (a, b) = (vreinterpretq_s16_f32(a), vreinterpretq_s16_f32(b));
+        let low = vmull_s16(vget_low_s16(a), vget_low_s16(b));
+        let sums = vpaddq_s32(low, vmull_high_s16(a, b));
+        vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(c), sums))
+    }
+
+    /// Eight numbers.
+    #[target_feature(enable = "neon")]
+    #[inline]
+    fn look_up(numbers: float32x4_t, bytes: &Bytes, low: [i16; 2]) -> float32x4_t {
+        let mut at = vqmovun_s16(vsubq_s16(vreinterpretq_s16_f32(numbers), vdupq_n_s16(low[0])));
+        let mut found = vdup_n_u8(0);
+        for parts in bytes.as_flattened().as_chunks::<64>().0 {
+            // SAFETY: 64 bytes are read, as many as `parts` has.
+            let table = unsafe { vld1q_u8_x4(parts.as_ptr()) };
+            // Places beyond this part make a 0.
+            found = vorr_u8(found, vqtbl4_u8(table, at));
+            at = vsub_u8(at, vdup_n_u8(64));
+        }
+        let wide = vreinterpretq_s16_u16(vmovl_u8(found));
+        vreinterpretq_f32_s16(vaddq_s16(wide, vdupq_n_s16(low[1])))
+    }
 
     #[target_feature(enable = "neon")]
     #[inline(never)]
@@ -480,6 +528,68 @@ mod arm {
                     vreinterpretq_f32_u8(vqtbl2q_u8(table, vreinterpretq_u8_u32(high))),
                 )
             })
+        }
+        #[inline(always)]
+        fn add_products(self, a: Pair, b: Pair, c: Pair) -> Pair {
+            // Neighbours' products are added in pairs: no instruction does all of it.
+            granted!(float32x4x2_t(add_products(a.0, b.0, c.0), add_products(a.1, b.1, c.1)))
+        }
+        #[inline(always)]
+        fn pair(self, a: Pair, b: Pair) -> [Pair; 2] {
+            granted!({
+                let (a0, a1) = (vreinterpretq_s16_f32(a.0), vreinterpretq_s16_f32(a.1));
+                let (b0, b1) = (vreinterpretq_s16_f32(b.0), vreinterpretq_s16_f32(b.1));
+                let low = (vzip1q_s16(a0, b0), vzip1q_s16(a1, b1));
+                let high = (vzip2q_s16(a0, b0), vzip2q_s16(a1, b1));
+                [
+                    float32x4x2_t(vreinterpretq_f32_s16(low.0), vreinterpretq_f32_s16(low.1)),
+                    float32x4x2_t(vreinterpretq_f32_s16(high.0), vreinterpretq_f32_s16(high.1)),
+                ]
+            })
+        }
+        #[inline(always)]
+        fn widen(self, a: Pair) -> [Pair; 2] {
+            granted!({
+                let (a0, a1) = (vreinterpretq_s16_f32(a.0), vreinterpretq_s16_f32(a.1));
+                let low = (vmovl_s16(vget_low_s16(a0)), vmovl_s16(vget_low_s16(a1)));
+                let high = (vmovl_high_s16(a0), vmovl_high_s16(a1));
+                [
+                    float32x4x2_t(vreinterpretq_f32_s32(low.0), vreinterpretq_f32_s32(low.1)),
+                    float32x4x2_t(vreinterpretq_f32_s32(high.0), vreinterpretq_f32_s32(high.1)),
+                ]
+            })
+        }
+        #[inline(always)]
+        fn narrow(self, [low, high]: [Pair; 2]) -> Pair {
+            granted!({
+                let first = vqmovn_s32(vreinterpretq_s32_f32(low.0));
+                let second = vqmovn_s32(vreinterpretq_s32_f32(low.1));
+                float32x4x2_t(
+                    vreinterpretq_f32_s16(vqmovn_high_s32(first, vreinterpretq_s32_f32(high.0))),
+                    vreinterpretq_f32_s16(vqmovn_high_s32(second, vreinterpretq_s32_f32(high.1))),
+                )
+            })
+        }
+        #[inline(always)]
+        fn look_up(self, both: [Pair; 2], bytes: &Bytes, low: [i16; 2]) -> [Pair; 2] {
+            granted!([
+                float32x4x2_t(look_up(both[0].0, bytes, low), look_up(both[0].1, bytes, low)),
+                float32x4x2_t(look_up(both[1].0, bytes, low), look_up(both[1].1, bytes, low)),
+            ])
+        }
+        #[inline(always)]
+        fn to_float(self, a: Pair) -> Pair {
+            granted!(float32x4x2_t(
+                vcvtq_f32_s32(vreinterpretq_s32_f32(a.0)),
+                vcvtq_f32_s32(vreinterpretq_s32_f32(a.1))
+            ))
+        }
+        #[inline(always)]
+        fn to_whole(self, a: Pair) -> Pair {
+            granted!(float32x4x2_t(
+                vreinterpretq_f32_s32(vcvtnq_s32_f32(a.0)),
+                vreinterpretq_f32_s32(vcvtnq_s32_f32(a.1))
+            ))
         }
     }
 }

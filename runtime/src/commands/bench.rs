@@ -1,6 +1,7 @@
 //! `stopline bench`: what each stage costs on this machine, with this model and these frames.
 
 mod machine;
+mod operators;
 mod table;
 
 use std::sync::Arc;
@@ -22,9 +23,15 @@ use table::Table;
 #[command(after_help = "Examples:
   stopline bench --model yolox_nano.onnx drive.mp4 --core 1
   stopline bench --model yolox_nano.onnx pattern:1280x720,nv12 --frames 500 --json > bench.json
+  stopline bench --model yolox_nano.onnx drive.mp4 --operators --backend tract
 
 capture is the time from asking for a frame to having it: decoding for a recording, waiting for a camera. total is
-prepare + infer + decode. Frames that give no numbers are counted and not timed.")]
+prepare + infer + decode. Frames that give no numbers are counted and not timed.
+
+--operators runs the model on one frame again and again after that, and tells of each operator its median time, its share of
+them all, and its arithmetic (two operations for each multiplication) where that is a measure of it. Reading the clock takes
+time too: all operators together take somewhat longer than infer. ONNX Runtime tells no such times here; its own profile is a
+file (ONNX Runtime's documentation, Profiling).")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
@@ -40,7 +47,10 @@ pub struct Args {
     /// Run on this processor core only, counted from 0.
     #[arg(long, value_name = "N")]
     core: Option<usize>,
-    /// Print JSON: times in microseconds, memory in bytes.
+    /// Tell the time of each operator too; `--backend kernels` and `tract` only.
+    #[arg(long)]
+    operators: bool,
+    /// Print JSON: times in microseconds, of operators in nanoseconds, memory in bytes.
     #[arg(long)]
     json: bool,
 }
@@ -100,7 +110,16 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         let problem = anyhow!("{}: the model gave no numbers for any of {whole} frames", args.source);
         return Err(Failure::new(Exit::Model, problem));
     }
-    let table = Table { args, detector: &detector, measured: &measured, load, peak: machine::peak_memory() };
+    let operators = args.operators.then(|| operators::measure(&mut detector, &mut frames, args.frames));
+    let operators = operators.transpose()?;
+    let table = Table {
+        args,
+        detector: &detector,
+        measured: &measured,
+        load,
+        peak: machine::peak_memory(),
+        operators,
+    };
     print!("{}", if args.json { table.json() } else { table.text() });
     Ok(())
 }

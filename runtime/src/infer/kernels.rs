@@ -7,6 +7,7 @@
 mod constants;
 mod fuse;
 mod lower;
+mod quantized;
 mod rearrange;
 mod resize;
 mod value;
@@ -14,11 +15,12 @@ mod value;
 use std::sync::Arc;
 
 use stopline_kernels::{Isa, Memory, Plan as Layers};
+use stopline_sensors::clock::{Clock, SystemClock};
 
 use super::graph::pb;
 use super::{
-    Backend, Element, InferError, ModelFile, Output, Plan, PlanOptions, Session, Tensor, TensorData,
-    TensorSpec, check_inputs, graph, tract,
+    Backend, Element, InferError, ModelFile, OperatorTime, Output, Plan, PlanOptions, Session, Tensor,
+    TensorData, TensorSpec, check_inputs, graph, tract,
 };
 use constants::{Constants, Node, NotCovered};
 use lower::{Lowered, lower};
@@ -267,6 +269,20 @@ struct KernelsSession {
 
 impl Session for KernelsSession {
     fn run(&mut self, inputs: &[Tensor]) -> Result<&[Output], InferError> {
+        self.go(inputs, None)?;
+        Ok(&self.outputs)
+    }
+
+    fn run_timed(&mut self, inputs: &[Tensor]) -> Result<Vec<OperatorTime>, InferError> {
+        let mut times = Vec::new();
+        self.go(inputs, Some(&mut times))?;
+        Ok(times)
+    }
+}
+
+impl KernelsSession {
+    /// One run; what each operator took is added to `times`.
+    fn go(&mut self, inputs: &[Tensor], mut times: Option<&mut Vec<OperatorTime>>) -> Result<(), InferError> {
         let plan = Arc::clone(&self.plan);
         check_inputs(&plan.inputs, inputs)?;
         let engine = |problem: String| InferError::Engine { backend: NAME, problem };
@@ -282,9 +298,12 @@ impl Session for KernelsSession {
             *place = written;
         }
         let count = plan.written.len();
-        plan.layers
-            .run(&mut self.memory, &given[..inputs.len()], &mut places[..count])
-            .map_err(|error| engine(error.to_string()))?;
+        let (given, places) = (&given[..inputs.len()], &mut places[..count]);
+        match &mut times {
+            Some(times) => timed(&plan.layers, &mut self.memory, given, places, times),
+            None => plan.layers.run(&mut self.memory, given, places),
+        }
+        .map_err(|error| engine(error.to_string()))?;
         if let (Some(tail), Some((session, tensors))) = (&plan.tail, &mut self.tail) {
             for (source, tensor) in tail.inputs.iter().zip(tensors.iter_mut()) {
                 let TensorData::F32(values) = &mut tensor.data else { continue };
@@ -292,6 +311,9 @@ impl Session for KernelsSession {
                     TailInput::Given(at) => given[*at],
                     TailInput::Written(at) => &self.written[*at],
                 });
+            }
+            if let Some(times) = times {
+                times.extend(session.run_timed(tensors)?);
             }
             let found = session.run(tensors)?;
             for (output, source) in self.outputs.iter_mut().zip(&plan.sources) {
@@ -303,11 +325,9 @@ impl Session for KernelsSession {
             }
         }
         self.hand_out();
-        Ok(&self.outputs)
+        Ok(())
     }
-}
 
-impl KernelsSession {
     /// The numbers of outputs go back to where the layers write them.
     fn take_back(&mut self) {
         for (output, source) in self.outputs.iter_mut().zip(&self.plan.sources) {
@@ -329,6 +349,32 @@ impl KernelsSession {
             }
         }
     }
+}
+
+/// Runs `layers`; what each step took is added to `times`.
+fn timed(
+    layers: &Layers,
+    memory: &mut Memory,
+    inputs: &[&[f32]],
+    outputs: &mut [&mut [f32]],
+    times: &mut Vec<OperatorTime>,
+) -> Result<(), stopline_kernels::RunError> {
+    let mut steps = layers.steps();
+    let mut from = SystemClock.monotonic();
+    layers.run_observed(memory, inputs, outputs, &mut |_| {
+        let now = SystemClock.monotonic();
+        if let Some(step) = steps.next() {
+            let [channels, rows, columns] = step.shape;
+            times.push(OperatorTime {
+                operator: step.kind.to_owned(),
+                name: step.layer.to_owned(),
+                shape: vec![1, channels, rows, columns],
+                multiplications: step.multiplications,
+                time: now.since(from),
+            });
+        }
+        from = SystemClock.monotonic();
+    })
 }
 
 /// A plan of tract's where the kernels have none.

@@ -14,6 +14,7 @@ mod tract;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The engine `kind`; ONNX Runtime is loaded from `library`, once per process.
 ///
@@ -131,6 +132,32 @@ pub trait Session: Send {
     /// # Errors
     /// [`InferError::Input`] for a wrong type or shape, [`InferError::Engine`] for what the engine says.
     fn run(&mut self, inputs: &[Tensor]) -> Result<&[Output], InferError>;
+
+    /// Runs the model as [`Session::run`] does and tells what each operator took, in the order in which they ran.
+    ///
+    /// # Errors
+    /// As [`Session::run`]; [`InferError::Engine`] where the engine tells no times.
+    fn run_timed(&mut self, inputs: &[Tensor]) -> Result<Vec<OperatorTime>, InferError> {
+        let _ = inputs;
+        let problem =
+            "it tells no time per operator; `--backend kernels` and `--backend tract` do".to_owned();
+        Err(InferError::Engine { backend: "this engine", problem })
+    }
+}
+
+/// What one operator of a run took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperatorTime {
+    /// What it does, in the engine's words: engines join and split the model's operators, each in its own way.
+    pub operator: String,
+    /// The model's node, or the engine's name for its part.
+    pub name: String,
+    /// Size of each axis of its first result; empty where only the data tells.
+    pub shape: Vec<usize>,
+    /// Multiplications that it asks for, each with an addition; 0 where that is no measure of it.
+    pub multiplications: u64,
+    /// By the clock.
+    pub time: Duration,
 }
 
 /// Name, type and shape of an input or output.

@@ -6,7 +6,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
+use stopline_sensors::clock::{Clock, SystemClock};
 use tract_onnx::model::Onnx;
 use tract_onnx::pb::{GraphProto, ModelProto};
 use tract_onnx::prelude::Tensor as TractTensor;
@@ -14,10 +16,11 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::{DimLike, TDim};
 use tract_onnx::tract_core::model::TypedSimpleState;
 use tract_onnx::tract_core::optim::Optimizer;
+use tract_onnx::tract_core::plan::eval;
 
 use super::{
-    Backend, Element, InferError, ModelFile, Output, Plan, PlanOptions, Session, TensorData, TensorSpec,
-    check_inputs, graph,
+    Backend, Element, InferError, ModelFile, OperatorTime, Output, Plan, PlanOptions, Session, TensorData,
+    TensorSpec, check_inputs, graph,
 };
 
 const NAME: &str = "tract";
@@ -292,13 +295,47 @@ struct TractSession {
 
 impl Session for TractSession {
     fn run(&mut self, inputs: &[super::Tensor]) -> Result<&[Output], InferError> {
+        self.go(inputs, |state, values| state.run(values))
+    }
+
+    fn run_timed(&mut self, inputs: &[super::Tensor]) -> Result<Vec<OperatorTime>, InferError> {
+        let mut times = Vec::new();
+        self.go(inputs, |state, values| {
+            state.run_plan_with_eval(values, |context, state, node, values| {
+                let from = SystemClock.monotonic();
+                let found = eval(context, state, node, values)?;
+                times.push(operator_time(node, found.first(), SystemClock.monotonic().since(from)));
+                Ok::<_, TractError>(found)
+            })
+        })?;
+        Ok(times)
+    }
+}
+
+fn operator_time(node: &TypedNode, result: Option<&TValue>, time: Duration) -> OperatorTime {
+    OperatorTime {
+        operator: node.op.name().into_owned(),
+        name: node.name.clone(),
+        shape: result.map(|result| result.shape().to_vec()).unwrap_or_default(),
+        // Its operators know their costs only for shapes of its own graph.
+        multiplications: 0,
+        time,
+    }
+}
+
+impl TractSession {
+    fn go(
+        &mut self,
+        inputs: &[super::Tensor],
+        run: impl FnOnce(&mut TypedSimpleState, TVec<TValue>) -> TractResult<TVec<TValue>>,
+    ) -> Result<&[Output], InferError> {
         check_inputs(&self.plan.inputs, inputs)?;
         let mut values = TVec::with_capacity(inputs.len());
         for (kept, input) in self.inputs.iter_mut().zip(inputs) {
             values.push(TValue::from_const(refill(kept, input)?));
         }
         let state = &mut self.state;
-        let found = catch_unwind(AssertUnwindSafe(|| state.run(values)));
+        let found = catch_unwind(AssertUnwindSafe(|| run(state, values)));
         let found = match found {
             Ok(Ok(found)) => found,
             failed => {

@@ -11,8 +11,14 @@ pub(super) trait Converter: Copy {
     fn luma(&self, y: u8) -> i16;
     /// What chroma `u`, `v`, 0 in the middle and with eight fractional bits, adds to red, green and blue.
     fn chroma(&self, u: i16, v: i16) -> [i16; 3];
-    /// A channel's byte from luma and its share of chroma.
-    fn byte(luma: i16, chroma: i16) -> u8;
+    /// A channel's value, 0 to 255, from luma and its share of chroma.
+    fn value(luma: i16, chroma: i16) -> i16;
+    /// The same as a byte.
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255")]
+    fn byte(luma: i16, chroma: i16) -> u8 {
+        Self::value(luma, chroma) as u8
+    }
 }
 
 /// A row's chroma, 0 in the middle and with eight fractional bits: each sample twice, for its two pixels.
@@ -123,16 +129,15 @@ impl Converter for ToRgb {
     }
 
     #[inline(always)]
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to a byte")]
-    fn byte(luma: i16, chroma: i16) -> u8 {
+    fn value(luma: i16, chroma: i16) -> i16 {
         // 239 × 1.164 + 127 × 2.14 passes 511, the largest number with six fractional bits: hence saturating.
-        (luma.saturating_add(chroma) >> 6).clamp(0, 255) as u8
+        (luma.saturating_add(chroma) >> 6).clamp(0, 255)
     }
 }
 
 /// A chroma sample with 128 in the middle → with 0 in the middle and eight fractional bits.
 #[inline(always)]
-fn centred(sample: u8) -> i16 {
+pub(super) fn centred(sample: u8) -> i16 {
     i16::from(sample).wrapping_sub(128).wrapping_shl(8)
 }
 

@@ -74,6 +74,12 @@ impl Lines {
         self.chroma.resize(columns.count.div_ceil(2));
     }
 
+    /// How luma and chroma of the frame are converted: a camera's, and a recording's. `None` where there are none.
+    #[inline(always)]
+    pub(super) fn converters(&self) -> Option<(ToRgb, Video)> {
+        self.to_rgb.map(|(_, to_rgb, video)| (to_rgb, video))
+    }
+
     /// Converts row `number` of `frame` where it needs that and is not there yet.
     #[inline(always)]
     pub(super) fn load(&mut self, frame: &Frame, number: usize) {
@@ -125,7 +131,9 @@ impl Lines {
     }
 }
 
-fn plane_row(frame: &Frame, plane: usize, number: usize) -> &[u8] {
+/// The bytes of row `number` of a plane.
+#[inline(always)]
+pub(super) fn plane_row(frame: &Frame, plane: usize, number: usize) -> &[u8] {
     let plane = frame.plane(plane);
     &plane.bytes[number * plane.stride..][..plane.row]
 }

@@ -1,7 +1,8 @@
 //! Frame → input tensor, exactly as the model's manifest says.
 //!
 //! In walk order: [`geometry`] says where the picture lies on the input; `plan` turns that into taps and tables once;
-//! then for each row of the input `rows` reads the source rows it needs (`lines`, `colour`), blends them (`blend`) and
+//! then for each row of the input `rows` reads the source rows it needs (`lines`, `colour`; `sparse` where the
+//! picture becomes much smaller), blends them (`blend`) and
 //! writes the values (`write`). No picture stands between frame and tensor.
 
 mod blend;
@@ -10,6 +11,7 @@ pub mod geometry;
 mod lines;
 mod plan;
 pub(crate) mod rows;
+mod sparse;
 mod taps;
 mod video;
 mod write;
@@ -148,7 +150,7 @@ impl Preparer {
         if self.plan.set(key) {
             self.scratch.fit(&self.plan);
         }
-        self.scratch.lines.begin(frame, self.plan.columns);
+        self.scratch.begin(frame, &self.plan);
         let (across, down) = (&self.plan.across, &self.plan.down);
         let shown = [across.start, down.start, across.taps.len(), down.taps.len()];
         self.writer.surround(tensor, shown, self.pad);

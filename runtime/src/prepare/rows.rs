@@ -1,11 +1,12 @@
 //! The hot loops: every row of the input from the frame's rows. Nothing here allocates.
 
 use stopline_depot::manifest::{ColourOrder, Filter};
-use stopline_sensors::frame::Frame;
+use stopline_sensors::frame::{Frame, PixelFormat};
 
 use super::blend::{self, Pair};
 use super::lines::Lines;
 use super::plan::{AROUND, BEFORE, Plan};
+use super::sparse::Sparse;
 use super::taps::Tap;
 use super::write::Writer;
 use crate::infer::Tensor;
@@ -13,7 +14,8 @@ use crate::infer::Tensor;
 /// Memory for one row, kept from frame to frame.
 #[derive(Clone, Default)]
 pub(super) struct Scratch {
-    pub(super) lines: Lines,
+    lines: Lines,
+    sparse: Sparse,
     /// A row of the picture, with the surround's values before and behind.
     near: Vec<u8>,
     /// Rows blended across, one even and one odd, and which they are.
@@ -30,6 +32,12 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
+    /// Forgets the frame before and makes room for the rows of `frame`.
+    pub(super) fn begin(&mut self, frame: &Frame, plan: &Plan) {
+        self.lines.begin(frame, plan.columns);
+        self.sparse.begin(plan.sparse.len());
+    }
+
     /// Makes room for what `plan` needs.
     pub(super) fn fit(&mut self, plan: &Plan) {
         let length = (plan.columns.count + AROUND) * plan.channels;
@@ -109,6 +117,9 @@ impl Rows<'_> {
             return;
         }
         let number = self.inside(row);
+        if let Some(number) = number.filter(|_| !self.plan.sparse.is_empty()) {
+            return self.across_sparse(number, slot);
+        }
         if let Some(number) = number {
             self.scratch.lines.load(self.frame, number);
         }
@@ -129,6 +140,22 @@ impl Rows<'_> {
         }
         for (level, pairs) in level[slot].iter_mut().zip(pairs).take(plan.channels) {
             blend::level(pairs, &plan.weights, level);
+        }
+    }
+
+    /// Row `number`, blended across into slot `slot`, of the pixels that it takes alone.
+    #[inline(always)]
+    fn across_sparse(&mut self, number: usize, slot: usize) {
+        let plan = self.plan;
+        let Scratch { lines, sparse, pairs, level, .. } = &mut *self.scratch;
+        let Some((to_rgb, video)) = lines.converters() else { return };
+        if self.frame.format() == PixelFormat::I420 {
+            sparse.row(self.frame, number, &plan.sparse, video, pairs);
+        } else {
+            sparse.row(self.frame, number, &plan.sparse, to_rgb, pairs);
+        }
+        for (level, pairs) in level[slot].iter_mut().zip(pairs) {
+            blend::level(pairs, &plan.sparse_weights, level);
         }
     }
 

@@ -132,6 +132,30 @@ fn padding_between_rows_is_never_read() {
 }
 
 #[test]
+fn single_pixels_of_luma_and_chroma_become_what_whole_rows_become() {
+    let mut compared = 0;
+    for format in FORMATS.into_iter().filter(|format| format.is_yuv()) {
+        for size in [(4, 2), (6, 7), (31, 17), (64, 48), (100, 30), (641, 360), (1280, 721)] {
+            for filter in [Filter::Bilinear, Filter::Nearest] {
+                for wide in [3, 24, 200] {
+                    let input = input(wide, 20, ResizeMode::Letterbox, filter);
+                    let frame = frame(format, size, 5, noise);
+                    let geometry = Geometry::fit([size.0, size.1], [wide, 20], &input.resize);
+                    let mut preparer = Preparer::new(&input, geometry.input).unwrap();
+                    let (mut sparse, mut whole) = (preparer.tensor(), preparer.tensor());
+                    preparer.prepare(&frame, &geometry, &mut sparse).unwrap();
+                    compared += usize::from(!preparer.plan.sparse.is_empty());
+                    preparer.plan.sparse.clear();
+                    preparer.prepare(&frame, &geometry, &mut whole).unwrap();
+                    assert_eq!(sparse, whole, "{format:?} {size:?} {filter:?} {wide}");
+                }
+            }
+        }
+    }
+    assert!(compared > 60, "only {compared} pictures were small enough");
+}
+
+#[test]
 fn a_white_picture_stays_white_whatever_the_filter() {
     for format in FORMATS {
         for filter in [Filter::Bilinear, Filter::BilinearAntialias, Filter::Nearest] {

@@ -44,9 +44,8 @@ impl Converter for Video {
     }
 
     #[inline(always)]
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to a byte")]
-    fn byte(luma: i16, chroma: i16) -> u8 {
-        luma.saturating_add(chroma).clamp(0, 255) as u8
+    fn value(luma: i16, chroma: i16) -> i16 {
+        luma.saturating_add(chroma).clamp(0, 255)
     }
 }
 

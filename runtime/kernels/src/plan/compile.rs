@@ -6,18 +6,15 @@
 //! looks at each channel by itself leaves them where they are. A copy is made where more than a third of the lanes that
 //! would be read are not asked for.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-use super::needed::{needed, picture};
-use super::pack::Packing;
-use super::place::{Life, places};
+use super::blocks::{Blocks, Place, Tensor};
+use super::needed::{needed, picture, table, translated};
 use super::{Placed, Plan, Step};
 use crate::act::Activation;
-use crate::conv::{Conv, InputBlock};
 use crate::end::EndStep;
-use crate::first::First;
-use crate::graph::{Channel, End, Graph, GraphError, Layer, Map, Op, View, Window};
-use crate::lanes::{Each, Gather, Gathered, Pack, Pair, Resize, Softmax, Unpack};
+use crate::graph::{Graph, GraphError, Layer, Map, Op, Window};
+use crate::lanes::{Each, Pack, Pair, Resize, Softmax, Unpack};
 use crate::memory::Aligned;
 use crate::simd::Isa;
 use crate::window::{Fold, Windowed};
@@ -39,8 +36,19 @@ pub(super) fn plan(graph: &Graph, isa: Isa) -> Result<Plan, GraphError> {
         gathered: HashMap::new(),
     };
     let needed = needed(graph);
+    let translated = translated(graph, &needed);
     for (at, layer) in graph.layers.iter().enumerate().filter(|(at, _)| needed[*at]) {
-        compiler.places[at] = compiler.layer(layer);
+        if !compiler.places[at].is_empty() {
+            continue;
+        }
+        let translates = translated.get(&at).copied();
+        compiler.places[at] = match translates.and_then(|at| table(&graph.layers[at])) {
+            Some(table) => compiler.whole_conv(layer, Some(table)),
+            None => compiler.layer(layer),
+        };
+        if let Some(translates) = translates {
+            compiler.places[translates] = compiler.places[at].clone();
+        }
     }
     for (output, layer) in graph.outputs.iter().enumerate() {
         for piece in &layer.pieces {
@@ -60,59 +68,16 @@ pub(super) fn plan(graph: &Graph, isa: Isa) -> Result<Plan, GraphError> {
     })
 }
 
-/// Where a channel lies: a plane (block number in a memory without reuse) and a lane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Place {
-    plane: usize,
-    lane: usize,
-}
-
-/// A result in a memory without reuse, in blocks.
-#[derive(Clone, Copy, Debug)]
-struct Tensor {
-    base: usize,
-    length: usize,
-}
-
-/// Blocks to read and, for each channel asked for, its position in them (block · lanes + lane).
-#[derive(Clone, Debug)]
-pub(super) struct Blocks {
-    pub planes: Vec<usize>,
-    pub positions: Vec<usize>,
-}
-
-impl Blocks {
-    /// Whether each position is asked for once.
-    fn distinct(&self) -> bool {
-        let mut sorted = self.positions.clone();
-        sorted.sort_unstable();
-        sorted.windows(2).all(|pair| pair[0] != pair[1])
-    }
-
-    fn same_order(&self, other: &Self) -> bool {
-        self.positions == other.positions && self.planes.len() == other.planes.len()
-    }
-}
-
-/// Where a convolution's results lie.
-struct Results {
-    /// Planes of the residual; none where there is none.
-    residual: Vec<usize>,
-    /// Of each channel.
-    positions: Vec<usize>,
-    blocks: usize,
-}
-
-struct Compiler<'a> {
-    graph: &'a Graph,
-    lanes: usize,
-    steps: Vec<Placed>,
-    tensors: Vec<Tensor>,
+pub(super) struct Compiler<'a> {
+    pub(super) graph: &'a Graph,
+    pub(super) lanes: usize,
+    pub(super) steps: Vec<Placed>,
+    pub(super) tensors: Vec<Tensor>,
     /// Of each layer's channels.
-    places: Vec<Vec<Place>>,
-    weights: Vec<f32>,
-    masks: HashMap<Vec<Option<usize>>, usize>,
-    gathered: HashMap<Vec<Place>, Blocks>,
+    pub(super) places: Vec<Vec<Place>>,
+    pub(super) weights: Vec<f32>,
+    pub(super) masks: HashMap<Vec<Option<usize>>, usize>,
+    pub(super) gathered: HashMap<Vec<Place>, Blocks>,
 }
 
 impl Compiler<'_> {
@@ -206,130 +171,11 @@ impl Compiler<'_> {
                 let step = Softmax { inputs: blocks.planes.clone(), masks, area };
                 self.per_channel(layer, Step::Softmax(step), &blocks)
             }
-        }
-    }
-
-    fn dense(
-        &mut self,
-        layer: &Layer,
-        from: &Map,
-        weights: &[f32],
-        outputs: std::ops::Range<usize>,
-    ) -> Vec<Place> {
-        self.dense_of(layer, from.list(), weights, outputs)
-    }
-
-    /// A convolution of all channels of `list` to the layer's channels `outputs`.
-    fn dense_of(
-        &mut self,
-        layer: &Layer,
-        list: &[Channel],
-        weights: &[f32],
-        outputs: std::ops::Range<usize>,
-    ) -> Vec<Place> {
-        let Op::Conv { from, window, bias, end, .. } = &layer.op else { return Vec::new() };
-        let blocks = self.blocks_of(list, from.height() * from.width());
-        let Results { residual, positions, blocks: out_blocks } = self.results(end, outputs.clone());
-        let packing = Packing {
-            lanes: self.lanes,
-            inputs: &blocks,
-            positions: &positions,
-            blocks: out_blocks,
-            taps: window.size[0] * window.size[1],
-            channels: list.len(),
-        };
-        let used = packing.used();
-        let at = self.align();
-        self.weights.extend(packing.packed(weights, &bias[outputs.clone()], &used));
-        let inputs = blocks.planes.iter().zip(&used);
-        let step = Conv {
-            inputs: inputs.map(|(at, lanes)| InputBlock { at: *at, lanes: *lanes }).collect(),
-            height: from.height(),
-            width: from.width(),
-            out_height: layer.height,
-            out_width: layer.width,
-            out_blocks,
-            window: *window,
-            weights: at,
-            end: EndStep { first: end.first, residual, second: end.second },
-            depth: 1,
-            chunk: [1, 1],
-        };
-        let step = shaped(step, self.lanes);
-        let multiplications = weights.len() * layer.height * layer.width;
-        let base = self.push(layer, Step::Conv(step), out_blocks, multiplications);
-        self.in_order(layer, base, positions)
-    }
-
-    /// Where the results of the channels `outputs` lie: as the residual does, else in order.
-    fn results(&mut self, end: &End, outputs: std::ops::Range<usize>) -> Results {
-        let Some(map) = &end.residual else {
-            let blocks = outputs.len().div_ceil(self.lanes);
-            return Results { residual: Vec::new(), positions: (0..outputs.len()).collect(), blocks };
-        };
-        let (list, area) = (&map.list()[outputs], map.height() * map.width());
-        let mut lie = self.blocks_of(list, area);
-        if !lie.distinct() {
-            lie = self.exact(list, area);
-        }
-        Results { blocks: lie.planes.len(), residual: lie.planes, positions: lie.positions }
-    }
-
-    /// A convolution of the picture itself.
-    fn first(&mut self, layer: &Layer, input: usize, views: Vec<View>) -> Vec<Place> {
-        let Op::Conv { from, window, weights, bias, end, .. } = &layer.op else { return Vec::new() };
-        let Results { residual, positions, blocks: out_blocks } = self.results(end, 0..layer.channels);
-        let count = views.len();
-        let inputs = Blocks { planes: vec![0; count.div_ceil(self.lanes)], positions: (0..count).collect() };
-        let packing = Packing {
-            lanes: self.lanes,
-            inputs: &inputs,
-            positions: &positions,
-            blocks: out_blocks,
-            taps: window.size[0] * window.size[1],
-            channels: count,
-        };
-        let at = self.align();
-        self.weights.extend(packing.packed(weights, bias, &packing.used()));
-        let step = First {
-            input,
-            views,
-            height: from.height(),
-            width: from.width(),
-            out_height: layer.height,
-            out_width: layer.width,
-            out_blocks,
-            window: *window,
-            weights: at,
-            end: EndStep { first: end.first, residual, second: end.second },
-        };
-        let multiplications = weights.len() * layer.height * layer.width;
-        let base = self.push(layer, Step::First(step), out_blocks, multiplications);
-        self.in_order(layer, base, positions)
-    }
-
-    fn depthwise(&mut self, layer: &Layer) -> Vec<Place> {
-        let Op::Conv { from, window, weights, bias, end, .. } = &layer.op else { return Vec::new() };
-        let blocks = self.distinct(from);
-        let residual = end.residual.as_ref().map(|map| self.like(map, &blocks).planes);
-        let taps = window.size[0] * window.size[1];
-        let at = self.align();
-        let mut table = vec![0.0; blocks.planes.len() * (taps + 1) * self.lanes];
-        for (channel, position) in blocks.positions.iter().enumerate() {
-            let (block, lane) = (position / self.lanes, position % self.lanes);
-            let mut place = |row: usize, value: f32| {
-                table[(block * (taps + 1) + row) * self.lanes + lane] = value;
-            };
-            place(0, bias[channel]);
-            for (tap, weight) in weights[channel * taps..][..taps].iter().enumerate() {
-                place(tap + 1, *weight);
+            Op::WholeConv { .. } => self.whole_conv(layer, None),
+            Op::Quantize { .. } | Op::Values { .. } | Op::Translate { .. } | Op::WholeSum { .. } => {
+                self.whole_lanes(layer)
             }
         }
-        self.weights.extend(table);
-        let mut step = windowed(layer, from, *window, Fold::Weighted, &blocks);
-        step.weights = at;
-        step.end = EndStep { first: end.first, residual: residual.unwrap_or_default(), second: end.second };
-        self.per_channel(layer, Step::Windowed(step), &blocks)
     }
 
     fn pooled(&mut self, layer: &Layer, from: &Map, window: Window, fold: Fold) -> Vec<Place> {
@@ -339,7 +185,7 @@ impl Compiler<'_> {
     }
 
     /// A step whose results lie as what it reads.
-    fn per_channel(&mut self, layer: &Layer, step: Step, blocks: &Blocks) -> Vec<Place> {
+    pub(super) fn per_channel(&mut self, layer: &Layer, step: Step, blocks: &Blocks) -> Vec<Place> {
         let multiplications = match &layer.op {
             Op::Conv { weights, .. } => weights.len() * layer.height * layer.width,
             _ => 0,
@@ -348,10 +194,15 @@ impl Compiler<'_> {
         self.in_order(layer, base, blocks.positions.iter().copied())
     }
 
-    fn in_order(&self, layer: &Layer, base: usize, positions: impl IntoIterator<Item = usize>) -> Vec<Place> {
+    pub(super) fn in_order(
+        &self,
+        layer: &Layer,
+        base: usize,
+        positions: impl IntoIterator<Item = usize>,
+    ) -> Vec<Place> {
         let area = layer.height * layer.width;
-        let place =
-            |position| Place { plane: base + position / self.lanes * area, lane: position % self.lanes };
+        let width = if layer.op.whole() { 2 * self.lanes } else { self.lanes };
+        let place = |position| Place { plane: base + position / width * area, lane: position % width };
         positions.into_iter().map(place).collect()
     }
 
@@ -367,155 +218,31 @@ impl Compiler<'_> {
             row: piece.row,
             column: piece.column,
         };
+        let shape = [step.channels.len(), step.height, step.width];
         let layer = format!("output {output}");
         let step = Step::Unpack(step);
-        self.steps.push(Placed { step, out: 0, length: 0, layer, multiplications: 0 });
+        self.steps.push(Placed { step, out: 0, length: 0, layer, multiplications: 0, shape });
     }
 
     /// Adds a step that writes `blocks` blocks of the layer's size; where they begin.
-    fn push(&mut self, layer: &Layer, step: Step, blocks: usize, multiplications: usize) -> usize {
-        self.write(step, blocks * layer.height * layer.width, layer.name.clone(), multiplications)
-    }
-
-    fn write(&mut self, step: Step, length: usize, layer: String, multiplications: usize) -> usize {
-        let base = self.tensors.last().map_or(0, |tensor| tensor.base + tensor.length);
-        self.tensors.push(Tensor { base, length });
-        let multiplications = u64::try_from(multiplications).unwrap_or(u64::MAX);
-        self.steps.push(Placed { step, out: base, length, layer, multiplications });
+    pub(super) fn push(&mut self, layer: &Layer, step: Step, blocks: usize, multiplications: usize) -> usize {
+        let shape = [layer.channels, layer.height, layer.width];
+        let base = self.write(step, blocks * layer.height * layer.width, layer.name.clone(), shape);
+        if let Some(placed) = self.steps.last_mut() {
+            placed.multiplications = u64::try_from(multiplications).unwrap_or(u64::MAX);
+        }
         base
     }
 
-    fn place(&self, channel: Channel) -> Place {
-        self.places[channel.layer as usize][channel.index as usize]
-    }
-
-    /// The packed weights go on at a cache line; where, in blocks.
-    fn align(&mut self) -> usize {
-        self.weights.resize(self.weights.len().next_multiple_of(16), 0.0);
-        self.weights.len() / self.lanes
-    }
-
-    fn blocks(&mut self, map: &Map) -> Blocks {
-        self.blocks_of(map.list(), map.height() * map.width())
-    }
-
-    /// [`Self::blocks`] in which every channel has a place of its own.
-    fn distinct(&mut self, map: &Map) -> Blocks {
-        let blocks = self.blocks(map);
-        if blocks.distinct() { blocks } else { self.exact(map.list(), map.height() * map.width()) }
-    }
-
-    /// The channels of `map`, lying as those of `other`.
-    fn like(&mut self, map: &Map, other: &Blocks) -> Blocks {
-        let blocks = self.blocks(map);
-        if blocks.same_order(other) {
-            return blocks;
-        }
-        let places: Vec<Place> = map.list().iter().map(|channel| self.place(*channel)).collect();
-        let area = map.height() * map.width();
-        self.gather(&places, other.positions.clone(), other.planes.len(), area)
-    }
-
-    /// A copy of the channels in the order of `list`.
-    fn exact(&mut self, list: &[Channel], area: usize) -> Blocks {
-        let places: Vec<Place> = list.iter().map(|channel| self.place(*channel)).collect();
-        self.gather(&places, (0..list.len()).collect(), list.len().div_ceil(self.lanes), area)
-    }
-
-    /// The blocks in which the channels of `list` lie, or a copy where these hold too much else.
-    fn blocks_of(&mut self, list: &[Channel], area: usize) -> Blocks {
-        let places: Vec<Place> = list.iter().map(|channel| self.place(*channel)).collect();
-        let mut order: BTreeMap<usize, usize> = BTreeMap::new();
-        let mut planes = Vec::new();
-        for place in &places {
-            order.entry(place.plane).or_insert_with(|| {
-                planes.push(place.plane);
-                planes.len() - 1
-            });
-        }
-        let mut distinct = places.clone();
-        distinct.sort_unstable();
-        distinct.dedup();
-        let least = distinct.len().div_ceil(self.lanes);
-        if planes.len() <= least || distinct.len() * 3 >= planes.len() * self.lanes * 2 {
-            let position = |place: &Place| order[&place.plane] * self.lanes + place.lane;
-            let positions = places.iter().map(position).collect();
-            return Blocks { planes, positions };
-        }
-        if let Some(known) = self.gathered.get(&distinct) {
-            let positions = &known.positions;
-            let at = |place: &Place| distinct.binary_search(place).map(|at| positions[at]);
-            let positions = places.iter().map(|place| at(place).unwrap_or_default()).collect();
-            return Blocks { planes: known.planes.clone(), positions };
-        }
-        // In the order of their planes: few planes for each block.
-        let positions = (0..distinct.len()).collect();
-        let blocks = self.gather(&distinct, positions, least, area);
-        self.gathered.insert(distinct, blocks);
-        self.blocks_of(list, area)
-    }
-
-    /// Copies the channels at `places` to `positions`, all different, of new blocks.
-    fn gather(&mut self, places: &[Place], positions: Vec<usize>, blocks: usize, area: usize) -> Blocks {
-        let mut step = Gather { area, blocks: vec![Gathered::default(); blocks] };
-        // Of each block and plane: the lane that each lane is read from.
-        let mut moves: BTreeMap<(usize, usize), Vec<Option<usize>>> = BTreeMap::new();
-        for (place, position) in places.iter().zip(&positions) {
-            let (block, lane) = (position / self.lanes, position % self.lanes);
-            moves.entry((block, place.plane)).or_insert_with(|| vec![None; self.lanes])[lane] =
-                Some(place.lane);
-        }
-        for ((block, plane), lanes) in moves {
-            let mask = self.mask(lanes);
-            step.blocks[block].0.push((plane, mask));
-        }
-        let base = self.write(Step::Gather(step), blocks * area, "copy".into(), 0);
-        Blocks { planes: (0..blocks).map(|block| base + block * area).collect(), positions }
-    }
-
-    /// The mask of the lanes that are written, and the lanes that they are read from.
-    fn mask(&mut self, lanes: Vec<Option<usize>>) -> usize {
-        if let Some(known) = self.masks.get(&lanes) {
-            return *known;
-        }
-        let at = self.align();
-        self.weights.extend(lanes.iter().map(|from| if from.is_some() { -1.0 } else { 0.0 }));
-        #[allow(clippy::cast_precision_loss, reason = "below 16")]
-        self.weights.extend(lanes.iter().map(|from| from.unwrap_or_default() as f32));
-        self.masks.insert(lanes, at);
-        at
-    }
-
-    /// Gives every result its place in the one memory; its length in numbers.
-    fn settle(&mut self) -> Result<usize, GraphError> {
-        let tensors = self.tensors.clone();
-        let holder = |plane: usize| tensors.partition_point(|tensor| tensor.base <= plane) - 1;
-        let mut lives: Vec<Life> =
-            tensors.iter().map(|tensor| Life { length: tensor.length, first: 0, last: 0 }).collect();
-        for (at, placed) in self.steps.iter_mut().enumerate() {
-            if placed.length > 0 {
-                let life = &mut lives[holder(placed.out)];
-                (life.first, life.last) = (at, at);
-            }
-            for plane in placed.step.planes() {
-                lives[holder(*plane)].last = at;
-            }
-        }
-        let (places, length) = places(&lives, self.lanes)?;
-        for placed in &mut self.steps {
-            if placed.length > 0 {
-                placed.out = places[holder(placed.out)];
-            }
-            for plane in placed.step.planes() {
-                let tensor = holder(*plane);
-                *plane = *plane - tensors[tensor].base + places[tensor];
-            }
-        }
-        Ok(length * self.lanes)
+    pub(super) fn write(&mut self, step: Step, length: usize, layer: String, shape: [usize; 3]) -> usize {
+        let base = self.tensors.last().map_or(0, |tensor| tensor.base + tensor.length);
+        self.tensors.push(Tensor { base, length });
+        self.steps.push(Placed { step, out: base, length, layer, multiplications: 0, shape });
+        base
     }
 }
 
-fn windowed(layer: &Layer, from: &Map, window: Window, fold: Fold, blocks: &Blocks) -> Windowed {
+pub(super) fn windowed(layer: &Layer, from: &Map, window: Window, fold: Fold, blocks: &Blocks) -> Windowed {
     Windowed {
         fold,
         inputs: blocks.planes.clone(),
@@ -527,28 +254,4 @@ fn windowed(layer: &Layer, from: &Map, window: Window, fold: Fold, blocks: &Bloc
         weights: 0,
         end: EndStep { first: Activation::None, residual: Vec::new(), second: Activation::None },
     }
-}
-
-/// Bytes of input that a convolution goes over before it turns to its next output channels: half of a usual second cache.
-const CHUNK: usize = 128 * 1024;
-
-/// Bytes of weights of one pass: half of a usual first cache.
-const PASS: usize = 16 * 1024;
-
-/// `conv` as it is run: a pointwise one takes the plane as one row; chunks of rows or columns that fit the cache.
-fn shaped(mut conv: Conv, lanes: usize) -> Conv {
-    let bytes = conv.inputs.len() * lanes * size_of::<f32>();
-    let Window { size, stride, pads, .. } = conv.window;
-    // Weights of one input block for the usual two of output.
-    let weights = 2 * lanes * lanes * size_of::<f32>() * size[0] * size[1];
-    conv.depth = (PASS / weights).max(1);
-    if size == [1, 1] && stride == [1, 1] && pads == [0; 4] {
-        (conv.height, conv.width) = (1, conv.height * conv.width);
-        (conv.out_height, conv.out_width) = (1, conv.out_height * conv.out_width);
-        conv.chunk = [1, (CHUNK / bytes).next_multiple_of(24).max(48)];
-    } else {
-        let rows = CHUNK / (bytes * conv.width * stride[0]);
-        conv.chunk = [rows.max(1), conv.out_width];
-    }
-    conv
 }

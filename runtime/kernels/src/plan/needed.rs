@@ -1,7 +1,9 @@
-//! Which layers are computed at all, and which convolution reads the picture itself.
+//! Which layers are computed at all, which convolution reads the picture itself, and which translates its own results.
+
+use std::collections::HashMap;
 
 use crate::first::LEAST;
-use crate::graph::{Channel, Graph, Layer, Map, Op, View};
+use crate::graph::{Channel, Graph, Layer, Map, Op, Table, View};
 
 /// Which layers an output depends on.
 pub(super) fn needed(graph: &Graph) -> Vec<bool> {
@@ -18,27 +20,11 @@ pub(super) fn needed(graph: &Graph) -> Vec<bool> {
         if !needed[at] {
             continue;
         }
-        match &graph.layers[at].op {
-            Op::Image { .. } => {}
-            Op::Conv { from, end, .. } => {
-                if picture(graph, &graph.layers[at]).is_none() {
-                    mark(&mut needed, from);
-                }
-                if let Some(residual) = &end.residual {
-                    mark(&mut needed, residual);
-                }
-            }
-            Op::Pair { a, b, .. } => {
-                mark(&mut needed, a);
-                mark(&mut needed, b);
-            }
-            Op::MaxPool { from, .. }
-            | Op::AveragePool { from, .. }
-            | Op::Resize { from, .. }
-            | Op::Activate { from, .. }
-            | Op::Scale { from, .. }
-            | Op::Softmax { from } => mark(&mut needed, from),
-        }
+        let layer = &graph.layers[at];
+        let reads = layer.op.reads();
+        // What a convolution reads from the picture itself, no layer makes.
+        let own = usize::from(picture(graph, layer).is_some());
+        reads.into_iter().skip(own).for_each(|map| mark(&mut needed, map));
     }
     needed
 }
@@ -52,4 +38,33 @@ pub(super) fn picture(graph: &Graph, layer: &Layer) -> Option<(usize, Vec<View>)
     let views: Vec<View> = from.list().iter().map(of).collect::<Option<_>>()?;
     let column = views[0].column;
     (layer.width >= LEAST && views.iter().all(|view| view.column == column)).then_some((*input, views))
+}
+
+/// Of each convolution of whole numbers whose results are translated and otherwise not read: the layer that translates them.
+pub(super) fn translated(graph: &Graph, needed: &[bool]) -> HashMap<usize, usize> {
+    let mut readers: HashMap<usize, Vec<usize>> = HashMap::new();
+    for (at, layer) in graph.layers.iter().enumerate().filter(|(at, _)| needed[*at]) {
+        for channel in layer.op.reads().into_iter().flat_map(Map::list) {
+            let readers = readers.entry(channel.layer as usize).or_default();
+            if readers.last() != Some(&at) {
+                readers.push(at);
+            }
+        }
+    }
+    let translates = |(layer, readers): (usize, Vec<usize>)| {
+        let [reader] = readers[..] else { return None };
+        let Op::Translate { from, .. } = &graph.layers[reader].op else { return None };
+        let own = &graph.layers[layer];
+        let all = (0u32..)
+            .zip(from.list())
+            .all(|(at, channel)| channel.index == at && channel.layer as usize == layer);
+        let whole = matches!(own.op, Op::WholeConv { .. }) && from.channels() == own.channels && all;
+        whole.then_some((layer, reader))
+    };
+    readers.into_iter().filter_map(translates).collect()
+}
+
+/// The table of a layer that translates.
+pub(super) fn table(layer: &Layer) -> Option<Table<i16>> {
+    if let Op::Translate { table, .. } = &layer.op { Some(table.clone()) } else { None }
 }

@@ -1,6 +1,6 @@
 //! The order in which a convolution reads its weights.
 
-use super::compile::Blocks;
+use super::blocks::Blocks;
 use crate::conv::groups;
 
 /// How a convolution's weights are laid out.

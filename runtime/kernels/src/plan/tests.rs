@@ -7,6 +7,8 @@ use super::Plan;
 use crate::graph::{Channel, Op};
 use crate::{Activation, Both, End, Graph, Isa, Map, Placed, View, Window};
 
+mod whole;
+
 /// Channels of every layer, each a plane.
 struct Reference<'a> {
     graph: &'a Graph,
@@ -118,8 +120,37 @@ impl Reference<'_> {
                 let sum: f64 = all.iter().map(|value| (value - greatest).exp()).sum();
                 (all[c] - greatest).exp() / sum
             }),
+            Op::Quantize { from, grid } => {
+                each(&|c, y, x| kept(value(from, c, y, x) as f32 / grid.step, grid.low, grid.high))
+            }
+            Op::Values { from, values } => each(&|c, y, x| f64::from(values.at(value(from, c, y, x) as i16))),
+            Op::Translate { from, table } => {
+                each(&|c, y, x| f64::from(table.at(value(from, c, y, x) as i16)))
+            }
+            Op::WholeSum { a, b, steps, grid } => each(&|c, y, x| {
+                let [a, b] =
+                    [(a, steps[0]), (b, steps[1])].map(|(map, step)| value(map, c, y, x) as f32 * step);
+                kept((a + b) / grid.step, grid.low, grid.high)
+            }),
+            Op::WholeConv { from, window, groups, weights, bias, end } => each(&|o, y, x| {
+                let inputs = from.channels() / groups;
+                let group = o / (layer.channels / groups);
+                let mut sum = i64::from(bias[o]);
+                for i in 0..inputs {
+                    for_taps(window, from, y, x, |ky, kx, iy, ix| {
+                        let weight = weights[((o * inputs + i) * window.size[0] + ky) * window.size[1] + kx];
+                        sum += i64::from(weight) * value(from, group * inputs + i, iy, ix) as i64;
+                    });
+                }
+                kept(i32::try_from(sum).unwrap() as f32 * end.factors[o], end.low, end.high)
+            }),
         }
     }
+}
+
+/// The nearest whole number, of two the even one, within the ends.
+fn kept(number: f32, low: i16, high: i16) -> f64 {
+    f64::from(number.round_ties_even().clamp(f32::from(low), f32::from(high)))
 }
 
 fn for_taps(window: &Window, from: &Map, y: usize, x: usize, mut f: impl FnMut(usize, usize, usize, usize)) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::operators::Operators;
 use super::{Args, Measured};
 use crate::detector::Detector;
 use crate::percentiles::{Samples, micros, millis_text};
@@ -18,6 +19,7 @@ pub(super) struct Table<'a> {
     pub(super) load: Duration,
     /// Most memory resident, in bytes.
     pub(super) peak: Option<u64>,
+    pub(super) operators: Option<Operators>,
 }
 
 impl Table<'_> {
@@ -51,6 +53,9 @@ impl Table<'_> {
         if *invalid + *skipped > 0 {
             let _ = writeln!(text, "{invalid} frames gave no numbers, {skipped} could not be read");
         }
+        if let Some(operators) = &self.operators {
+            text.push_str(&operators.text());
+        }
         text
     }
 
@@ -69,7 +74,7 @@ impl Table<'_> {
             .collect();
         let Measured { size: (width, height), format, detections, invalid, skipped, .. } = self.measured;
         let manifest = self.detector.manifest();
-        let value = json!({
+        let mut value = json!({
             "schema": 1,
             "model": manifest.name,
             "version": manifest.version.to_string(),
@@ -90,6 +95,9 @@ impl Table<'_> {
             "peak_memory_bytes": self.peak,
             "stages_us": stages,
         });
+        if let Some(operators) = &self.operators {
+            value["operators"] = operators.json();
+        }
         format!("{value:#}\n")
     }
 

@@ -110,6 +110,7 @@ pub fn record(seen: &Seen<'_>, model: &ModelIdentity, eyes: &Eyes, timed: bool) 
         detections: seen.looked.found.iter().map(|found| detection(found, eyes)).collect(),
         invalid: seen.looked.invalid.clone(),
         dropped: None,
+        looked: None,
         faults: Vec::new(),
         ego: None,
         tracks: None,

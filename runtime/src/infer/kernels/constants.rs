@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::quantized::QuantizedConstant;
 use crate::infer::graph::pb;
 use pb::tensor_proto::DataType;
 
@@ -9,7 +10,14 @@ use pb::tensor_proto::DataType;
 pub(super) type NotCovered = String;
 
 /// The graph's constants by name.
-pub(super) struct Constants<'a>(HashMap<&'a str, &'a pb::TensorProto>);
+pub(super) struct Constants<'a> {
+    tensors: HashMap<&'a str, &'a pb::TensorProto>,
+    /// What DequantizeLinear makes of constants: shape and values, and the whole numbers.
+    dequantized: HashMap<&'a str, (Floats, QuantizedConstant)>,
+}
+
+/// Shape and values.
+pub(super) type Floats = (Vec<usize>, Vec<f32>);
 
 impl<'a> Constants<'a> {
     pub fn of(graph: &'a pb::GraphProto) -> Self {
@@ -23,15 +31,57 @@ impl<'a> Constants<'a> {
                 found.insert(name, tensor);
             }
         }
-        Self(found)
+        Self { tensors: found, dequantized: HashMap::new() }
     }
 
     pub fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        self.tensors.contains_key(name) || self.dequantized.contains_key(name)
+    }
+
+    /// What DequantizeLinear makes of a constant.
+    pub fn put(&mut self, name: &'a str, floats: Floats, quantized: QuantizedConstant) {
+        self.dequantized.insert(name, (floats, quantized));
+    }
+
+    /// The whole numbers of a constant that DequantizeLinear makes.
+    pub fn quantized(&self, name: &str) -> Option<&QuantizedConstant> {
+        self.dequantized.get(name).map(|(_, quantized)| quantized)
+    }
+
+    /// Least and greatest number of an eight-bit constant's type.
+    pub fn eight_bits(&self, name: &str) -> Result<(i32, i32), NotCovered> {
+        match DataType::try_from(self.tensor(name)?.data_type) {
+            Ok(DataType::Uint8) => Ok((0, 255)),
+            Ok(DataType::Int8) => Ok((-128, 127)),
+            _ => Err(format!("constant {name:?} has not eight bits")),
+        }
+    }
+
+    /// Shape and values of a constant of whole numbers with 8 or 32 bits.
+    pub fn whole(&self, name: &str) -> Result<(Vec<usize>, Vec<i32>), NotCovered> {
+        let tensor = self.tensor(name)?;
+        let shape = shape(tensor)?;
+        let raw = &tensor.raw_data;
+        let values: Vec<i32> = match DataType::try_from(tensor.data_type) {
+            Ok(DataType::Uint8 | DataType::Int8 | DataType::Int32) if raw.is_empty() => {
+                tensor.int32_data.clone()
+            }
+            Ok(DataType::Uint8) => raw.iter().map(|byte| i32::from(*byte)).collect(),
+            Ok(DataType::Int8) => raw.iter().map(|byte| i32::from(byte.cast_signed())).collect(),
+            Ok(DataType::Int32) => {
+                raw.as_chunks::<4>().0.iter().map(|bytes| i32::from_le_bytes(*bytes)).collect()
+            }
+            _ => return Err(format!("constant {name:?} is not of whole numbers with 8 or 32 bits")),
+        };
+        counted(name, &shape, values.len())?;
+        Ok((shape, values))
     }
 
     /// Shape and values of an f32 constant.
     pub fn floats(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>), NotCovered> {
+        if let Some((floats, _)) = self.dequantized.get(name) {
+            return Ok(floats.clone());
+        }
         let tensor = self.tensor(name)?;
         let shape = shape(tensor)?;
         if tensor.data_type != DataType::Float as i32 {
@@ -72,7 +122,7 @@ impl<'a> Constants<'a> {
     }
 
     fn tensor(&self, name: &str) -> Result<&'a pb::TensorProto, NotCovered> {
-        let tensor = self.0.get(name).copied().ok_or_else(|| format!("{name:?} is no constant"))?;
+        let tensor = self.tensors.get(name).copied().ok_or_else(|| format!("{name:?} is no constant"))?;
         if tensor.data_location.is_some_and(|place| place != 0) || !tensor.external_data.is_empty() {
             return Err(format!("constant {name:?} lies outside the file"));
         }

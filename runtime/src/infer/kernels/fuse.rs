@@ -56,7 +56,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// The one node that reads `name`, where nothing else does.
-    fn only_reader(&self, name: &str) -> Option<(usize, Node<'a>)> {
+    pub(super) fn only_reader(&self, name: &str) -> Option<(usize, Node<'a>)> {
         let [at] = self.uses.get(name)?[..] else { return None };
         (!self.outputs.contains(name)).then(|| (at, Node(&self.source.node[at])))
     }

@@ -3,10 +3,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use stopline_kernels::{Activation, Both, Graph, GraphError, Map, Window};
+use stopline_kernels::{Activation, Both, Graph, GraphError, Grid, Map, Window};
 
 use super::constants::{Constants, Node, NotCovered, axis};
 use super::fuse::{self, Fused};
+use super::quantized::Meaning;
 use super::resize;
 use super::value::{Made, Strided, Value};
 use crate::infer::TensorSpec;
@@ -40,6 +41,10 @@ pub(super) fn lower(proto: &pb::ModelProto, inputs: &[TensorSpec]) -> Result<Low
         padded: HashMap::new(),
         pooled: Vec::new(),
         done: HashSet::new(),
+        meanings: HashMap::new(),
+        rounded: HashMap::new(),
+        bytes: HashSet::new(),
+        floats: Vec::new(),
     };
     for spec in inputs {
         lowering.input(spec)?;
@@ -87,9 +92,17 @@ pub(super) struct Lowering<'a> {
     pooled: Vec<(Map, usize, Map)>,
     /// Nodes that went into another's layer.
     pub done: HashSet<usize>,
+    /// Of tensors whose maps hold whole numbers.
+    pub meanings: HashMap<&'a str, Meaning>,
+    /// Of parts of inputs: what they are rounded to before layers read them.
+    pub rounded: HashMap<&'a str, Grid>,
+    /// What QuantizeLinear made.
+    pub bytes: HashSet<&'a str>,
+    /// Whole numbers on a grid, and what they stand for, where a layer asked for it.
+    pub floats: Vec<(Made, Option<Grid>, Made)>,
 }
 
-fn said(error: GraphError) -> NotCovered {
+pub(super) fn said(error: GraphError) -> NotCovered {
     error.to_string()
 }
 
@@ -120,7 +133,11 @@ impl<'a> Lowering<'a> {
         if !node.0.domain.is_empty() && node.0.domain != "ai.onnx" {
             return Err(format!("an operator of {:?}", node.0.domain));
         }
+        self.readable(node)?;
         if let Some(activation) = fuse::activation(node, &self.constants)? {
+            if self.stands_for(node, activation)? {
+                return Ok(());
+            }
             let value = self.made(node.needs(0)?)?;
             let graph = &mut self.graph;
             let made = value.each(|map| graph.activate(node.name(), map, activation).map_err(said))?;
@@ -138,6 +155,18 @@ impl<'a> Lowering<'a> {
             "BatchNormalization" => self.normalization(node),
             "Softmax" => self.softmax(node),
             "Concat" => self.concat(node),
+            "QuantizeLinear" => self.quantize(node),
+            "DequantizeLinear" => self.dequantize(node),
+            _ => {
+                self.moved(node)?;
+                self.inherit(node)
+            }
+        }
+    }
+
+    /// Operators that make no new numbers.
+    fn moved(&mut self, node: Node<'a>) -> Result<(), NotCovered> {
+        match node.0.op_type.as_str() {
             "Split" => self.split(node),
             "Slice" => self.slice(node),
             "Gather" => self.gather(node),
@@ -152,14 +181,27 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// The tensor `name` as what layers made; a picture is brought into blocks when it is first asked for.
+    /// The tensor `name` in f32.
     pub fn made(&mut self, name: &'a str) -> Result<Made, NotCovered> {
+        let made = self.lies(name)?;
+        self.in_floats(name, &made)
+    }
+
+    /// The tensor `name` as layers made it, of whole numbers too; a picture is brought into blocks when it is first asked
+    /// for.
+    pub fn lies(&mut self, name: &'a str) -> Result<Made, NotCovered> {
         match self.values.get(name) {
             Some(Value::Made(made)) => Ok(made.clone()),
             Some(Value::Input(part)) => {
                 let (views, height, width) = part.views()?;
                 let map = self.graph.image(name, part.input, views, height, width).map_err(said)?;
-                let made = Made::of(map);
+                let made = match self.rounded_together(name, &[name], &map)? {
+                    Some((made, meaning)) => {
+                        self.meanings.insert(name, meaning);
+                        made
+                    }
+                    None => Made::of(map),
+                };
                 self.values.insert(name, Value::Made(made.clone()));
                 Ok(made)
             }
@@ -197,6 +239,12 @@ impl<'a> Lowering<'a> {
 
     fn convolution(&mut self, at: usize, node: Node<'a>) -> Result<(), NotCovered> {
         let name = node.needs(0)?;
+        if self.rounded.contains_key(name) {
+            self.lies(name)?;
+        }
+        if self.whole_convolution(node)? {
+            return Ok(());
+        }
         let (from, before) = match self.padded.get(name) {
             Some((map, pads)) => (map.clone(), *pads),
             None => (self.map(name)?, [0; 4]),
@@ -228,7 +276,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// Kernel, strides, dilations and pads of a node.
-    fn window(&self, node: Node<'a>, size: Option<[usize; 2]>) -> Result<Window, NotCovered> {
+    pub(super) fn window(&self, node: Node<'a>, size: Option<[usize; 2]>) -> Result<Window, NotCovered> {
         let pads = match node.text("auto_pad", "NOTSET")? {
             "NOTSET" => node.sizes("pads", 0)?,
             "VALID" => [0; 4],
@@ -328,16 +376,25 @@ impl<'a> Lowering<'a> {
     }
 
     fn resize(&mut self, node: Node<'a>) -> Result<(), NotCovered> {
-        let from = self.map(node.needs(0)?)?;
+        let name = node.needs(0)?;
+        let mut from = self.lies(name)?.map()?.clone();
         let wanted = resize::wanted(node, &self.constants, &from)?;
+        if wanted.linear {
+            from = self.map(name)?;
+        }
         let step = self.graph.resize(node.name(), &from, &wanted.rows, &wanted.columns, wanted.linear);
-        self.set(node, Made::of(step.map_err(said)?))
+        self.set(node, Made::of(step.map_err(said)?))?;
+        // Whole numbers are moved only.
+        if wanted.linear { Ok(()) } else { self.inherit(node) }
     }
 
     fn both(&mut self, node: Node<'a>, both: Both) -> Result<(), NotCovered> {
         let (a, b) = (node.needs(0)?, node.needs(1)?);
         if self.constants.has(a) || self.constants.has(b) {
             return self.with_constant(node);
+        }
+        if self.whole_both(node, both)? {
+            return Ok(());
         }
         let (a, b) = (self.made(a)?, self.made(b)?);
         let graph = &mut self.graph;
@@ -404,8 +461,15 @@ impl<'a> Lowering<'a> {
             })
             .collect();
         if let Some(parts) = views.filter(|parts| !parts.is_empty()) {
-            let made = self.joined_views(node, &parts, stated)?;
+            let map = self.joined_views(node, &parts, stated)?;
+            let Some((made, meaning)) = self.rounded_together(node.name(), &names, &map)? else {
+                return self.set(node, Made::of(map));
+            };
+            self.meanings.insert(node.0.output.first().ok_or("it has no output")?, meaning);
             return self.set(node, made);
+        }
+        if self.whole_concat(node, &names)? {
+            return Ok(());
         }
         let values = names.iter().map(|name| self.made(name)).collect::<Result<Vec<_>, _>>()?;
         let rank = values.first().map_or(0, Made::rank);
@@ -413,7 +477,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// Parts of inputs joined by channels: one picture of them all.
-    fn joined_views(&mut self, node: Node<'a>, parts: &[Strided], stated: i64) -> Result<Made, NotCovered> {
+    fn joined_views(&mut self, node: Node<'a>, parts: &[Strided], stated: i64) -> Result<Map, NotCovered> {
         let first = &parts[0];
         let (mut all, height, width) = first.views()?;
         for part in &parts[1..] {
@@ -426,8 +490,7 @@ impl<'a> Lowering<'a> {
         if axis(stated, 4)? != 1 {
             return Err("parts of an input joined by another axis than channels".into());
         }
-        let map = self.graph.image(node.name(), first.input, all, height, width).map_err(said)?;
-        Ok(Made::of(map))
+        self.graph.image(node.name(), first.input, all, height, width).map_err(said)
     }
 
     /// Writes what tract or the caller needs.
@@ -439,8 +502,8 @@ impl<'a> Lowering<'a> {
             if self.values.contains_key(name) && !wanted.contains(&name) {
                 wanted.push(name);
             }
-            if self.padded.contains_key(name) {
-                return Err("padding that tract would have to read".into());
+            if self.padded.contains_key(name) || self.bytes.contains(name) {
+                return Err("padding or quantised numbers that tract would have to read".into());
             }
         }
         let mut written = Vec::new();

@@ -6,7 +6,7 @@ use super::value::Value;
 
 impl<'a> Lowering<'a> {
     pub(super) fn split(&mut self, node: Node<'a>) -> Result<(), NotCovered> {
-        let value = self.made(node.needs(0)?)?;
+        let value = self.lies(node.needs(0)?)?;
         let at = axis(node.int("axis", 0), value.rank())?;
         let size = value.shape()[at];
         let outputs = node.0.output.len();
@@ -67,7 +67,7 @@ impl<'a> Lowering<'a> {
     }
 
     pub(super) fn gather(&mut self, node: Node<'a>) -> Result<(), NotCovered> {
-        let value = self.made(node.needs(0)?)?;
+        let value = self.lies(node.needs(0)?)?;
         let indices = node.needs(1)?;
         let at = axis(node.int("axis", 0), value.rank())?;
         let size = value.shape()[at];
@@ -86,7 +86,7 @@ impl<'a> Lowering<'a> {
     }
 
     pub(super) fn reshape(&mut self, node: Node<'a>) -> Result<(), NotCovered> {
-        let value = self.made(node.needs(0)?)?;
+        let value = self.lies(node.needs(0)?)?;
         let shape = value.shape();
         let all: usize = shape.iter().product();
         let wanted = if node.0.op_type == "Flatten" {
@@ -140,7 +140,7 @@ impl<'a> Lowering<'a> {
     }
 
     pub(super) fn squeeze(&mut self, node: Node<'a>) -> Result<(), NotCovered> {
-        let mut value = self.made(node.needs(0)?)?;
+        let mut value = self.lies(node.needs(0)?)?;
         let axes = match (node.input(1), node.ints("axes")) {
             (Some(name), _) => self.constants.ints(name)?,
             (None, Some(stated)) => stated.to_vec(),

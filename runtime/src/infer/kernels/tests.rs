@@ -146,3 +146,146 @@ fn weights_that_do_not_fit_are_no_layer() {
         assert_eq!((lowered.left.len(), lowered.convolutions), (1, (0, 1)), "{shape:?}");
     }
 }
+
+fn bytes(name: &str, shape: &[i64], signed: bool, values: &[i32]) -> pb::TensorProto {
+    pb::TensorProto {
+        name: name.into(),
+        dims: shape.to_vec(),
+        data_type: if signed { DataType::Int8 } else { DataType::Uint8 } as i32,
+        int32_data: values.to_vec(),
+        ..Default::default()
+    }
+}
+
+/// QuantizeLinear and DequantizeLinear of `from`, by scale `s…` and zero point `z…`.
+fn on_grid(from: &str, grid: &str) -> [pb::NodeProto; 2] {
+    let (scale, zero, q) = (format!("s{grid}"), format!("z{grid}"), format!("{from}_q"));
+    [
+        node("QuantizeLinear", &[from, &scale, &zero], &q),
+        node("DequantizeLinear", &[&q, &scale, &zero], &format!("{from}_d")),
+    ]
+}
+
+/// "c", the convolution of [`model`], and what comes after it with eight bits: a convolution with a bias and weights of each
+/// channel, SiLU, a depthwise convolution, a sum and a join.
+fn quantised() -> Vec<u8> {
+    let mut dense = node("Conv", &["c_d", "wd", "bd"], "a");
+    dense.attribute = vec![ints("pads", &[1; 4]), ints("kernel_shape", &[3, 3])];
+    let mut each = node("Conv", &["m_d", "ud"], "e");
+    each.attribute = vec![ints("pads", &[1; 4]), ints("kernel_shape", &[3, 3])];
+    each.attribute.push(pb::AttributeProto { name: "group".into(), i: 4, r#type: 2, ..Default::default() });
+    let mut weights = node("DequantizeLinear", &["w8", "sw", "zw"], "wd");
+    weights.attribute =
+        vec![pb::AttributeProto { name: "axis".into(), i: 0, r#type: 2, ..Default::default() }];
+    let mut bias = node("DequantizeLinear", &["b32", "sb", "zb"], "bd");
+    bias.attribute.clone_from(&weights.attribute);
+    let mut join = node("Concat", &["t_d", "m_d"], "j");
+    join.attribute = vec![pb::AttributeProto { name: "axis".into(), i: 1, r#type: 2, ..Default::default() }];
+    let mut nodes = vec![weights, bias, node("DequantizeLinear", &["u8", "su", "zu"], "ud")];
+    nodes.extend(on_grid("c", "c"));
+    nodes.push(dense);
+    nodes.extend(on_grid("a", "a"));
+    nodes.push(node("Sigmoid", &["a_d"], "g"));
+    nodes.extend(on_grid("g", "g"));
+    nodes.push(node("Mul", &["a_d", "g_d"], "m"));
+    nodes.extend(on_grid("m", "m"));
+    nodes.push(each);
+    nodes.push(node("Relu", &["e"], "r"));
+    nodes.extend(on_grid("r", "r"));
+    nodes.push(node("Add", &["r_d", "c_d"], "t"));
+    nodes.extend(on_grid("t", "t"));
+    nodes.push(join);
+    nodes.extend(on_grid("j", "j"));
+    nodes.push(node("Identity", &["j_d"], "y"));
+    let spread =
+        |count: i32, most: i32| (0..count).map(|at| at * 37 % (2 * most + 1) - most).collect::<Vec<_>>();
+    let per_channel = |name: &str, base: f32| {
+        floats(name, &[4], (0..4u8).map(|at| base * (1.0 + f32::from(at) / 4.0)).collect())
+    };
+    let mut constants = vec![
+        bytes("w8", &[4, 4, 3, 3], true, &spread(144, 127)),
+        bytes("zw", &[4], true, &[0; 4]),
+        per_channel("sw", 0.01),
+        bytes("u8", &[4, 1, 3, 3], false, &(0..36).map(|at| at * 53 % 256).collect::<Vec<_>>()),
+        bytes("zu", &[], false, &[128]),
+        floats("su", &[], vec![0.02]),
+        pb::TensorProto {
+            name: "b32".into(),
+            dims: vec![4],
+            data_type: DataType::Int32 as i32,
+            int32_data: vec![500, -700, 0, 123],
+            ..Default::default()
+        },
+        per_channel("sb", 0.01 * 0.03),
+        pb::TensorProto {
+            name: "zb".into(),
+            dims: vec![4],
+            data_type: DataType::Int32 as i32,
+            int32_data: vec![0; 4],
+            ..Default::default()
+        },
+    ];
+    for (grid, scale, zero) in [
+        ("c", 0.03, 121),
+        ("a", 0.06, 130),
+        ("g", 1.0 / 256.0, 0),
+        ("m", 0.05, 20),
+        ("r", 0.04, 0),
+        ("t", 0.06, 60),
+        ("j", 0.07, 55),
+    ] {
+        constants.push(floats(&format!("s{grid}"), &[], vec![scale]));
+        constants.push(bytes(&format!("z{grid}"), &[], false, &[zero]));
+    }
+    model(nodes, constants)
+}
+
+#[test]
+fn a_quantised_model_runs_in_whole_numbers_to_its_end() {
+    let bytes = quantised();
+    let file = ModelFile { path: Path::new("m.onnx"), bytes: &bytes };
+    let plan = Kernels::widest().plan(&file, &PlanOptions::default()).unwrap();
+    assert_eq!((plan.backend(), plan.warnings()), ("kernels", &[][..]));
+    let numbers: Vec<f32> = (0..90u8).map(|at| f32::from(at % 11) / 5.0 - 1.0).collect();
+    let inputs = [Tensor { shape: vec![1, 3, 6, 5], data: TensorData::F32(numbers) }];
+    let mut session = Arc::clone(&plan).session().unwrap();
+    let times = session.run_timed(&inputs).unwrap();
+    let kinds: Vec<&str> = times.iter().map(|time| time.operator.as_str()).collect();
+    for kind in ["quantize", "int8 conv", "int8 depthwise", "int8 sum"] {
+        assert_eq!(kinds.iter().filter(|own| **own == kind).count(), 1, "{kind}: {kinds:?}");
+    }
+    let found = session.run(&inputs).unwrap().to_vec();
+    // tract rounds each product's scale to a fraction of its own: a number may come to lie on the next line of a grid, and
+    // what follows from it on the one after that.
+    let other = tract::Tract.plan(&file, &PlanOptions::default()).unwrap();
+    let expected = other.session().unwrap().run(&inputs).unwrap().to_vec();
+    assert_eq!(found[0].shape, [1, 8, 6, 5]);
+    let lines: Vec<f32> =
+        found[0].data.iter().zip(&expected[0].data).map(|(a, b)| ((a - b) / 0.07).abs().round()).collect();
+    let off = lines.iter().filter(|lines| **lines > 0.0).count();
+    let worst = lines.iter().copied().fold(0.0, f32::max);
+    let distinct: std::collections::HashSet<u32> =
+        expected[0].data.iter().map(|value| value.to_bits()).collect();
+    println!("{off} of {} numbers lie on another line of the grid, {worst} off at most", lines.len());
+    assert!(
+        worst <= 2.0 && off * 10 <= lines.len() && distinct.len() > 40,
+        "{off} {worst} {}",
+        distinct.len()
+    );
+}
+
+#[test]
+fn what_is_quantised_is_not_read_by_others() {
+    let mut nodes = on_grid("c", "c").to_vec();
+    // A greatest number of bytes: tract's.
+    let mut pool = node("MaxPool", &["c_q"], "p");
+    pool.attribute = vec![ints("kernel_shape", &[2, 2])];
+    nodes.extend([pool, node("DequantizeLinear", &["p", "sc", "zc"], "y")]);
+    let bytes = model(nodes, vec![floats("sc", &[], vec![0.03]), bytes("zc", &[], false, &[121])]);
+    let file = ModelFile { path: Path::new("m.onnx"), bytes: &bytes };
+    match Kernels::widest().plan(&file, &PlanOptions::default()) {
+        Ok(plan) => assert_ne!(plan.backend(), "kernels", "{:?}", plan.warnings()),
+        Err(InferError::Refused { .. }) => {}
+        Err(error) => panic!("{error}"),
+    }
+}
