@@ -5,11 +5,12 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 
-from recipe import bundle, export, model, restore, score
-from recipe.data import Varied, letterbox
+from recipe import bundle, export, model, restore, score, sizes, split, tables
+from recipe.data import Dataset, Varied, letterbox
 from recipe.loss import loss
 
 
@@ -58,6 +59,60 @@ class Recipe(unittest.TestCase):
         self.assertAlmostEqual(score.precision([(0.9, False), (0.8, True)], 1), 0.5)
         self.assertAlmostEqual(score.precision([(0.9, True)], 2), 51 / 101)
         self.assertTrue(np.isnan(score.precision([], 0)))
+
+    def test_held_layers_stay_as_they_are_while_others_learn(self):
+        torch.manual_seed(1)
+        net = model.Net()
+        net.freeze(["stem", "down4"])
+        before = {name: value.clone() for name, value in net.state_dict().items()}
+        net.train()
+        optimiser = torch.optim.AdamW([p for p in net.parameters() if p.requires_grad], lr=1e-2, weight_decay=0.1)
+        net(torch.rand(2, 3, 64, 64)).sum().backward()
+        optimiser.step()
+        for name, value in net.state_dict().items():
+            held = name.split(".")[1] in ("stem", "down4")
+            self.assertEqual(bool(torch.equal(value, before[name])), held, name)
+        self.assertRaises(ValueError, net.freeze, ["none"])
+
+    def test_within_a_range_of_sizes_only_its_own_boxes_count(self):
+        large, small = [0.0, 0, 100, 100], [200.0, 0, 210, 10]
+        own, none = np.array([large, small]), np.zeros((0, 4))
+        boxes, scores = np.array([small, large, [300.0, 0, 310, 10], [300, 100, 400, 200]]), np.array([0.9, 0.8, 0.7, 0.6])
+        self.assertEqual(sizes.matched(boxes, scores, own, none, 0, 50), [(0.9, True), (0.7, False)])
+        self.assertEqual(sizes.matched(boxes, scores, own, none, 50, 1e9), [(0.8, True), (0.6, False)])
+        self.assertEqual(len(sizes.matched(boxes, scores, own, none, 0, 1e9)), 4)
+
+    def test_rates_and_their_intervals_are_those_of_the_tables(self):
+        # Garwood's exact limits: 0 events: 3.689; 3 events: 0.619 to 8.767; 10 events: 4.795 to 18.390.
+        self.assertAlmostEqual(tables.rate(0, 1.0)["high"], 3.69)
+        self.assertEqual(tables.rate(3, 1.0), {"rate": 3.0, "low": 0.62, "high": 8.77})
+        self.assertEqual(tables.rate(10, 2.0), {"rate": 5.0, "low": 2.4, "high": 9.2})
+        self.assertIsNone(tables.rate(0, 0.0)["rate"])
+        row = {"hours": 0.5, "events": 2, "found": 1, "wrong": 1, "repeated": 0, "kmh": 24.0, "time_to_decision_s": [1.5]}
+        table = tables.counted([row, {**row, "found": 2, "kmh": 30.0, "time_to_decision_s": [0.5, 2.5]}], by_speed=True)
+        self.assertEqual((table["recall"]["recall"], table["precision"]["recall"], table["time_to_decision_s"]["median"]), (0.75, 0.6, 1.5))
+        self.assertEqual([band["found"] for band in table["by_speed"].values()], [0, 1, 2])
+
+    def test_of_a_dataset_that_is_added_only_the_first_pictures_and_their_boxes_are_taken(self):
+        whole = {"images": [{"id": 7}, {"id": 9}], "annotations": [{"image_id": 9}, {"image_id": 7}], "categories": []}
+        self.assertEqual(split.first(whole, 1), {**whole, "images": [{"id": 7}], "annotations": [{"image_id": 7}]})
+        self.assertEqual(split.first(whole, None), whole)
+
+    def test_pictures_kept_decoded_are_the_same_and_another_set_gets_a_file_of_its_own(self):
+        with tempfile.TemporaryDirectory() as folder:
+            rng = np.random.default_rng(1)
+            (Path(folder) / "images").mkdir()
+            images = []
+            for k, (width, height) in enumerate([(64, 48), (40, 30)]):
+                cv2.imwrite(f"{folder}/images/{k}.png", rng.integers(0, 255, (height, width, 3), np.uint8))
+                images.append({"id": k, "file_name": f"{k}.png", "width": width, "height": height})
+            for part, own in (("train", images), ("val", images[1:])):
+                (Path(folder) / f"{part}.json").write_text(json.dumps({"images": own, "annotations": [], "categories": []}))
+            for part in ("train", "val"):
+                plain, kept = Dataset(folder, part), Dataset(folder, part, decoded=f"{folder}/decoded")
+                for k in range(len(plain)):
+                    np.testing.assert_array_equal(plain.picture(k), kept.picture(k))
+            self.assertEqual(len(list(Path(folder).glob("decoded-*"))), 2)
 
     def test_a_letterboxed_picture_lies_at_the_upper_left_and_the_rest_is_grey(self):
         out, scale = letterbox(np.full((480, 640, 3), 200, np.uint8), (416, 256))

@@ -6,8 +6,9 @@ from torch.nn import functional
 from .model import boxes as decoded
 
 
-def loss(raw, wanted, cells, classes):
-    """Loss of a batch and its parts; `wanted` holds each picture's boxes (corners, class; −1: ignore)."""
+def loss(raw, wanted, cells, classes, weights=None):
+    """Loss of a batch and its parts; `wanted` holds each picture's boxes (corners, class; −1: ignore), `weights` what each class counts."""
+    weights = torch.ones(classes) if weights is None else weights
     found = decoded(raw, cells)
     objectness = torch.zeros(raw.shape[:2])
     weight = torch.ones(raw.shape[:2])
@@ -21,9 +22,10 @@ def loss(raw, wanted, cells, classes):
         cell, which, overlap = assigned(raw[n].detach(), found[n].detach(), rows, cells)
         objectness[n, cell], weight[n, cell] = 1, 1
         total += len(cell)
-        box_terms.append((1 - giou(found[n, cell], rows[which, :4])).sum())
+        counts = weights[rows[which, 4].long()]
+        box_terms.append(((1 - giou(found[n, cell], rows[which, :4])) * counts).sum())
         target = functional.one_hot(rows[which, 4].long(), classes).float() * overlap[:, None]
-        class_terms.append(functional.binary_cross_entropy_with_logits(raw[n, cell, 5:], target, reduction="sum"))
+        class_terms.append(functional.binary_cross_entropy_with_logits(raw[n, cell, 5:], target, counts[:, None].expand_as(target), reduction="sum"))
     count = max(total, 1)
     obj = functional.binary_cross_entropy_with_logits(raw[..., 4], objectness, weight, reduction="sum") / count
     box = torch.stack(box_terms).sum() / count if box_terms else raw.sum() * 0

@@ -47,7 +47,7 @@ class Net(nn.Module):
 
     def __init__(self, classes=len(LABELS), widths=WIDTHS):
         super().__init__()
-        self.widths = tuple(widths)
+        self.widths, self.frozen = tuple(widths), ()
         self.table = convolutions(classes, widths)
         self.convs, self.norms = nn.ModuleDict(), nn.ModuleDict()
         for name, (first, last, kernel, stride, active) in self.table.items():
@@ -63,6 +63,23 @@ class Net(nn.Module):
         """One convolution, normalised and cut off at zero where it is activated."""
         x = self.convs[name](x)
         return functional.relu(self.norms[name](x)) if name in self.norms else x
+
+    def freeze(self, names):
+        """These convolutions stay as they are, statistics too. No gradient goes below them: let them be the first ones."""
+        unknown = set(names) - set(self.table)
+        if unknown:
+            raise ValueError(f"no such convolutions: {', '.join(sorted(unknown))}; there are {', '.join(self.table)}")
+        self.frozen = tuple(names)
+        for name in names:
+            for value in [*self.convs[name].parameters(), *self.norms[name].parameters()]:
+                value.requires_grad_(False)
+        return self.train(self.training)
+
+    def train(self, mode=True):
+        super().train(mode)
+        for name in self.frozen:
+            self.norms[name].eval()
+        return self
 
     @staticmethod
     def add(a, b):

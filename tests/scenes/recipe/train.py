@@ -32,7 +32,8 @@ def main():
     net = Net(widths=tuple(int(v) for v in given.widths.split(",")))
     if given.start:
         net = started(given.start)
-    train, val = Dataset(given.dataset, "train"), Dataset(given.dataset, "val")
+    net.freeze(given.freeze)
+    train, val = Dataset(given.dataset, "train", decoded=given.decoded), Dataset(given.dataset, "val")
     macs, parameters = cost(*size, net.widths)
     record = Record(given.out, given.dataset, {**vars(given), "macs": macs, "parameters": parameters, "train": len(train), "val": len(val)})
     print(f"{len(train)} pictures, {parameters} parameters, {macs / 1e6:.0f} M multiply-adds", flush=True)
@@ -57,6 +58,10 @@ def arguments():
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--small-until", type=float, default=0.45, help="share of the schedule that is trained at three quarters of the size, which is faster")
     parser.add_argument("--repeat", nargs="*", default=[], metavar="LABEL=TIMES", help="pictures with a rare label come several times a round")
+    parser.add_argument("--class-weight", nargs="*", default=[], metavar="LABEL=FACTOR", help="what wrong boxes and classes of a label cost, beside others")
+    parser.add_argument("--freeze", nargs="*", default=[], metavar="NAME", help="convolutions that stay as they are, from the first on (stem down4): a step costs a third less")
+    parser.add_argument("--per-round", type=int, default=0, help="pictures of a round, drawn anew each time; 0: all. For short rounds on a slow machine")
+    parser.add_argument("--decoded", type=Path, help="file to keep decoded training pictures in, for speed")
     parser.add_argument("--val-most", type=int, default=300, help="pictures looked at after each round")
     return parser.parse_args()
 
@@ -80,11 +85,14 @@ class Trainer:
         self.net, self.val, self.size, self.given, self.record = net, val, size, given, record
         repeat = [(LABELS.index(name), int(times)) for name, times in (part.split("=") for part in given.repeat)]
         self.varied = Varied(train, size, given.seed, repeat=repeat)
+        self.weights = torch.ones(len(LABELS))
+        for name, factor in (part.split("=") for part in given.class_weight):
+            self.weights[LABELS.index(name)] = float(factor)
         self.cells = grid(*size)
         self.mean = copy.deepcopy(net).eval()
         self.steps, self.begin, self.best = 0, time.monotonic(), -1.0
-        weights = [p for n, p in net.named_parameters() if p.ndim > 1]
-        others = [p for n, p in net.named_parameters() if p.ndim <= 1]
+        trained = [p for p in net.parameters() if p.requires_grad]
+        weights, others = [p for p in trained if p.ndim > 1], [p for p in trained if p.ndim <= 1]
         self.optimiser = torch.optim.AdamW([{"params": weights, "weight_decay": given.decay}, {"params": others, "weight_decay": 0.0}], lr=given.rate)
 
     def all(self):
@@ -121,8 +129,9 @@ class Trainer:
         self.varied.size = self.size if share >= self.given.small_until else tuple(max(side * 3 // 4 // 32, 1) * 32 for side in self.size)
         cells = grid(*self.varied.size)
         order = torch.Generator().manual_seed(self.given.seed * 1000 + number)
-        loader = torch.utils.data.DataLoader(self.varied, self.given.batch, shuffle=True, generator=order, num_workers=self.given.workers,
-                                             collate_fn=gather, drop_last=len(self.varied) >= self.given.batch, prefetch_factor=4 if self.given.workers else None)
+        chosen = torch.utils.data.RandomSampler(self.varied, generator=order, num_samples=self.given.per_round or None)
+        loader = torch.utils.data.DataLoader(self.varied, self.given.batch, sampler=chosen, num_workers=self.given.workers, collate_fn=gather,
+                                             drop_last=len(chosen) >= self.given.batch, prefetch_factor=4 if self.given.workers else None)
         sums, count = {}, 0
         for pictures, wanted in loader:
             share = self.share(number, count / max(len(loader), 1))
@@ -130,7 +139,7 @@ class Trainer:
                 break
             for group in self.optimiser.param_groups:
                 group["lr"] = self.rate(share)
-            value, parts = loss(self.net(pictures.to(memory_format=torch.channels_last)), wanted, cells, len(LABELS))
+            value, parts = loss(self.net(pictures.to(memory_format=torch.channels_last)), wanted, cells, len(LABELS), self.weights)
             self.optimiser.zero_grad(set_to_none=True)
             value.backward()
             torch.nn.utils.clip_grad_norm_(self.net.parameters(), 10.0)

@@ -42,6 +42,8 @@ class Clip:
     speed: callable = None
     pedals: callable = None
     events: list = field(default_factory=list)
+    grey: bool = False
+    past: callable = None
 
 
 def travel(v0, brake_at, deceleration):
@@ -131,15 +133,19 @@ def pedestrian(rng, kmh=30.0, pace=1.4, meet=6.0):
     return Clip(mesh, [], moving, drives(way), light, signs.atlas(rng), max(clear, float(stands)) + 1.2, speed, driver(speed, times, brake_at), [event])
 
 
-def fall(rng, way=1, begin=2.4, down=10.6):
-    """Somebody walks along a corridor towards the camera, falls and stays down."""
+def fall(rng, way=1, begin=2.4, down=10.6, child=False, infrared=False, grey=False, other=False):
+    """Somebody walks along a corridor towards the camera, falls and stays down; perhaps another one walks past."""
     mesh = Mesh()
     room.shell(mesh, rng, 2.4, 12.0, 2.6)
     things.chair(mesh, (-0.85, 7.5, 0), np.pi / 2 * -1, rng)
-    look, end = person.dressed(rng, False), person.lying(rng, way)
+    look, end = person.dressed(rng, child), person.lying(rng, way)
     long, pace, start = 1.0, 1.0, 8.4
+    past = walks_past(rng) if other else lambda mesh, t: []
 
     def moving(mesh, t):
+        return falls(mesh, t) + past(mesh, t)
+
+    def falls(mesh, t):
         y = start - pace * min(t, begin)
         if t < begin:
             return [street.put(mesh, rng, (0.1, y, 0), np.pi, 40, person.walking(2 * np.pi * t * pace / 1.3, 0.36), look)]
@@ -152,9 +158,23 @@ def fall(rng, way=1, begin=2.4, down=10.6):
     lamps = [((0, y, 2.35), np.array([1.0, 0.95, 0.85]) * 0.55) for y in (2.0, 6.0, 10.0)]
     light = Light(sun=(0.12, 0.12, 0.11), sun_way=(0.3, -0.4, 1.2), above=(0.26, 0.26, 0.25), below=(0.15, 0.15, 0.14), mist=(0.5, 0.5, 0.5), dense=0.0001,
                   lamps=lamps, beam_low=False, gain=1.15, seed=float(rng.uniform(0, 99)))
+    if infrared:
+        light = room.light_of(rng, 2.4, 12.0, 2.6, True)
     view = lambda t: View(np.array([0.55, 0.1, 2.35]), 0.07, 0.3, 0.0, 68.0, SIZE)
     event = {"kind": "fall", "from_s": round(begin + long, 3), "to_s": round(begin + long + down, 3), "visible_from_s": begin}
-    return Clip(mesh, [], moving, view, light, signs.atlas(rng), begin + long + down, None, None, [event])
+    return Clip(mesh, [], moving, view, light, signs.atlas(rng), begin + long + down, None, None, [event], grey or infrared, past)
+
+
+def walks_past(rng):
+    """Somebody else, along the wall away from the camera."""
+    look, pace, late = person.dressed(rng), rng.uniform(0.7, 1.3), rng.uniform(0, 4)
+
+    def moving(mesh, t):
+        gone = max(t - late, 0.0) * pace
+        if 2.2 + gone > 11.4:
+            return []
+        return [street.put(mesh, rng, (-0.75, 2.2 + gone, 0), 0.0, 41, person.walking(2 * np.pi * gone / 1.3, 0.36), look, "person")]
+    return moving
 
 
 def clutter(rng, kmh=30.0, seconds=8.0):
@@ -172,10 +192,10 @@ def clutter(rng, kmh=30.0, seconds=8.0):
     return Clip(mesh, [], moving, drives(lambda t: v0 * t), light, signs.atlas(rng), seconds, lambda t: v0, lambda t: (0.12, 0.0, 0), [])
 
 
-def no_fall(rng, seconds=12.0):
+def no_fall(rng, seconds=12.0, child=False, **more):
     """Somebody in a corridor who walks, bends or kneels for a while, gets up and goes on: no event."""
-    clip = fall(rng, begin=2.4, down=seconds - 3.4)
-    look, low = person.dressed(rng, False), [person.bending, person.kneeling, person.crawling][rng.integers(2)](rng)
+    clip = fall(rng, begin=2.4, down=seconds - 3.4, **more)
+    look, low = person.dressed(rng, child), [person.bending, person.kneeling, person.crawling][rng.integers(2)](rng)
     up = person.standing(rng)
 
     def moving(mesh, t):
@@ -185,7 +205,7 @@ def no_fall(rng, seconds=12.0):
         pose.turn = np.eye(3) if share < 0.05 else mesh_turn(low.turn, share)
         if t < 2.4 or t > 8.0:
             pose = person.walking(2 * np.pi * walked / 1.3, 0.36)
-        return [street.put(mesh, rng, (0.1, 8.8 - walked, 0), np.pi, 40, pose, look, "person")]
+        return [street.put(mesh, rng, (0.1, 8.8 - walked, 0), np.pi, 40, pose, look, "person")] + clip.past(mesh, t)
     clip.moving, clip.events, clip.seconds = moving, [], seconds
     return clip
 
@@ -206,6 +226,8 @@ def frames(studio, clip, rng, fps=FPS):
         studio.show("moving", mesh)
         middle = (view.place[0], view.place[1] + (18 if clip.speed else 6), 0)
         picture, numbers = studio.take(view, clip.light, middle)
+        if clip.grey:
+            picture = np.repeat(picture.mean(2, keepdims=True), 3, 2).astype(np.uint8)
         scene = Scene(mesh, view, clip.light, clip.sheet, middle, found)
         yield t, seen(picture, rng), {"time_s": round(t, 4), "speed_mps": round(clip.speed(t), 4) if clip.speed else 0.0, "objects": boxes(scene, numbers)}
     studio.show("moving", Mesh())
@@ -218,20 +240,36 @@ def seen(picture, rng):
     return np.clip(out + noise * 2.2 + 0.5, 0, 255).astype(np.uint8)
 
 
+class Encoder:
+    """Pictures to an H.264 file, by ffmpeg; the same pictures give the same bytes with one version of it."""
+
+    def __init__(self, path, size, fps, crf=25):
+        self.process = subprocess.Popen(
+            ["ffmpeg", "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "bgr24", "-s", f"{size[0]}x{size[1]}", "-r", str(fps), "-i", "-",
+             "-vf", "scale=out_color_matrix=bt709:out_range=tv", "-c:v", "libx264", "-preset", "slow", "-crf", str(crf), "-bf", "0", "-g", "30",
+             "-threads", "1", "-pix_fmt", "yuv420p", "-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv",
+             "-fflags", "+bitexact", "-flags:v", "+bitexact", "-movflags", "+faststart", str(path)], stdin=subprocess.PIPE)
+
+    def __enter__(self):
+        return self
+
+    def add(self, picture):
+        """One BGR picture more."""
+        self.process.stdin.write(picture.tobytes())
+
+    def __exit__(self, kind, problem, trace):
+        self.process.stdin.close()
+        if self.process.wait() and kind is None:
+            raise RuntimeError(f"ffmpeg ended with {self.process.returncode}")
+
+
 def write(studio, clip, rng, out, name, crf=25):
     """The clip, its track, its truth; returns the truth of all frames."""
-    command = ["ffmpeg", "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "bgr24", "-s", f"{SIZE[0]}x{SIZE[1]}", "-r", str(FPS), "-i", "-",
-               "-vf", "scale=out_color_matrix=bt709:out_range=tv", "-c:v", "libx264", "-preset", "slow", "-crf", str(crf), "-bf", "0", "-g", "30",
-               "-threads", "1", "-pix_fmt", "yuv420p", "-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv",
-               "-fflags", "+bitexact", "-flags:v", "+bitexact", "-movflags", "+faststart", str(out / f"{name}.mp4")]
     truth = []
-    with subprocess.Popen(command, stdin=subprocess.PIPE) as encoder:
+    with Encoder(out / f"{name}.mp4", SIZE, FPS, crf) as encoder:
         for _, picture, row in frames(studio, clip, rng):
-            encoder.stdin.write(picture.tobytes())
+            encoder.add(picture)
             truth.append(row)
-        encoder.stdin.close()
-        if encoder.wait():
-            raise RuntimeError(f"ffmpeg ended with {encoder.returncode}")
     note = "rendered; nobody drove; the driver of the track is invented" if clip.speed else "rendered; nobody fell"
     events = {"schema": 1, "clip": f"{name}.mp4", "note": note, "events": clip.events}
     (out / f"{name}.truth.json").write_text(json.dumps(events, indent=2) + "\n", encoding="utf-8")
@@ -251,20 +289,21 @@ def track(clip, path):
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def calibration(path):
+def calibration(path, size=None, hfov=HFOV):
     """The road camera's calibration, exact from the renderer."""
-    focal = SIZE[0] / 2 / np.tan(np.radians(HFOV) / 2)
+    size = size or SIZE
+    focal = size[0] / 2 / np.tan(np.radians(hfov) / 2)
     path.write_text(f"""# The camera of the rendered road clips: exact, since the renderer was given these numbers.
 schema = 1
 camera = "front"
 made = "2026-11-22"
 from = "parameters"
-picture = [{SIZE[0]}, {SIZE[1]}]
+picture = [{size[0]}, {size[1]}]
 
 [lens]
 model = "brown-conrady"
 focal = [{focal:.6f}, {focal:.6f}]
-centre = [{SIZE[0] / 2 - 0.5}, {SIZE[1] / 2 - 0.5}]
+centre = [{size[0] / 2 - 0.5}, {size[1] / 2 - 0.5}]
 distortion = [0.0, 0.0, 0.0, 0.0, 0.0]
 
 [mount]
@@ -292,7 +331,11 @@ def main():
     parser.add_argument("--seed", type=int, default=4)
     parser.add_argument("--count", type=int, default=0, help="clips of each kind from the seeds SEED, SEED+1, …; 0: the bundled ones")
     parser.add_argument("--frames", type=Path, help="folder for the truth of every frame (JSON)")
+    parser.add_argument("--size", help="WxH; default: 960x540. 640x360 takes half the time")
     given = parser.parse_args()
+    if given.size:
+        global SIZE
+        SIZE = tuple(int(v) for v in given.size.split("x"))
     given.out.mkdir(parents=True, exist_ok=True)
     calibration(given.out / "front.cal.toml")
     studio = Studio()
@@ -315,9 +358,10 @@ def varied(kind, rng):
         return pedestrian(rng, kmh=float(rng.uniform(15, 36)), pace=float(rng.uniform(1.0, 1.8)))
     if kind == "clutter":
         return clutter(rng, kmh=float(rng.uniform(15, 36)))
+    those = {"child": rng.random() < 0.15, "infrared": rng.random() < 0.25, "grey": rng.random() < 0.15, "other": rng.random() < 0.25}
     if kind == "no_fall":
-        return no_fall(rng)
-    return fall(rng, way=int(rng.integers(4)), begin=float(rng.uniform(1.5, 3)))
+        return no_fall(rng, **those)
+    return fall(rng, way=int(rng.integers(4)), begin=float(rng.uniform(1.5, 3)), **those)
 
 
 if __name__ == "__main__":

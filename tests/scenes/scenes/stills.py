@@ -17,10 +17,13 @@ from . import look, room, street
 from .camera import Studio
 from .scene import LABELS, boxes
 
+PARTS = ("train", "val", "test")
 SIZES = [(640, 360), (640, 360), (640, 360), (640, 480), (640, 400)]
 # Below this height in pixels, of a picture 640 across, a box is neither wanted nor wrong.
 LEAST_PX = 9.0
 LEAST_SEEN = 0.3
+# Share of pictures that show rooms and corridors. Where persons lie is mostly there.
+INDOORS = 0.4
 
 
 def part_of(seed, number):
@@ -29,19 +32,20 @@ def part_of(seed, number):
     return "test" if digit == 0 else "val" if digit == 1 else "train"
 
 
-def sample(studio, seed, number, size=None):
-    """One picture (JPEG bytes), its size and its truth."""
+def sample(studio, seed, number, size=None, indoors=INDOORS, night=None):
+    """One picture (JPEG bytes), its size and its truth; `indoors` and `night` are how likely it is a room, and a street by night."""
     rng = np.random.default_rng([seed, number])
     size = size or SIZES[rng.integers(len(SIZES))]
-    outdoors = rng.random() < 0.6
-    scene = street.still(rng, size) if outdoors else room.still(rng, size)
+    outdoors = rng.random() < 1 - indoors
+    dark = None if night is None else bool(rng.random() < night)
+    scene = street.still(rng, size, dark) if outdoors else room.still(rng, size)
     studio.print_sheet(scene.sheet)
     studio.show("still", scene.mesh)
     picture, numbers = studio.take(scene.view, scene.light, scene.middle)
-    night = outdoors and max(scene.light.sun) == 0 and scene.light.above[2] < 0.1
+    dark = outdoors and max(scene.light.sun) == 0 and scene.light.above[2] < 0.1
     rain = rng.uniform(0.2, 1) if outdoors and rng.random() < 0.12 else 0.0
-    developed = look.develop(picture, rng, rain, night, scene.light.infrared, scene.shines, float(outdoors and rng.random() < 0.4))
-    truth = {"size": list(size), "kind": scene.kind, "night": bool(night), "infrared": scene.light.infrared, "rain": round(rain, 3),
+    developed = look.develop(picture, rng, rain, dark, scene.light.infrared, scene.shines, float(outdoors and rng.random() < 0.4))
+    truth = {"size": list(size), "kind": scene.kind, "night": bool(dark), "infrared": scene.light.infrared, "rain": round(rain, 3),
              "fog": round(float(scene.light.dense), 4), "camera": camera(scene.view), "objects": boxes(scene, numbers)}
     return look.encoded(developed, rng), truth
 
@@ -89,13 +93,18 @@ def main():
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--size", help="WxH of every picture, for example 1920x1080")
+    parser.add_argument("--indoors", type=float, default=INDOORS, help="share of rooms and corridors; give a seed of its own where it is not the default")
+    parser.add_argument("--night", type=float, help="share of the streets by night; default: 0.22, drawn with the scene")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="only the numbers of these parts")
     given = parser.parse_args()
     (given.out / "images").mkdir(parents=True, exist_ok=True)
     size = tuple(int(v) for v in given.size.split("x")) if given.size else None
     studio = Studio() if given.count else None
     with open(given.out / "truth.jsonl", "a", encoding="utf-8") as lines:
         for number in range(given.first, given.first + given.count):
-            data, truth = sample(studio, given.seed, number, size)
+            if part_of(given.seed, number) not in given.parts:
+                continue
+            data, truth = sample(studio, given.seed, number, size, given.indoors, given.night)
             name = f"{given.seed:04d}_{number:06d}.jpg"
             (given.out / "images" / name).write_bytes(data)
             lines.write(json.dumps({"number": number, "seed": given.seed, "name": name, **truth}) + "\n")
@@ -106,7 +115,7 @@ def main():
 def finish(out):
     """Writes the COCO files of all pictures in `truth.jsonl`."""
     rows = sorted((json.loads(line) for line in (out / "truth.jsonl").read_text(encoding="utf-8").splitlines()), key=lambda row: row["number"])
-    for part in ("train", "val", "test"):
+    for part in PARTS:
         chosen = [(row["number"], row["name"], row) for row in rows if part_of(row["seed"], row["number"]) == part]
         (out / f"{part}.json").write_text(json.dumps(coco(chosen)), encoding="utf-8")
         print(f"{part}: {len(chosen)} pictures")

@@ -195,14 +195,14 @@ def camera(rng, size, hand):
     return View(place, rng.normal(0, 0.25), rng.uniform(0.0, 0.1) + 0.05 * max(place[2] - 1.5, 0), rng.normal(0, 0.02), fov, size)
 
 
-def still(rng, size, night=None):
-    """One scene of the street from the seed's numbers."""
+def still(rng, size, night=None, view=None):
+    """One scene of the street from the seed's numbers; seen by `view`, or by a camera that chance places."""
     night = rng.random() < 0.22 if night is None else night
     hand = 1 if rng.random() < 0.85 else -1
     mesh, lanes = Mesh(), rng.choice([1.0, 1.0, 1.6])
     half, walk = LANE * lanes + rng.uniform(0, 1.2), rng.uniform(1.2, 3.5)
     junction = rng.uniform(8, 50) if rng.random() < 0.6 else None
-    view = camera(rng, size, hand)
+    view = view or camera(rng, size, hand)
     sky(mesh)
     road(mesh, rng, half, junction, walk)
     posts = surroundings(mesh, rng, half, walk, junction)
