@@ -131,6 +131,10 @@ impl Watch {
     }
 
     fn see(&mut self, seen: &Seen) {
+        // Another look finds another number of objects, whatever the camera shows.
+        if seen.record.looked.is_some() {
+            return;
+        }
         let key = (Arc::clone(&seen.camera), seen.model.name.clone());
         if !self.watched.contains_key(&key) {
             if self.watched.len() >= MOST {

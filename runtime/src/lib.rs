@@ -17,10 +17,11 @@
 //!
 //! [`daemon`] starts all of it. [`config`] is the one configuration file, [`signals`] what the vehicle says of itself.
 //! [`models`] judges bundles and says when a new one may decide. `demo` plays recorded clips through all of it.
-//! [`detector`] runs prepare, infer and decode in a row for one model; [`model`] reads an ONNX file and its manifest before
+//! [`attention`] says how much of a frame is looked at. [`detector`] runs prepare, infer and decode in a row for one model; [`model`] reads an ONNX file and its manifest before
 //! that; [`observe`] gives detections their part in decisions.
 
 pub mod act;
+pub mod attention;
 pub mod calibrate;
 pub mod capture;
 pub mod check;

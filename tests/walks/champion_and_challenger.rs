@@ -10,11 +10,9 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use stopline_depot::manifest::{Golden, GoldenDetection, Manifest, Tolerance};
+use stopline_tests::operator::{Desk, selftest};
 use stopline_tests::signed::bundle;
 use stopline_tests::{field_data, fixtures, stopline};
-
-use crate::models_over_the_air::selftest;
-use crate::operator_to_activation::Desk;
 
 /// The picture that every version must answer.
 const GOLDEN: &str = "pedestrian/coco_000000002006.jpg";

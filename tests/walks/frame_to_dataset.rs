@@ -15,9 +15,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use stopline_depot::record::DecisionRecord;
 use stopline_tests::daemon::now;
+use stopline_tests::operator::Desk;
 use stopline_tests::{program, python, skip, stopline};
-
-use crate::operator_to_activation::Desk;
 
 /// How long a step may take on a busy machine.
 const LONG: Duration = Duration::from_secs(120);

@@ -18,6 +18,7 @@ mod documents;
 mod eval;
 #[cfg(feature = "view")]
 mod frame_to_dataset;
+mod image;
 mod looking_on;
 mod models_over_the_air;
 mod operator_to_activation;

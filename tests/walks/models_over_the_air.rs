@@ -1,8 +1,7 @@
 //! A model over the air on one device, from an offer to deciding, and back: a real daemon on a clip, a depot made by hand.
 
 use std::collections::BTreeMap;
-use std::io::Cursor;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -10,24 +9,17 @@ use serde_json::Value;
 use stopline_depot::deployment::{DeployCause, Phase, Verdict, VerdictState};
 use stopline_depot::digest::Digest;
 use stopline_depot::disk::RealDisk;
-use stopline_depot::manifest::{Budget, Golden, GoldenDetection, Manifest, Tolerance};
+use stopline_depot::manifest::{Budget, Manifest};
 use stopline_depot::rollout::State;
 use stopline_depot::slots::{self, Floor, Pointers, TrustPaths};
-use stopline_tests::daemon::{Bench, Daemon, MANIFEST, RATE, SIZE, bright, heavy};
+use stopline_tests::daemon::{Bench, Daemon, MANIFEST, RATE, SIZE, heavy};
+use stopline_tests::operator::{golden, golden_bundle, golden_picture, plain, selftest};
 use stopline_tests::signed::{Device, Workshop, bundle, key, release};
 use stopline_tests::stopline;
 
 use crate::paired::{Attempt, strictly};
 
 pub(crate) const LONG: Duration = Duration::from_secs(120);
-
-fn version(version: &'static str) -> impl Fn(&mut Manifest) {
-    move |manifest| manifest.version = version.parse().unwrap()
-}
-
-pub(crate) fn plain(of: &'static str) -> Vec<u8> {
-    bundle(&bright(), MANIFEST, &BTreeMap::new(), version(of))
-}
 
 /// A bench whose car stands with the ignition on before nothing at all, by the models of `device`.
 pub(crate) fn standing() -> (Bench, Device) {
@@ -229,69 +221,6 @@ fn reopened(bench: &Bench, daemon: &mut Daemon<'_>, device: &Device, bad: &Diges
     daemon.wait("it is tried again", LONG, phase(|phase| phase != Phase::Rejected));
     let told = daemon.wait("it fails again", LONG, phase(|phase| phase == Phase::Rejected));
     assert_eq!(told.cause, Some(DeployCause::Golden), "{}", told.detail);
-}
-
-/// A bright box on grey.
-pub(crate) fn golden_picture() -> Vec<u8> {
-    let [width, height] = SIZE;
-    let picture = image::RgbImage::from_fn(width as u32, height as u32, |x, y| {
-        let lit = (100..140).contains(&x) && (60..160).contains(&y);
-        image::Rgb(if lit { [250; 3] } else { [90; 3] })
-    });
-    let mut png = Vec::new();
-    picture.write_to(&mut Cursor::new(&mut png), image::ImageFormat::Png).unwrap();
-    png
-}
-
-/// What is found in the picture, with `score` as the expected score; the digest is what `selftest` itself reports.
-pub(crate) fn golden(picture: &[u8], score: f32) -> Golden {
-    let unknown = Golden {
-        image: "golden/box.png".into(),
-        input_sha256: "0".repeat(64),
-        detections: vec![GoldenDetection {
-            label: "person".into(),
-            score,
-            bbox: [100.0, 60.0, 140.0, 160.0],
-        }],
-        tolerance: Tolerance { score: 0.05, iou: 0.9 },
-    };
-    let report = selftest(&golden_bundle(picture, unknown.clone()), 13);
-    assert_eq!(report["cause"], "golden");
-    let input_sha256 = report["golden"][0]["input_sha256"].as_str().unwrap().to_owned();
-    Golden { input_sha256, ..unknown }
-}
-
-fn golden_bundle(picture: &[u8], golden: Golden) -> Vec<u8> {
-    let pictures = BTreeMap::from([("golden/box.png".to_owned(), picture.to_vec())]);
-    bundle(&bright(), MANIFEST, &pictures, |manifest| {
-        manifest.version = "1.3.0".parse().unwrap();
-        manifest.golden = vec![golden];
-    })
-}
-
-pub(crate) fn selftest(bundle: &[u8], exit: i32) -> Value {
-    use std::io::Write as _;
-    let mut child = Command::new(stopline())
-        .args([
-            "model",
-            "selftest",
-            "-",
-            "--json",
-            "--runs=2",
-            "--limit-memory=1024",
-            "--limit-cpu=60",
-            "--nice=5",
-        ])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(bundle).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(exit), "{said}");
-    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 #[test]

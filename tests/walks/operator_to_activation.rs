@@ -1,158 +1,16 @@
 //! From the operator's hand to a model that decides, and back: the three programs as they are installed. Three holders in
 //! three folders, a repository behind a web server, the agent, the runtime on a clip.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex};
 
-use serde_json::Value;
 use stopline_depot::deployment::{DeployCause, Phase};
-use stopline_tests::daemon::{Bench, MANIFEST, bright};
+use stopline_tests::daemon::Bench;
+use stopline_tests::operator::{Desk, Server};
+use stopline_tests::program;
 use stopline_tests::signed::Device;
-use stopline_tests::{program, stopline};
 
-use crate::models_over_the_air::{
-    LONG, deciding, golden, golden_picture, standing, start, wait_for_phase, wait_for_version,
-};
-
-/// The operator's machines, in one folder.
-pub(crate) struct Desk {
-    folder: tempfile::TempDir,
-}
-
-impl Desk {
-    /// With keys, and a repository that is begun.
-    pub(crate) fn new() -> Self {
-        let desk = Self { folder: tempfile::tempdir().unwrap() };
-        std::fs::write(desk.path("passphrase"), "correct horse\n").unwrap();
-        for line in [
-            "key new anna/anna",
-            "key new ben/ben",
-            "key new cleo/cleo",
-            "key online online",
-            "init --holder anna/anna.pub --holder ben/ben.pub --holder cleo/cleo.pub --online online",
-        ] {
-            desk.fleet(line);
-        }
-        desk
-    }
-
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// Runs `stopline-fleet` as an operator types it.
-    pub(crate) fn fleet(&self, line: &str) -> String {
-        let (status, said) = self.try_fleet(line);
-        assert_eq!(status, Some(0), "stopline-fleet {line}");
-        said
-    }
-
-    /// The same, where it may be refused: its exit code, and everything it said.
-    pub(crate) fn try_fleet(&self, line: &str) -> (Option<i32>, String) {
-        let output = Command::new(program("stopline-fleet"))
-            .args(line.split_whitespace())
-            .current_dir(self.folder.path())
-            .env("STOPLINE_PROGRAM", stopline())
-            .env("STOPLINE_PASSPHRASE_FILE", "passphrase")
-            .output()
-            .unwrap();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
-        println!("$ stopline-fleet {line}\n{said}");
-        (output.status.code(), said)
-    }
-
-    /// Packs a version, two of three sign it, and it is published for every vehicle.
-    fn release(&self, version: &str, publish: &str) {
-        let picture = golden_picture();
-        let golden = golden(&picture, 0.9);
-        std::fs::create_dir_all(self.path("golden")).unwrap();
-        std::fs::write(self.path("golden/box.png"), &picture).unwrap();
-        std::fs::write(self.path("bright.onnx"), bright()).unwrap();
-        let mut manifest = stopline_depot::manifest::Manifest::from_toml(MANIFEST).unwrap();
-        manifest.version = version.parse().unwrap();
-        manifest.golden = vec![golden];
-        std::fs::write(self.path("bright.toml"), toml::to_string(&manifest).unwrap()).unwrap();
-        self.fleet("pack bright.onnx bright.toml --hardware board");
-        self.fleet("sign --key anna/anna.pem");
-        self.fleet("sign --key cleo/cleo.pem");
-        self.fleet(&format!("publish repository --online online {publish}"));
-        self.fleet(&format!("rollout start bright --online online --stages 10000 --id r-{version}"));
-    }
-
-    /// The packed bundle that lies in the repository under its digest, by size the largest target.
-    fn published_bundle(&self, version: &str) -> PathBuf {
-        let all = walkdir::WalkDir::new(self.path("repository/targets")).into_iter().flatten();
-        let name = format!("bright-{version}.slb");
-        let found = all
-            .map(|entry| entry.path().to_owned())
-            .find(|path| path.file_name().is_some_and(|file| file.to_string_lossy().ends_with(&name)));
-        found.unwrap_or_else(|| panic!("{name} is not in the repository"))
-    }
-}
-
-/// A web server for a folder, and for what vehicles post.
-struct Server {
-    url: String,
-    posted: Arc<Mutex<Vec<Value>>>,
-}
-
-impl Server {
-    fn start(folder: PathBuf) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let posted = Arc::<Mutex<Vec<Value>>>::default();
-        let kept = Arc::clone(&posted);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let (folder, posted) = (folder.clone(), Arc::clone(&kept));
-                std::thread::spawn(move || drop(answer(stream, &folder, &posted)));
-            }
-        });
-        Self { url, posted }
-    }
-
-    fn phases(&self) -> Vec<(String, String)> {
-        let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
-        let posted = self.posted.lock().unwrap();
-        let outcomes = posted.iter().map(|post| post.get("outcome").unwrap_or(post));
-        outcomes.map(|outcome| (text(outcome, "rollout_id"), text(outcome, "phase"))).collect()
-    }
-}
-
-/// One request, one answer.
-fn answer(mut stream: TcpStream, folder: &Path, posted: &Mutex<Vec<Value>>) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let (mut first, mut length) = (String::new(), 0);
-    reader.read_line(&mut first)?;
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap_or(0);
-        }
-        if line.trim().is_empty() {
-            break;
-        }
-    }
-    let mut words = first.split_whitespace();
-    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    if method == "POST" {
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body)?;
-        posted.lock().unwrap().push(serde_json::from_slice(&body).unwrap_or_default());
-        return stream.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
-    }
-    let Ok(body) = std::fs::read(folder.join(path.trim_start_matches('/'))) else {
-        return stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-    };
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
-    stream.write_all(head.as_bytes())?;
-    stream.write_all(&body)
-}
+use crate::models_over_the_air::{LONG, deciding, standing, start, wait_for_phase, wait_for_version};
 
 /// The agent's configuration on the device of the bench.
 fn agent_config(bench: &Bench, desk: &Desk, url: &str) -> PathBuf {

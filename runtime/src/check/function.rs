@@ -21,7 +21,11 @@ pub fn camera(config: &Config, at: usize) -> CameraReport {
         .iter()
         .map(|function| match function {
             Function::StopSign | Function::Pedestrian => braking(config, &sight, timed, *function),
-            Function::Fall => fall(config, &sight, timed.map(|(_, rate)| rate)),
+            Function::Fall => {
+                // A motion too small to be seen as one waits for the next look.
+                let unseen = camera.attention.unseen_for(timed.map_or(0.0, |(_, rate)| 1.0 / rate));
+                fall(config, &sight, timed.map(|(_, rate)| rate), unseen)
+            }
             Function::Watch => watch(config, &sight),
         })
         .collect();
@@ -362,7 +366,7 @@ fn facts(
     all
 }
 
-fn fall(config: &Config, sight: &Sight, rate: Option<f64>) -> FunctionReport {
+fn fall(config: &Config, sight: &Sight, rate: Option<f64>, unseen: f64) -> FunctionReport {
     let report = |verdict, summary: String, advice: Vec<String>| FunctionReport {
         function: "fall",
         verdict,
@@ -395,9 +399,9 @@ fn fall(config: &Config, sight: &Sight, rate: Option<f64>) -> FunctionReport {
         }
         Some(rate) => {
             let told = format!(
-                "{rate:.1} frames per second are looked at, {least} are needed; told {:.0} s after a fall at the \
+                "{rate:.1} frames per second are looked at, {least} are needed; told {:.1} s after a fall at the \
                 earliest",
-                config.fall.dwell_s
+                f64::from(config.fall.dwell_s) + unseen
             );
             report(Verdict::Passed, told, Vec::new())
         }

@@ -16,7 +16,8 @@ use serde::Serialize;
 /// Time from light on the sensor to a command at the actuator, in seconds; each part at its longest.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Latency {
-    /// The object may become recognisable right after a frame was taken: one period of the frames that are looked at.
+    /// The object may become recognisable right after a frame was taken: one period of the frames that are looked at, and
+    /// the longest time between two that are looked at wholly (`camera.attention`).
     pub period: f64,
     /// From taking the picture to handing it over.
     pub capture: f64,

@@ -312,9 +312,11 @@ pub fn latency(config: &Config, at: usize, own: &Sight) -> Option<(Latency, f64)
         }
     }
     let looked_at = period.max(see);
+    // What lies beside the corridor, or moves too little, is seen with the next look at all of the picture.
+    let unseen = camera.attention.unseen_for(looked_at);
     let capture = camera.declared_latency_ms.map_or(f64::from(-camera.capture_offset_ms), f64::from) / 1e3;
     let latency = Latency {
-        period: looked_at,
+        period: looked_at + unseen,
         capture,
         // A frame that comes while the one before is being looked at waits for it.
         wait: if see > period { period } else { 0.0 },

@@ -8,7 +8,8 @@ use stopline_decide::fall::Region;
 use stopline_sensors::v4l2::V4l2Config;
 
 use super::{Misfit, seen_from};
-use crate::guard::CameraOverrides;
+use crate::attention::AttentionConfig;
+use crate::guard::{CameraOverrides, Placement};
 
 /// Where frames come from, and what is decided on them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,6 +52,9 @@ pub struct Camera {
     /// What the guard must know of this camera.
     #[serde(default)]
     pub guard: CameraOverrides,
+    /// Where less than every pixel of every frame is looked at.
+    #[serde(default)]
+    pub attention: AttentionConfig,
     /// Size, rate, formats and controls of a V4L2 camera; `device`, `serial` and `capture_offset_ms` stand above.
     #[serde(default)]
     pub v4l2: Option<V4l2Config>,
@@ -136,7 +140,15 @@ impl Camera {
             let found = self.declared_latency_ms.unwrap_or_default();
             return Err(Misfit::new("declared_latency_ms", found, "0 to 10000"));
         }
+        self.check_attention()?;
         self.check_kind()
+    }
+
+    fn check_attention(&self) -> Result<(), Misfit> {
+        let drives = self.functions.iter().any(|of| matches!(of, Function::StopSign | Function::Pedestrian));
+        let drives = drives || self.guard.placement == Some(Placement::Vehicle);
+        let checked = self.attention.check(drives, self.watches_falls(), self.calibration.is_some());
+        checked.map_err(|misfit| misfit.within("attention"))
     }
 
     /// What does not concern the kind of source is refused, not ignored.

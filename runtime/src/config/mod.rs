@@ -33,6 +33,7 @@ use stopline_decide::pedestrian::PedestrianConfig;
 use stopline_decide::stop_sign::StopSignConfig;
 use stopline_decide::track::TrackConfig;
 use stopline_decide::watch::MAX_WATCHES;
+use stopline_depot::spool::Rule;
 
 pub use arm::{Arm, ArmInput};
 pub use camera::{Camera, Rtsp};
@@ -233,6 +234,12 @@ impl Config {
     /// A model over the air needs a depot, and is one model: two sections could want two bundles of it at once.
     fn deposited(&self) -> Result<(), Misfit> {
         self.depot.as_ref().map_or(Ok(()), Depot::check)?;
+        let asked = self.capture.rules.iter().position(|rule| rule.rule == Rule::Campaign);
+        if let Some(at) = asked.filter(|_| self.depot.is_none()) {
+            let key = format!("capture.rule[{at}].rule");
+            let expected = "a [depot] section: its `trust` judges what the agent brings";
+            return Err(Misfit::new(&key, "\"campaign\" without [depot]", expected));
+        }
         let mut seen = BTreeSet::new();
         for (at, model) in self.models.iter().enumerate() {
             let Some(bundle) = &model.bundle else { continue };

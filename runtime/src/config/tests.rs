@@ -239,7 +239,18 @@ fn capture_rules_out_of_bounds_are_named_with_their_place() {
     for (text, words) in [
         ("[[capture.rule]]\nrule = \"random\"\n", "capture.rule[0].rate: found 0"),
         ("[[capture.rule]]\nrule = \"event\"\npre_s = 9.0\n", "capture.rule[0].pre_s: found 9"),
-        ("[[capture.rule]]\nrule = \"campaign\"\n", "capture.rule[0].rule: found \"campaign\""),
+        (
+            "[[capture.rule]]\nrule = \"campaign\"\n",
+            "capture.rule[0].rule: found \"campaign\" without [depot]",
+        ),
+        (
+            "[depot]\nhardware = \"board\"\n[[capture.rule]]\nrule = \"campaign\"\nhours_utc = [7, 7]\n",
+            "capture.rule[0].hours_utc: found [7, 7]",
+        ),
+        (
+            "[depot]\nhardware = \"board\"\n[[capture.rule]]\nrule = \"campaign\"\nlongest_days = 0\n",
+            "capture.rule[0].longest_days: found 0",
+        ),
         ("[[capture.rule]]\nrule = \"flicker\"\nclass = 10\n", "expected 0 to 9"),
         ("[[capture.rule]]\nrule = \"sometimes\"\n", "unknown variant"),
         ("[[capture.regions]]\ncamera = \"front\"\nbox = [0.5, 0.0, 0.4, 1.0]\n", "capture.regions[0].box"),

@@ -57,6 +57,11 @@ impl Exchange {
         self.next.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// Whether something waits to take the place.
+    pub fn is_waiting(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
     /// For the inference thread: what waits to take the place.
     pub fn waiting(&self) -> Option<Box<Seated>> {
         if !self.ready.load(Ordering::Acquire) {

@@ -173,6 +173,8 @@ fn camera(name: &str, gauges: &Gauges) -> CameraHealth {
         dropped: counters.dropped,
         replaced: gauges.replaced.load(Ordering::Relaxed),
         shed: gauges.shed.load(Ordering::Relaxed),
+        still: gauges.still.load(Ordering::Relaxed),
+        narrowed: gauges.narrowed.load(Ordering::Relaxed),
         skipped: counters.skipped,
         lost: counters.lost,
         restored: counters.restored,

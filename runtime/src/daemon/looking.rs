@@ -23,6 +23,7 @@ use super::notes::Notes;
 use super::report::{Decided, Found, FrameReport, ModelFacts, ModelSeat};
 use super::slot::Slot;
 use super::timing::{Stage, Timings};
+use crate::attention::{self, Answer, Attention, Way};
 use crate::capture::door::Door;
 use crate::config::{GuardConfig, When};
 use crate::detection::Detection;
@@ -71,6 +72,10 @@ pub struct Eye {
     pub picture_wanted: Arc<AtomicBool>,
     /// One guard per model, by the model's number; made with the first frame, when the period is known.
     pub guards: Vec<(usize, ModelGuard)>,
+    /// How much of a frame is looked at.
+    pub attention: Attention,
+    /// What was found in the frame that was looked at last; kept only where it may stand for later ones.
+    pub answered: Vec<Found>,
 }
 
 /// An inference thread.
@@ -113,10 +118,14 @@ impl Looker {
     fn exchange_and_detect(
         &mut self,
         frame: &Frame,
+        way: Way,
         found: &mut Vec<Detection>,
     ) -> Result<StageTimes, DetectError> {
         let Some(mut next) = self.exchange.as_ref().and_then(|exchange| exchange.waiting()) else {
-            return self.detector.detect(frame, found);
+            return match way {
+                Way::Part(part) => self.detector.detect_part(frame, part, found),
+                Way::Whole | Way::Again(_) => self.detector.detect(frame, found),
+            };
         };
         let answer = next.detector.detect(frame, found);
         let answered = match answer {
@@ -174,26 +183,56 @@ impl Looking {
         self.vehicle.frame(frame.meta());
         let ego = self.vehicle.at(captured);
         let light = self.eyes[at].light.see(&frame);
-        let mut look = Look { found: Vec::new(), times: StageTimes::default(), sound: true, models: 0 };
+        let serving = |looker: &Looker| {
+            looker.cameras.contains(&self.eyes[at].camera)
+                && looker.when.holds(Some(light), ego.speed.fresh())
+        };
+        let places: u64 = self.places(serving);
+        let way = self.way(at, places, &frame, &ego);
+        let mut look = Look { found: Vec::new(), times: StageTimes::default(), sound: true, models: 0, way };
         for model in 0..self.models.len() {
-            let looker = &self.models[model];
-            let serves = looker.cameras.contains(&self.eyes[at].camera);
-            if serves && looker.when.holds(Some(light), ego.speed.fresh()) {
+            let number = self.models[model].number;
+            if places & (1 << model) == 0 {
+                let guard = self.eyes[at].guards.iter_mut().find(|(of, _)| *of == number);
+                guard.into_iter().for_each(|(_, guard)| guard.idle());
+            } else if matches!(way, Way::Again(_)) {
+                look.models |= 1 << number;
+            } else {
                 self.look(at, model, &frame, &mut look);
-            } else if let Some((_, guard)) =
-                self.eyes[at].guards.iter_mut().find(|(of, _)| *of == looker.number)
-            {
-                guard.idle();
             }
+        }
+        if matches!(way, Way::Again(_)) {
+            look.found.clone_from(&self.eyes[at].answered);
         }
         let eye = &self.eyes[at];
         eye.gauges.missing.store(look.models == 0, Ordering::Release);
         eye.gauges.models.store(look.models, Ordering::Relaxed);
         let decision = (look.sound && look.models != 0).then(|| self.decide(eye, &frame, &look, ego));
+        let eye = &mut self.eyes[at];
+        eye.noted(&frame, &look, places, decision.as_ref().map(|decided| &decided.decision));
         if decision.is_none() && look.models != 0 {
             eye.gauges.invalid.fetch_add(1, Ordering::Relaxed);
         }
         self.report(at, frame, look, decision, begun);
+    }
+
+    /// Bit i: the model in place i serves.
+    fn places(&self, serves: impl Fn(&Looker) -> bool) -> u64 {
+        let bit = |(place, looker): (usize, &Looker)| u64::from(serves(looker)) << place;
+        self.models.iter().enumerate().map(bit).fold(0, |all, one| all | one)
+    }
+
+    /// How a frame is looked at by the models in `places`. One that waits for another's place has to be asked, and one that
+    /// cannot look at parts looks at all of it.
+    fn way(&mut self, at: usize, places: u64, frame: &Frame, ego: &Ego) -> Way {
+        let way = self.eyes[at].attention.way(frame, places, ego);
+        let serving = || self.models.iter().enumerate().filter(|(place, _)| places & (1 << place) != 0);
+        let exchanged =
+            |looker: &Looker| looker.exchange.as_ref().is_some_and(|exchange| exchange.is_waiting());
+        let whole = serving().any(|(_, looker)| {
+            exchanged(looker) || (matches!(way, Way::Part(_)) && !looker.detector.takes_parts())
+        });
+        if whole { Way::Whole } else { way }
     }
 
     fn look(&mut self, at: usize, model: usize, frame: &Frame, look: &mut Look) {
@@ -204,7 +243,7 @@ impl Looking {
         let begun = self.clock.monotonic();
         guard.begin(nanos(begun));
         looker.seat.pace.begin(begun);
-        let result = looker.exchange_and_detect(frame, &mut detections);
+        let result = looker.exchange_and_detect(frame, look.way, &mut detections);
         let captured = nanos(frame.meta().captured);
         guard.done(captured, nanos(self.clock.monotonic()), result.is_ok());
         looker.seat.frames.fetch_add(1, Ordering::Relaxed);
@@ -286,10 +325,12 @@ impl Looking {
     }
 
     fn report(&self, at: usize, frame: Frame, look: Look, decision: Option<Decided>, begun: Monotonic) {
-        let Look { found, times, .. } = look;
-        self.timings.took(Stage::Prepare, times.prepare);
-        self.timings.took(Stage::Infer, times.infer);
-        self.timings.took(Stage::Decode, times.decode);
+        let Look { found, times, way, .. } = look;
+        if !matches!(way, Way::Again(_)) {
+            self.timings.took(Stage::Prepare, times.prepare);
+            self.timings.took(Stage::Infer, times.infer);
+            self.timings.took(Stage::Decode, times.decode);
+        }
         let captured = frame.meta().captured;
         self.timings.took(Stage::Total, self.clock.monotonic().since(captured));
         let eye = &self.eyes[at];
@@ -302,7 +343,8 @@ impl Looking {
             shown = Some(frame);
         } else if room && eye.picture_wanted.swap(false, Ordering::Relaxed) {
             picture = Some(frame);
-        } else {
+        } else if way == Way::Whole {
+            // Against what was found in a part, or in another frame, a new model cannot be held.
             self.show(&found, frame);
         }
         if !room && door.is_none() {
@@ -314,7 +356,9 @@ impl Looking {
             infer: micros(times.infer),
             decode: micros(times.decode),
         };
-        let report = FrameReport { camera: eye.camera, meta, size, found, decision, latency, picture };
+        let looked = way.recorded(captured);
+        let report =
+            FrameReport { camera: eye.camera, meta, size, found, looked, decision, latency, picture };
         if let Some(door) = door {
             door.hand(Box::new(report.with_picture(shown)));
         }
@@ -346,6 +390,32 @@ struct Look {
     sound: bool,
     /// Bit i: model i looked.
     models: u64,
+    /// How the frame is looked at.
+    way: Way,
+}
+
+impl Eye {
+    /// What a frame's look led to, for the looks at the next ones. `places`: bit i: the model in place i served.
+    fn noted(&mut self, frame: &Frame, look: &Look, places: u64, decision: Option<&Decision>) {
+        let counted = match look.way {
+            Way::Whole => None,
+            Way::Part(_) => Some(&self.gauges.narrowed),
+            Way::Again(_) => Some(&self.gauges.still),
+        };
+        if let Some(counter) = counted {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+        let rests = self.attention.rests() && !matches!(look.way, Way::Again(_));
+        let agrees = rests
+            && self.answered.len() == look.found.len()
+            && self.answered.iter().zip(&look.found).all(|(one, other)| {
+                one.place == other.place && attention::agree(&one.detections, &other.detections)
+            });
+        self.attention.looked(frame, look.way, places, Answer { sound: look.sound, agrees, decision });
+        if rests {
+            self.answered.clone_from(&look.found);
+        }
+    }
 }
 
 impl Look {

@@ -129,10 +129,10 @@ impl Publisher {
 
     fn note(&mut self, note: Note) {
         match note {
-            Note::Log(level, text) => log(level, &text),
+            Note::Log(level, text) => log(level, None, &text),
             Note::Event { id, text } => {
                 let level = if matches!(id, "camera_lost" | "refused") { Level::WARN } else { Level::INFO };
-                log(level, &text);
+                log(level, Some(id), &text);
                 self.event(id, text);
             }
             Note::Transition { at, from, to, cause } => self.transition(at, from, to, cause),
@@ -152,7 +152,8 @@ impl Publisher {
         };
         let text = format!("state {to}, was {from}{because}");
         let level = if to.cause().is_some() { Level::WARN } else { Level::INFO };
-        log(level, &text);
+        let id = to.cause().map(|cause| format!("state.{}", cause.code()));
+        log(level, Some(id.as_deref().unwrap_or("state")), &text);
         notify::status(&text);
         self.event("state", text);
         self.write_health(false);
@@ -208,11 +209,11 @@ impl Publisher {
         let Some(drift) = &self.drift else { return };
         for told in drift.told().collect::<Vec<_>>() {
             match told {
-                Drift::Problem(text) => log(Level::WARN, &text),
+                Drift::Problem(text) => log(Level::WARN, None, &text),
                 Drift::Drifted(drifted) => {
                     let Drifted { camera, model, alarm, .. } = &*drifted;
                     let text = format!("camera {camera}, model {model}: {alarm}");
-                    log(Level::WARN, &text);
+                    log(Level::WARN, Some("drift"), &text);
                     self.event("drift", text);
                     self.ask_for_a_picture_of(&drifted);
                     self.overview.drifted(*drifted);
@@ -236,7 +237,7 @@ impl Publisher {
         self.drifted();
         let lost = self.told.lost();
         if lost > 0 {
-            log(Level::WARN, &format!("{lost} notes found no room: log and events have a gap"));
+            log(Level::WARN, None, &format!("{lost} notes found no room: log and events have a gap"));
         }
         let decided = self.overview.decided_in_all();
         if decided > self.state.fed && self.opened.load(Ordering::Acquire) {
@@ -257,6 +258,7 @@ impl Publisher {
             let path = self.health_file.display();
             log(
                 Level::WARN,
+                None,
                 &format!("{path}: the health file cannot be written: {error}; the loop goes on"),
             );
         }
@@ -282,12 +284,13 @@ fn picture(frame: &Frame, camera: &str, width: u32) -> Result<(Message, Vec<u8>)
     Ok((Message::Picture(picture), jpeg))
 }
 
-/// `tracing`'s level is part of the call's place, so there is one call for each.
-fn log(level: Level, text: &str) {
+/// `tracing`'s level is part of the call's place, so there is one call for each. `id`: of the journal's catalogue.
+fn log(level: Level, id: Option<&str>, text: &str) {
+    let id = id.and_then(crate::log::id);
     match level {
-        Level::ERROR => tracing::error!("{text}"),
-        Level::WARN => tracing::warn!("{text}"),
-        Level::INFO => tracing::info!("{text}"),
+        Level::ERROR => tracing::error!(id, "{text}"),
+        Level::WARN => tracing::warn!(id, "{text}"),
+        Level::INFO => tracing::info!(id, "{text}"),
         _ => tracing::debug!("{text}"),
     }
 }

@@ -26,6 +26,7 @@ pub fn record(report: &FrameReport, now: &Now) -> Option<DecisionRecord> {
         detections: report.found.iter().flat_map(detections).collect(),
         invalid: report.found.iter().find_map(|found| found.invalid.clone()),
         dropped: None,
+        looked: report.looked,
         faults: faults.unwrap_or_default(),
         ego: None,
         tracks: None,

@@ -7,7 +7,7 @@ use stopline_decide::decision::Decision;
 use stopline_decide::ego::Ego;
 use stopline_depot::health::DeploymentHealth;
 use stopline_depot::manifest::Manifest;
-use stopline_depot::record::{ModelIdentity, StageLatencies};
+use stopline_depot::record::{ModelIdentity, RecordedLook, StageLatencies};
 use stopline_sensors::frame::{Frame, FrameMeta};
 
 use super::pace::Pace;
@@ -77,6 +77,8 @@ pub struct FrameReport {
     pub size: [u32; 2],
     /// What each model found that looked at it.
     pub found: Vec<Found>,
+    /// How it was looked at, where that was not wholly.
+    pub looked: Option<RecordedLook>,
     /// What was decided; `None` where a model's numbers could not be.
     pub decision: Option<Decided>,
     /// What each stage took.
@@ -94,6 +96,7 @@ impl FrameReport {
             meta: self.meta.clone(),
             size: self.size,
             found: self.found.clone(),
+            looked: self.looked,
             decision: self.decision.clone(),
             latency: self.latency,
             picture,

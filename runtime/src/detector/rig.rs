@@ -10,7 +10,7 @@ use super::extra::Extra;
 use super::{DetectError, LoadError, StageTimes};
 use crate::decode::{self, Decoder};
 use crate::detection::Detection;
-use crate::infer::{Plan, Session, Tensor};
+use crate::infer::{OperatorTime, Plan, Session, Tensor};
 use crate::prepare::Preparer;
 use crate::prepare::geometry::Geometry;
 
@@ -83,16 +83,11 @@ impl Rig {
         found: &mut Vec<Detection>,
     ) -> Result<StageTimes, DetectError> {
         let start = SystemClock.monotonic();
-        self.prepare(frame, geometry)?;
-        for extra in &self.extras {
-            extra.fill(geometry, &mut self.tensors[extra.at]);
-        }
+        self.fill(frame, geometry)?;
         let prepared = SystemClock.monotonic();
-        // The preparer's tensor has a batch axis; a graph without one gets the same values under the shorter shape.
-        if self.unbatched {
-            self.tensors[self.picture].shape.remove(0);
-        }
+        self.batched(false);
         let ran = self.session.run(&self.tensors);
+        // As `batched` does; the outputs are lent from the session meanwhile.
         if self.unbatched {
             self.tensors[self.picture].shape.insert(0, 1);
         }
@@ -105,5 +100,38 @@ impl Rig {
             infer: inferred.since(prepared),
             decode: decoded.since(inferred),
         })
+    }
+
+    /// Runs the model on `frame` and tells what each of its operators took.
+    pub(super) fn operators(
+        &mut self,
+        frame: &Frame,
+        geometry: &Geometry,
+    ) -> Result<Vec<OperatorTime>, DetectError> {
+        self.fill(frame, geometry)?;
+        self.batched(false);
+        let ran = self.session.run_timed(&self.tensors);
+        self.batched(true);
+        Ok(ran?)
+    }
+
+    fn fill(&mut self, frame: &Frame, geometry: &Geometry) -> Result<(), DetectError> {
+        self.prepare(frame, geometry)?;
+        for extra in &self.extras {
+            extra.fill(geometry, &mut self.tensors[extra.at]);
+        }
+        Ok(())
+    }
+
+    /// The preparer's tensor has a batch axis; a graph without one gets the same values under the shorter shape.
+    fn batched(&mut self, batched: bool) {
+        if self.unbatched {
+            let shape = &mut self.tensors[self.picture].shape;
+            if batched {
+                shape.insert(0, 1);
+            } else {
+                shape.remove(0);
+            }
+        }
     }
 }

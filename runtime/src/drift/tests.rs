@@ -40,6 +40,7 @@ fn seen(model: &Arc<ModelFacts>, second: u64, image_size: [u32; 2]) -> Seen {
         detections: Vec::new(),
         invalid: None,
         dropped: None,
+        looked: None,
         faults: Vec::new(),
         ego: None,
         tracks: None,

@@ -214,7 +214,7 @@ impl BuildHasher for Fold {
 }
 
 /// Where the luma of a frame lies.
-struct Luma<'a> {
+pub(crate) struct Luma<'a> {
     plane: Plane<'a>,
     first: usize,
     step: usize,
@@ -225,7 +225,7 @@ struct Luma<'a> {
 }
 
 impl<'a> Luma<'a> {
-    fn of(frame: &'a Frame) -> Self {
+    pub(crate) fn of(frame: &'a Frame) -> Self {
         let (first, step) = match frame.format() {
             PixelFormat::Yuyv => (0, 2),
             PixelFormat::Uyvy => (1, 2),
@@ -238,11 +238,13 @@ impl<'a> Luma<'a> {
         Self { plane: frame.plane(0), first, step, width, height, table }
     }
 
-    fn byte_at(&self, x: usize) -> usize {
+    /// Byte of column `x` on a row.
+    pub(crate) fn byte_at(&self, x: usize) -> usize {
         self.first + x * self.step
     }
 
-    fn row(&self, y: usize) -> &'a [u8] {
+    /// The bytes of row `y`.
+    pub(crate) fn row(&self, y: usize) -> &'a [u8] {
         &self.plane.bytes[y * self.plane.stride..][..self.plane.row]
     }
 

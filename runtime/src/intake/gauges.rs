@@ -23,6 +23,10 @@ pub struct Gauges {
     pub replaced: AtomicU64,
     /// Frames left out because the machine is throttled or its supply too low, and this camera is not the first.
     pub shed: AtomicU64,
+    /// Frames that were not looked at because nothing had moved.
+    pub still: AtomicU64,
+    /// Frames that were looked at in part.
+    pub narrowed: AtomicU64,
     /// Frames decided on.
     pub decided: AtomicU64,
     /// When the newest decision was made, in nanoseconds; 0: none yet.

@@ -145,6 +145,7 @@ fn side_car(number: u64) -> CaptureRecord {
         detections: vec![found],
         invalid: None,
         dropped: None,
+        looked: None,
         faults: Vec::new(),
         ego: None,
         tracks: None,

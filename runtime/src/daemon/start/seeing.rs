@@ -11,6 +11,7 @@ use tracing::Level;
 
 use super::parts::Parts;
 use super::{Seeing, spawn};
+use crate::attention::Attention;
 use crate::config::{Camera, Config, Model};
 use crate::cpu;
 use crate::daemon::deploying::Placed;
@@ -111,6 +112,8 @@ fn inference(
             light: LightMeter::new(&config.run),
             picture_wanted: Arc::clone(&shared.picture_wanted),
             guards: Vec::new(),
+            attention: Attention::new(config.cameras[*camera].attention, config.path, shared.calibration),
+            answered: Vec::new(),
         }
     };
     let looking = Looking {
