@@ -14,6 +14,7 @@ use stopline::config::{Config, When};
 use stopline::daemon::drive::Drive;
 use stopline::daemon::light::LightMeter;
 use stopline::daemon::looking::{Eye, Looker, Looking};
+use stopline::daemon::news::Situations;
 use stopline::daemon::notes;
 use stopline::daemon::report::{ModelFacts, ModelSeat};
 use stopline::daemon::slot::Slot;
@@ -76,7 +77,7 @@ impl Loop {
         let roles = Roles::of(&manifest, &[]);
         let looker = Looker {
             number: 0,
-            facts: Arc::new(ModelFacts { name: "small".into(), identity, manifest }),
+            facts: Arc::new(ModelFacts { name: "small".into(), identity, manifest, bundle: None }),
             seat: Arc::new(ModelSeat::default()),
             detector,
             roles,
@@ -94,6 +95,7 @@ impl Loop {
             guards: Vec::new(),
             attention: Attention::new(AttentionConfig::default(), PathConfig::default(), None),
             answered: Vec::new(),
+            situations: Situations::default(),
         };
         let mailbox = Arc::new(Mailbox::new([(0, Arc::new(AtomicU8::new(0)))]));
         let (seats, _) = sync_channel(16);

@@ -3,6 +3,7 @@
 //! - `arrows`: which room imports which, and what none of them brings along.
 //! - `determinism`: what keeps the decision the same on every target.
 //! - `words`: unsafe code, clocks, names, paths, links.
+//! - `promised`: the tests that are said to hold the update path's rules.
 //! - `troubleshooting`: pages whose headings must be true.
 //! - `sizes`: the longest files and functions, printed to be looked at.
 
@@ -11,6 +12,7 @@
 mod arrows;
 mod catalogue;
 mod determinism;
+mod promised;
 mod sizes;
 mod tree;
 mod troubleshooting;

@@ -13,7 +13,7 @@ use stopline_depot::disk::RealDisk;
 use stopline_depot::manifest::Manifest;
 use stopline_depot::rollout::State;
 use stopline_depot::slots::{
-    self, Deny, DepotPaths, Floor, Offer, Progress, SlotRecord, StatePaths, TrustPaths,
+    self, Deny, DepotPaths, Floor, Offer, Progress, ServiceRecord, SlotRecord, StatePaths, TrustPaths,
 };
 use stopline_depot::versioned::Versioned;
 use stopline_sensors::clock::{Clock as _, SystemClock};
@@ -108,6 +108,11 @@ impl Device {
     /// What the runtime has told of an offer.
     pub fn progress(&self, model: &str) -> Option<Progress> {
         slots::read(&RealDisk, &self.state().progress(model)).ok().flatten()
+    }
+
+    /// What the runtime has counted of the bundle that decides.
+    pub fn service(&self, model: &str) -> Option<ServiceRecord> {
+        slots::read(&RealDisk, &self.state().service(model)).ok().flatten()
     }
 }
 

@@ -11,7 +11,7 @@ use stopline_depot::digest::Digest;
 use stopline_depot::disk::RealDisk;
 use stopline_depot::manifest::{Budget, Manifest};
 use stopline_depot::rollout::State;
-use stopline_depot::slots::{self, Floor, Pointers, TrustPaths};
+use stopline_depot::slots::{self, FACTORY, Floor, Pointers, TrustPaths};
 use stopline_tests::daemon::{Bench, Daemon, MANIFEST, RATE, SIZE, heavy};
 use stopline_tests::operator::{golden, golden_bundle, golden_picture, plain, selftest};
 use stopline_tests::signed::{Device, Workshop, bundle, key, release};
@@ -248,6 +248,39 @@ fn a_process_that_is_killed_in_the_trial_begins_again_with_the_model_before() {
     assert_eq!(wait_for_phase(&mut daemon, &device, Phase::Reverted), Some(DeployCause::Crash));
     assert_eq!(verdict(&device, &digest), Some(VerdictState::Bad { cause: DeployCause::Crash }));
     assert_eq!(pointers(&device).models["bright"].current, None);
+}
+
+/// Those who have not got a new model are what it is compared with.
+#[test]
+fn what_the_factorys_model_does_is_counted_over_stops_and_crashes() {
+    let bench = Bench::new();
+    let device = Device::new(&bench.path(""), "bright", &plain("1.0.0"));
+    let section = format!("{}[vehicle]\n", device.section(0, 5));
+    let changes = [("onnx = \"bright.onnx\"", "bundle = \"bright\""), ("[vehicle]\n", section.as_str())];
+    let served = || device.service("bright").expect("what it did is kept");
+    let mut daemon = bench.start(&changes);
+    daemon.wait_for_brake(1.0);
+    daemon.signal(Signal::TERM);
+    assert!(daemon.ended(LONG).success());
+    drop(daemon);
+    let first = served();
+    assert_eq!((first.rollout_id.as_str(), first.exposure.crashes), (FACTORY, 0));
+    assert!(first.exposure.frames > 0 && first.exposure.latency_p99_us > 0, "{first:?}");
+    assert_eq!((first.exposure.events, first.exposure.alerts), (1, 1), "the person ahead, once: {first:?}");
+
+    let _ = std::fs::remove_file(bench.path("run/health.json"));
+    let mut daemon = bench.start(&changes);
+    wait_for_version(&mut daemon, "1.0.0");
+    daemon.signal(Signal::KILL);
+    drop(daemon);
+    let _ = std::fs::remove_file(bench.path("run/health.json"));
+    let mut daemon = bench.start(&changes);
+    wait_for_version(&mut daemon, "1.0.0");
+    daemon.signal(Signal::TERM);
+    assert!(daemon.ended(LONG).success());
+    let last = served();
+    assert_eq!((last.digest, last.exposure.crashes), (first.digest, 1), "{last:?}");
+    assert!(last.exposure.frames > first.exposure.frames, "{first:?} {last:?}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod acting;
 mod campaigns;
+mod exposing;
 mod fetching;
 mod floor;
 mod following;
@@ -41,6 +42,7 @@ use crate::settings::Keeper;
 use crate::spool::Spool;
 use crate::surroundings::Senses;
 use crate::tls::{Papers, TimeBound, TlsError};
+use exposing::Exposing;
 use floor::SeenFloor;
 use watch::Watch;
 
@@ -67,6 +69,7 @@ pub struct Agent {
     reporter: Reporter,
     sequence: Sequence,
     watch: Watch,
+    exposing: Exposing,
     keeper: Keeper,
     directives: BTreeMap<String, Directive>,
     /// When the newest metadata was verified: by the wall clock, and since boot in seconds.
@@ -132,6 +135,7 @@ impl Agent {
         let spool = Spool::open(&config.home, sequence.clone()).map_err(AgentError::io(&config.home))?;
         let reporter = Reporter::new(config.hardware.clone(), config.metrics_file.clone(), spool);
         let watch = Watch::open(&config.home, config.poll.watch_s);
+        let exposing = Exposing::open(&config.home);
         Ok(Self {
             config,
             clock,
@@ -149,6 +153,7 @@ impl Agent {
             reporter,
             sequence,
             watch,
+            exposing,
             keeper,
             directives: BTreeMap::new(),
             verified: None,
@@ -215,6 +220,7 @@ impl Agent {
             if let Err(error) = self.follow(&model) {
                 tracing::warn!(id = "ota.progress.unreadable", model, "{error}");
             }
+            self.expose(&model);
             if self.verified.is_some() && self.is_due(&model) {
                 self.act_and_tell(&model);
             }

@@ -61,6 +61,28 @@ impl Reporter {
             ),
             1,
         );
+        self.sign(identity, (model, rollout_id, digest), (phase, cause), exposure);
+        self.told += 1;
+        self.write();
+    }
+
+    /// Tells what a bundle has done in service: no transition, and so neither a log line nor one among their counts.
+    pub fn expose(&mut self, identity: &Identity, exposed: Transition) {
+        let Transition { model, rollout_id, digest, phase, exposure, .. } = exposed;
+        tracing::debug!(id = "ota.exposure", model, rollout_id, %digest, "what it did is told");
+        self.count(&format!("stopline_agent_exposures_total{{model=\"{model}\"}}"), 1);
+        self.sign(identity, (model, rollout_id, digest), (phase, None), exposure);
+        self.write();
+    }
+
+    /// Signs it and lets it wait for the fleet's receipt.
+    fn sign(
+        &mut self,
+        identity: &Identity,
+        (model, rollout_id, digest): (String, String, Digest),
+        (phase, cause): (Phase, Option<DeployCause>),
+        exposure: Option<Exposure>,
+    ) {
         let outcome = Outcome {
             schema: 1,
             device: identity.id().to_owned(),
@@ -68,6 +90,7 @@ impl Reporter {
             seq: 0,
             rollout_id,
             hardware: self.hardware.clone(),
+            model: Some(model),
             digest,
             phase,
             cause,
@@ -79,8 +102,6 @@ impl Reporter {
             // The log has it; the update goes on.
             Err(error) => tracing::warn!(id = "ota.outcome.lost", "an outcome could not be kept: {error}"),
         }
-        self.told += 1;
-        self.write();
     }
 
     /// Counts how outcomes ended.

@@ -158,6 +158,7 @@ mod tests {
             seq: 0,
             rollout_id: "r-1".into(),
             hardware: "orin".into(),
+            model: None,
             digest: Digest::of(b"x"),
             phase: Phase::Staged,
             cause: None,

@@ -11,7 +11,9 @@ use semver::Version;
 use stopline_agent::agent::OpenError;
 use stopline_depot::deployment::{DeployCause, Phase, Verdict, VerdictState};
 use stopline_depot::digest::Digest;
+use stopline_depot::outcome::SignedOutcome;
 use stopline_depot::rollout::{Rollout, State, Window};
+use stopline_depot::slots::FACTORY;
 use stopline_depot::versioned;
 use stopline_tuf::time::Reading;
 
@@ -55,7 +57,7 @@ fn a_signed_model_is_fetched_staged_offered_and_told() {
     server.state.lock().unwrap().post_status = 200;
     agent.send_outcomes();
     assert_eq!(said(&agent), []);
-    let posted: Vec<stopline_depot::outcome::SignedOutcome> =
+    let posted: Vec<SignedOutcome> =
         server.state.lock().unwrap().posted.iter().map(|body| versioned::read(body).unwrap()).collect();
     assert!(posted.len() >= 3 && posted.iter().all(|one| one.is_signed_by(&key(&device))));
     assert_eq!(posted.last().map(|one| (one.outcome.seq, one.outcome.phase)), Some((3, Phase::Staged)));
@@ -69,6 +71,57 @@ fn a_signed_model_is_fetched_staged_offered_and_told() {
     agent.poll().unwrap();
     assert_eq!(server.asked().len(), asked, "what is here is not fetched again");
     assert_eq!(said(&agent), []);
+}
+
+/// Of a model that decides, new or not, the fleet hears what it did, or it could not be compared.
+#[test]
+fn what_a_model_does_in_service_is_told_signed_now_and_then() {
+    let (_operator, server, device, new) = world();
+    let factory = Digest::of(b"factory");
+    let mut agent = device.agent();
+    device.service(FACTORY, factory, 900, 1);
+    agent.look();
+    agent.look();
+    device.service(FACTORY, factory, 900 + 14_399, 1);
+    agent.look();
+    device.service(FACTORY, factory, 900 + 14_400, 3);
+    agent.look();
+    agent.poll().unwrap();
+    device.progress("r-1", new, Phase::Trial, None);
+    device.service("r-1", new, 20_000, 8);
+    agent.look();
+    device.progress("r-1", new, Phase::Good, None);
+    device.service("r-1", new, 40_000, 9);
+    agent.look();
+    let other = "returned";
+    device.service(other, factory, 14_000, 0);
+    drop(agent);
+    device.agent().poll().unwrap();
+    let exposed: Vec<_> = server
+        .state
+        .lock()
+        .unwrap()
+        .posted
+        .iter()
+        .map(|body| versioned::read::<SignedOutcome>(body).unwrap())
+        .inspect(|one| assert!(one.is_signed_by(&key(&device))))
+        .filter_map(|one| Some((one.outcome.exposure?, one.outcome)))
+        .filter(|(exposure, _)| exposure.active_s != 60)
+        .map(|(exposure, outcome)| (outcome.rollout_id, outcome.phase, exposure.active_s, exposure.alerts))
+        .collect();
+    let told = |rollout: &str, phase, active_s, alerts| (rollout.to_owned(), phase, active_s, alerts);
+    assert_eq!(
+        exposed,
+        [
+            told(FACTORY, Phase::Good, 900, 1),
+            told(FACTORY, Phase::Good, 15_300, 3),
+            told("r-1", Phase::Trial, 20_000, 8),
+            told("r-1", Phase::Good, 40_000, 9),
+            told(other, Phase::Good, 14_000, 0),
+        ]
+    );
+    let metrics = std::fs::read_to_string(device.path("metrics.prom")).unwrap();
+    assert!(metrics.contains("stopline_agent_exposures_total{model=\"stop-sign\"} 1"), "{metrics}");
 }
 
 fn key(device: &Device) -> [u8; 32] {

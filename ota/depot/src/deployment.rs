@@ -199,6 +199,9 @@ pub struct Outcome {
     pub rollout_id: String,
     /// Hardware variant.
     pub hardware: String,
+    /// The model; models of one device are not compared with each other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// Of `bundle.tar`.
     pub digest: Digest,
     /// How far it came.
@@ -219,6 +222,7 @@ impl Versioned for Outcome {
     fn check(&self) -> Result<(), String> {
         check_name("rollout_id", &self.rollout_id)?;
         check_name("hardware", &self.hardware)?;
+        self.model.as_ref().map_or(Ok(()), |model| check_name("model", model))?;
         check_name("device", &self.device)
     }
 }
@@ -243,6 +247,33 @@ pub struct Exposure {
     pub overrides: u64,
     /// Frames in which Shadow and active model disagreed.
     pub disagreements: u64,
+    /// Times its input was found to have drifted.
+    #[serde(skip_serializing_if = "is_none_of_them")]
+    pub drifts: u64,
     /// 99th percentile of frame to decision, microseconds.
     pub latency_p99_us: u64,
+}
+
+/// Left out, so that what counted no drift reads as schema 1 was first written.
+fn is_none_of_them(count: &u64) -> bool {
+    *count == 0
+}
+
+impl Exposure {
+    /// What was counted before and what was counted since; the latency is the newer one, where there is one.
+    #[must_use]
+    pub fn and_then(&self, since: &Self) -> Self {
+        Self {
+            active_s: self.active_s.saturating_add(since.active_s),
+            frames: self.frames.saturating_add(since.frames),
+            ignition_cycles: self.ignition_cycles.saturating_add(since.ignition_cycles),
+            crashes: self.crashes.saturating_add(since.crashes),
+            events: self.events.saturating_add(since.events),
+            alerts: self.alerts.saturating_add(since.alerts),
+            overrides: self.overrides.saturating_add(since.overrides),
+            disagreements: self.disagreements.saturating_add(since.disagreements),
+            drifts: self.drifts.saturating_add(since.drifts),
+            latency_p99_us: if since.frames > 0 { since.latency_p99_us } else { self.latency_p99_us },
+        }
+    }
 }

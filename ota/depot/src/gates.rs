@@ -66,7 +66,7 @@ pub struct Ratio {
 /// One thing compared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
-    /// `crashes`, `overrides`, `alerts`, `events`, `disagreements` or `latency_p99`.
+    /// `crashes`, `overrides`, `alerts`, `events`, `disagreements`, `drifts` or `latency_p99`.
     pub what: String,
     /// Per active hour in the canary group; microseconds for latency.
     pub canary: f64,
@@ -138,11 +138,11 @@ pub struct Evaluation {
 }
 
 /// Counts the devices of `hardware` that reported under `rollout_id`, and gathers what both groups did: canary are those on
-/// Trial or Good under this roll-out, control those that decide with another bundle. Each message counts once, by device,
+/// Trial or Good under this roll-out, control those that decide with another bundle of `model`. Each message counts once, by device,
 /// boot and number; of what a device counted, its last word.
 pub fn tally<'a>(
     received: impl IntoIterator<Item = &'a Received>,
-    rollout_id: &str,
+    (model, rollout_id): (&str, &str),
     hardware: &str,
     now_s: i64,
     report_within_s: u64,
@@ -158,7 +158,10 @@ pub fn tally<'a>(
         }
         if said.rollout_id == rollout_id {
             canary.entry(&said.device).or_default().tell(one);
-        } else if said.phase == Phase::Good && said.exposure.is_some() {
+        } else if said.phase == Phase::Good
+            && said.exposure.is_some()
+            && said.model.as_ref().is_none_or(|of| of == model)
+        {
             let last = others.entry(&said.device).or_insert(one);
             if last.at_s <= one.at_s {
                 *last = one;
@@ -339,12 +342,13 @@ fn share_bp(part: u64, whole: u64) -> u16 {
 
 /// All that is compared per active hour, and latency.
 fn compare(canary: &Group, control: &Group) -> Vec<Comparison> {
-    let counted: [(&str, fn(&Exposure) -> u64); 5] = [
+    let counted: [(&str, fn(&Exposure) -> u64); 6] = [
         ("crashes", |e| e.crashes),
         ("overrides", |e| e.overrides),
         ("alerts", |e| e.alerts),
         ("events", |e| e.events),
         ("disagreements", |e| e.disagreements),
+        ("drifts", |e| e.drifts),
     ];
     let mut compared: Vec<_> =
         counted.into_iter().map(|(what, of)| compare_rates(what, canary, control, of)).collect();

@@ -87,6 +87,7 @@ mod tests {
             seq: 7,
             rollout_id: "2026-11-21-a".into(),
             hardware: "orin".into(),
+            model: None,
             digest: Digest::of(b"bundle"),
             phase: Phase::Reverted,
             cause: Some(DeployCause::Crash),

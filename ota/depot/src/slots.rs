@@ -280,6 +280,37 @@ impl Versioned for Progress {
     }
 }
 
+/// What the bundle that decides has done since it took its place, in Trial and ever after. The agent tells it now and then:
+/// who has a new model is compared with who has not, and those say so by it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceRecord {
+    /// Schema, [`Versioned::SCHEMA`].
+    pub schema: u32,
+    /// The roll-out that brought it, [`FACTORY`] or [`RETURNED`].
+    pub rollout_id: String,
+    /// The bundle.
+    pub digest: Digest,
+    /// What was counted; several models of one device count the same situations.
+    pub exposure: Exposure,
+}
+
+/// In place of a roll-out: the bundle came with the device.
+pub const FACTORY: &str = "factory";
+
+/// In place of a roll-out: the bundle took its place again when another one was taken back.
+pub const RETURNED: &str = "returned";
+
+impl Versioned for ServiceRecord {
+    const SCHEMA: u32 = 1;
+    const NAME: &'static str = "service record";
+    const LIMIT: usize = 16 << 10;
+
+    fn check(&self) -> Result<(), String> {
+        check_name("rollout_id", &self.rollout_id)
+    }
+}
+
 /// Oldest releases that may be loaded for the first time, by model.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

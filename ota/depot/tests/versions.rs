@@ -23,8 +23,8 @@ use stopline_depot::release::Release;
 use stopline_depot::rollout::Rollout;
 use stopline_depot::settings;
 use stopline_depot::slots::{
-    Deny, Depot, DepotError, DepotPaths, Floor, Journal, Offer, Pointers, Progress, RuntimeState, Session,
-    SlotRecord, SlotState, StatePaths, StoredEvidence, Trust, TrustPaths,
+    Deny, Depot, DepotError, DepotPaths, Floor, Journal, Offer, Pointers, Progress, RuntimeState,
+    ServiceRecord, Session, SlotRecord, SlotState, StatePaths, StoredEvidence, Trust, TrustPaths,
 };
 use stopline_depot::stream::{Messages, StreamError};
 use stopline_depot::versioned::{self, Versioned, VersionedError};
@@ -136,6 +136,7 @@ fn documents() -> Vec<Document> {
         strict::<SlotRecord>(OFFERED, frozen!("slot"), waits),
         strict::<Offer>(OFFERED, frozen!("offer"), "the offer before it counts; told once"),
         strict::<Progress>(TOLD, frozen!("progress"), "the deployment stays where it is; told"),
+        strict::<ServiceRecord>(TOLD, frozen!("service"), "what it did is not told; told once"),
         strict::<Pointers>(
             OWN_RUNTIME,
             frozen!("pointers"),

@@ -155,7 +155,7 @@ fn told_top_level<F: Fetch, S: stopline_tuf::store::Store>(session: &Session<'_,
         if u64::try_from(plain).is_ok_and(|plain| plain < threshold) {
             steps.1.push(format!(
                 "{name}: {plain} of the {threshold} keys that must sign are ed25519. Devices verify ECDSA and RSA only \
-                 where their programs were built with stopline-tuf's features ecdsa and rsa-pss"
+                 where agent and runtime were built with the features ecdsa and rsa-pss"
             ));
         }
     }

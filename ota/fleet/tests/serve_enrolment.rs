@@ -6,7 +6,7 @@ mod desk;
 mod house;
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use desk::Desk;

@@ -27,6 +27,7 @@ use crate::config::{CaptureRule, Config, When};
 use crate::daemon::drive::Drive;
 use crate::daemon::light::LightMeter;
 use crate::daemon::looking::{Eye, Looker, Looking};
+use crate::daemon::news::Situations;
 use crate::daemon::notes::{self, Told};
 use crate::daemon::report::{ModelFacts, ModelSeat};
 use crate::daemon::slot::Slot;
@@ -95,7 +96,7 @@ fn decided(
         role: ModelRole::Active,
     };
     let roles = Roles::of(&manifest, &[]);
-    let facts = Arc::new(ModelFacts { name: model.name.clone(), identity, manifest });
+    let facts = Arc::new(ModelFacts { name: model.name.clone(), identity, manifest, bundle: None });
     let looker = Looker {
         number: 0,
         facts,
@@ -116,6 +117,7 @@ fn decided(
         guards: Vec::new(),
         attention: Attention::new(AttentionConfig::default(), PathConfig::default(), None),
         answered: Vec::new(),
+        situations: Situations::default(),
     };
     let mailbox = Arc::new(Mailbox::new([(0, Arc::new(AtomicU8::new(0)))]));
     let (seats, _watches) = sync_channel(16);

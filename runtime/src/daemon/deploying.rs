@@ -4,6 +4,7 @@
 mod jobs;
 mod model;
 mod opening;
+mod service;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -124,7 +125,12 @@ impl Deploying {
             let (own, rest) = places.into_iter().partition(|placed| placed.number == number);
             places = rest;
             if let Some(bundle) = model.bundle.clone() {
-                deployed.push(model::Deployed::new(config, &store, (bundle, model, seat), own));
+                deployed.push(model::Deployed::new(
+                    config,
+                    (&store, depot.crashed),
+                    (bundle, model, seat),
+                    own,
+                ));
             }
         }
         let max_age_s = u64::from(config.max_activation_age_h) * 3600;

@@ -19,6 +19,7 @@ use tracing::Level;
 use super::drive::Drive;
 use super::exchange::{Exchange, Onlooker};
 use super::light::LightMeter;
+use super::news::Situations;
 use super::notes::Notes;
 use super::report::{Decided, Found, FrameReport, ModelFacts, ModelSeat};
 use super::slot::Slot;
@@ -76,6 +77,8 @@ pub struct Eye {
     pub attention: Attention,
     /// What was found in the frame that was looked at last; kept only where it may stand for later ones.
     pub answered: Vec<Found>,
+    /// Situations that were counted.
+    pub situations: Situations,
 }
 
 /// An inference thread.
@@ -133,8 +136,9 @@ impl Looker {
                 std::mem::swap(&mut self.detector, &mut next.detector);
                 std::mem::swap(&mut self.roles, &mut next.roles);
                 std::mem::swap(&mut self.facts, &mut next.facts);
-                self.seat.facts.put(Arc::clone(&self.facts));
+                // In this order: whoever reads both must not count for the new one what the old one did.
                 self.seat.pace.anew();
+                self.seat.facts.put(Arc::clone(&self.facts));
                 Ok(times)
             }
             Err(error) => {
@@ -208,12 +212,22 @@ impl Looking {
         eye.gauges.missing.store(look.models == 0, Ordering::Release);
         eye.gauges.models.store(look.models, Ordering::Relaxed);
         let decision = (look.sound && look.models != 0).then(|| self.decide(eye, &frame, &look, ego));
+        if let Some(decided) = &decision {
+            self.count(at, places, &decided.decision);
+        }
         let eye = &mut self.eyes[at];
         eye.noted(&frame, &look, places, decision.as_ref().map(|decided| &decided.decision));
         if decision.is_none() && look.models != 0 {
             eye.gauges.invalid.fetch_add(1, Ordering::Relaxed);
         }
         self.report(at, frame, look, decision, begun);
+    }
+
+    /// Counts what a decision brought with all models that looked: which of several led to it is not told apart.
+    fn count(&mut self, at: usize, places: u64, decision: &Decision) {
+        let news = self.eyes[at].situations.news(decision);
+        let looked = self.models.iter().enumerate().filter(|(place, _)| places & (1 << place) != 0);
+        looked.for_each(|(_, looker)| looker.seat.pace.brought(news));
     }
 
     /// Bit i: the model in place i serves.

@@ -17,7 +17,7 @@ use tracing::Level;
 use super::exchange::{Exchange, Seated};
 use super::looking::Looker;
 use super::notes::Notes;
-use super::report::{ModelFacts, ModelSeat};
+use super::report::{BundleFacts, ModelFacts, ModelSeat};
 use crate::config::{Camera, Model};
 use crate::detector::{Detector, LoadError};
 use crate::models::store::Store;
@@ -31,6 +31,8 @@ pub struct Depot {
     pub vault: Arc<Vault>,
     /// The runtime's state; none where it cannot be had, and then the factory's models decide.
     pub store: Option<Arc<Store>>,
+    /// The process before this one crashed.
+    pub crashed: bool,
 }
 
 /// A model of an inference thread.
@@ -72,7 +74,7 @@ pub fn load(wanted: Wanted<'_>, depot: Option<&Depot>, notes: &Notes) -> Option<
 
 fn plain(wanted: &Wanted<'_>) -> Result<Seated, LoadError> {
     let detector = Detector::load(&wanted.model.options())?;
-    Ok(seated(detector, &wanted.model.name, wanted.watched))
+    Ok(seated(detector, &wanted.model.name, wanted.watched, None))
 }
 
 /// A bundle that was judged, ready for a place.
@@ -83,10 +85,11 @@ pub fn of_bundle(held: &Held, model: &Model, watched: &[&str]) -> Result<Seated,
     let bundle = Bundle::read(&held.bytes)
         .map_err(|error| LoadError::Read { path: model.name.clone(), cause: std::io::Error::other(error) })?;
     let detector = Detector::of_bundle(&bundle, &model.options())?;
-    Ok(seated(detector, &model.name, watched))
+    let facts = BundleFacts { digest: held.digest, factory: held.place == Place::Factory };
+    Ok(seated(detector, &model.name, watched, Some(facts)))
 }
 
-fn seated(detector: Detector, name: &str, watched: &[&str]) -> Seated {
+fn seated(detector: Detector, name: &str, watched: &[&str], bundle: Option<BundleFacts>) -> Seated {
     let manifest = detector.manifest().clone();
     let identity = ModelIdentity {
         name: manifest.name.clone(),
@@ -95,7 +98,8 @@ fn seated(detector: Detector, name: &str, watched: &[&str]) -> Seated {
         role: ModelRole::Active,
     };
     let roles = Roles::of(&manifest, watched);
-    Seated { detector, roles, facts: Arc::new(ModelFacts { name: name.to_owned(), identity, manifest }) }
+    let facts = ModelFacts { name: name.to_owned(), identity, manifest, bundle };
+    Seated { detector, roles, facts: Arc::new(facts) }
 }
 
 fn blind(name: &str, error: &dyn std::fmt::Display, notes: &Notes) {

@@ -3,7 +3,10 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use stopline_depot::deployment::Exposure;
 use stopline_sensors::clock::Monotonic;
+
+use super::news::News;
 
 /// Frames that are kept.
 const KEPT: usize = 512;
@@ -21,6 +24,9 @@ pub struct Pace {
     /// Nanoseconds between two frames, summed where it was less than [`GAP`]: time in which it was active.
     active: AtomicU64,
     last: AtomicU64,
+    events: AtomicU64,
+    alerts: AtomicU64,
+    drifts: AtomicU64,
     micros: [AtomicU32; KEPT],
 }
 
@@ -31,7 +37,17 @@ impl Default for Pace {
     fn default() -> Self {
         let zero = AtomicU64::default;
         let micros = [const { AtomicU32::new(0) }; KEPT];
-        Self { begun: zero(), frames: zero(), invalid: zero(), active: zero(), last: zero(), micros }
+        Self {
+            begun: zero(),
+            frames: zero(),
+            invalid: zero(),
+            active: zero(),
+            last: zero(),
+            events: zero(),
+            alerts: zero(),
+            drifts: zero(),
+            micros,
+        }
     }
 }
 
@@ -57,8 +73,35 @@ impl Pace {
         self.frames.fetch_add(1, Ordering::Release);
     }
 
+    /// What the decision on a frame brought that it looked at.
+    pub fn brought(&self, news: News) {
+        self.events.fetch_add(news.events, Ordering::Relaxed);
+        self.alerts.fetch_add(news.alerts, Ordering::Relaxed);
+    }
+
+    /// Its input has drifted.
+    pub fn drifted(&self) {
+        self.drifts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What was counted since the model took its place. Crashes and the driver's doings are not known here.
+    pub fn exposure(&self) -> Exposure {
+        Exposure {
+            active_s: self.active_s(),
+            frames: self.frames(),
+            events: self.events.load(Ordering::Relaxed),
+            alerts: self.alerts.load(Ordering::Relaxed),
+            drifts: self.drifts.load(Ordering::Relaxed),
+            latency_p99_us: self.p99_us(),
+            ..Exposure::default()
+        }
+    }
+
     /// Another model has the place: counting begins anew.
     pub fn anew(&self) {
+        for count in [&self.events, &self.alerts, &self.drifts] {
+            count.store(0, Ordering::Relaxed);
+        }
         self.invalid.store(0, Ordering::Relaxed);
         self.active.store(0, Ordering::Relaxed);
         self.frames.store(0, Ordering::Release);
@@ -133,7 +176,11 @@ mod tests {
             (pace.frames(), pace.invalid(), pace.p99_us(), pace.at_one_for(at(99_000))),
             (32, 1, 900, 0)
         );
+        pace.brought(News { events: 2, alerts: 1 });
+        pace.drifted();
+        let Exposure { frames, events, alerts, drifts, .. } = pace.exposure();
+        assert_eq!((frames, events, alerts, drifts), (32, 2, 1, 1));
         pace.anew();
-        assert_eq!((pace.frames(), pace.p99_us()), (0, 0));
+        assert_eq!(pace.exposure(), Exposure { active_s: 0, ..Exposure::default() });
     }
 }

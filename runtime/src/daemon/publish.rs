@@ -216,6 +216,8 @@ impl Publisher {
                     log(Level::WARN, Some("drift"), &text);
                     self.event("drift", text);
                     self.ask_for_a_picture_of(&drifted);
+                    let seat = self.overview.models.iter().find(|seat| seat.name == drifted.model);
+                    seat.into_iter().for_each(|seat| seat.pace.drifted());
                     self.overview.drifted(*drifted);
                 }
             }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use stopline_decide::decision::Decision;
 use stopline_decide::ego::Ego;
+use stopline_depot::digest::Digest;
 use stopline_depot::health::DeploymentHealth;
 use stopline_depot::manifest::Manifest;
 use stopline_depot::record::{ModelIdentity, RecordedLook, StageLatencies};
@@ -40,6 +41,17 @@ pub struct ModelFacts {
     pub identity: ModelIdentity,
     /// Labels and keypoint names.
     pub manifest: Manifest,
+    /// The bundle it was taken from, for a model over the air.
+    pub bundle: Option<BundleFacts>,
+}
+
+/// Which bundle a model was taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BundleFacts {
+    /// SHA-256 of `bundle.tar`.
+    pub digest: Digest,
+    /// It came with the device.
+    pub factory: bool,
 }
 
 /// What one model found in one frame.

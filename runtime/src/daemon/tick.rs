@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 
 use stopline_decide::cause::{Cause, FaultSet, State};
-use stopline_decide::command::Command;
+use stopline_decide::command::{Command, Row};
 use stopline_decide::decision::Decision;
 use stopline_decide::state::{Faults, Progress};
 use stopline_decide::time::Nanos;
@@ -37,6 +37,8 @@ pub struct Now {
     pub command: Command,
     /// Commands made since the process began.
     pub made: u64,
+    /// Times the driver has overridden since then.
+    pub overrides: u64,
     /// Longest time from one command to the next.
     pub longest_gap: Nanos,
 }
@@ -137,6 +139,8 @@ impl Tick {
         self.last.made += 1;
         self.last.state = acted.state;
         self.last.faults = acted.faults;
+        let overridden = |command: &Command| command.row == Row::Overridden;
+        self.last.overrides += u64::from(overridden(&acted.command) && !overridden(&self.last.command));
         self.last.command = acted.command;
         self.now.put(self.last.clone());
     }

@@ -23,7 +23,7 @@ fn model() -> Arc<ModelFacts> {
     let manifest = Manifest::from_toml(text).expect("a good manifest");
     let (name, version) = (manifest.name.clone(), manifest.version.clone());
     let identity = ModelIdentity { name, version, digest: "ab".repeat(32), role: ModelRole::Active };
-    Arc::new(ModelFacts { name: "signs".into(), identity, manifest })
+    Arc::new(ModelFacts { name: "signs".into(), identity, manifest, bundle: None })
 }
 
 fn seen(model: &Arc<ModelFacts>, second: u64, image_size: [u32; 2]) -> Seen {

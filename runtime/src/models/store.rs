@@ -8,7 +8,8 @@ use stopline_depot::digest::Digest;
 use stopline_depot::disk::{RealDisk, replace};
 use stopline_depot::judging::Judged;
 use stopline_depot::slots::{
-    self, DepotError, ModelPointers, PointerError, Pointers, Progress, RuntimeState, Session, StatePaths,
+    self, DepotError, ModelPointers, PointerError, Pointers, Progress, RuntimeState, ServiceRecord, Session,
+    StatePaths,
 };
 use stopline_depot::versioned::Versioned as _;
 
@@ -119,6 +120,16 @@ impl Store {
     /// Tells how far a model has come.
     pub fn tell(&self, model: &str, progress: &Progress) -> bool {
         told(self.state().write_progress(model, progress))
+    }
+
+    /// What a model's bundle has done since it took its place.
+    pub fn service(&self, model: &str) -> Option<ServiceRecord> {
+        self.state().reader().service(model).ok().flatten()
+    }
+
+    /// Keeps what a model's bundle has done.
+    pub fn keep_service(&self, model: &str, record: &ServiceRecord) -> bool {
+        told(self.state().write_service(model, record))
     }
 
     /// How the process before ended.

@@ -113,6 +113,9 @@ pub struct Telemetry {
     pub outbox: Option<PathBuf>,
     /// Seconds between two messages of figures; 0: none.
     pub stats_s: u32,
+    /// Active seconds after which what the deciding model did is told again, signed as outcomes are; 0: never. Roll-outs
+    /// compare by it.
+    pub exposure_s: u32,
     /// Seconds between two looks at health file and outbox.
     pub look_s: u32,
     /// What somebody must acknowledge.
@@ -129,6 +132,7 @@ impl Default for Telemetry {
             on: true,
             outbox: None,
             stats_s: 900,
+            exposure_s: 14_400,
             look_s: 2,
             acknowledge: BTreeSet::from([Subject::Fall, Subject::MonitoringLost, Subject::Escalation]),
             escalate_s: 120,
@@ -140,6 +144,7 @@ impl Default for Telemetry {
 impl Telemetry {
     pub(super) fn check(&self) -> Result<(), String> {
         within("telemetry.stats_s", self.stats_s, 0, 86_400)?;
+        within("telemetry.exposure_s", self.exposure_s, 0, 30 * 86_400)?;
         within("telemetry.look_s", self.look_s, 1, 60)?;
         within("telemetry.escalate_s", self.escalate_s, 1, 86_400)
     }

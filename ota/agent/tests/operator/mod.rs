@@ -19,7 +19,7 @@ use stopline_depot::digest::Digest;
 use stopline_depot::disk::{RealDisk, replace};
 use stopline_depot::release::{Content, Delta, Release};
 use stopline_depot::rollout::{Gates, Rollout, State, Unit, Variant, Window};
-use stopline_depot::slots::{Deny, DepotPaths, Floor, Offer, Progress, StatePaths};
+use stopline_depot::slots::{Deny, DepotPaths, Floor, Offer, Progress, ServiceRecord, StatePaths};
 use stopline_depot::versioned;
 use stopline_tuf::json::canonical;
 use stopline_tuf::metadata::{DelegatedRole, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp};
@@ -413,6 +413,15 @@ impl Device {
         };
         let bytes = versioned::write(&progress).unwrap();
         replace(&mut RealDisk, &self.state().progress(MODEL), &bytes).unwrap();
+    }
+
+    /// What the runtime would write of a bundle in service.
+    pub fn service(&self, rollout_id: &str, digest: Digest, active_s: u64, alerts: u64) {
+        let exposure = Exposure { active_s, frames: active_s * 30, alerts, ..Exposure::default() };
+        let record = ServiceRecord { schema: 1, rollout_id: rollout_id.into(), digest, exposure };
+        let bytes = versioned::write(&record).unwrap();
+        std::fs::create_dir_all(self.state().services()).unwrap();
+        replace(&mut RealDisk, &self.state().service(MODEL), &bytes).unwrap();
     }
 }
 

@@ -13,6 +13,7 @@ fn outcome(device: &str, rollout: &str, seq: u64, phase: Phase, exposure: Option
         seq,
         rollout_id: rollout.into(),
         hardware: "jetson".into(),
+        model: None,
         digest: Digest::of(rollout.as_bytes()),
         phase,
         cause: None,
@@ -145,9 +146,9 @@ fn who_is_silent_after_trial_counts_against_it_and_who_is_deferred_counts_not_at
     let mut all: Vec<_> = (0..40).map(trial).collect();
     all.extend((0..30).map(good));
     all.extend((100..200).map(|d| received(1000, outcome(&format!("d{d}"), "r", 1, Phase::Deferred, None))));
-    let early = tally(&all, "r", "jetson", 1000 + 3600, WITHIN).0;
+    let early = tally(&all, ("m", "r"), "jetson", 1000 + 3600, WITHIN).0;
     assert_eq!(early, Counts { trials: 40, good: 30, deferred: 100, ..Counts::default() });
-    let (late, canary, _) = tally(&all, "r", "jetson", 1001 + 24 * 3600, WITHIN);
+    let (late, canary, _) = tally(&all, ("m", "r"), "jetson", 1001 + 24 * 3600, WITHIN);
     assert_eq!(late.silent, 10);
     assert_eq!(canary.devices(), 30);
     let decision = judge(&Gates::default(), &late, (&canary, &group(100, 10, 1)), (0, 0)).decision;
@@ -155,17 +156,21 @@ fn who_is_silent_after_trial_counts_against_it_and_who_is_deferred_counts_not_at
     assert_eq!(decision, Decision::Pause { findings: vec![expected] });
     // One that speaks late is silent no more.
     all.push(received(90_000, outcome("d39", "r", 2, Phase::Good, None)));
-    assert_eq!(tally(&all, "r", "jetson", 100_000, WITHIN).0.silent, 9);
+    assert_eq!(tally(&all, ("m", "r"), "jetson", 100_000, WITHIN).0.silent, 9);
 }
 
 #[test]
-fn a_message_counts_once_and_another_roll_out_or_variant_not_at_all() {
+fn a_message_counts_once_and_another_roll_out_variant_or_model_not_at_all() {
     let one = received(10, outcome("a", "r", 1, Phase::Reverted, Some(drove(1, 0))));
     let other_hardware = Outcome { hardware: "pi5".into(), ..outcome("b", "r", 1, Phase::Reverted, None) };
     let control = received(5, outcome("c", "before", 1, Phase::Good, Some(drove(100, 3))));
     let older = received(4, outcome("c", "before", 0, Phase::Good, Some(drove(50, 1))));
-    let all = [one.clone(), one, received(10, other_hardware), control, older];
-    let (counts, canary, others) = tally(&all, "r", "jetson", 20, WITHIN);
+    let other_model = Outcome {
+        model: Some("other".into()),
+        ..outcome("d", "before", 1, Phase::Good, Some(drove(900, 90)))
+    };
+    let all = [one.clone(), one, received(10, other_hardware), control, older, received(6, other_model)];
+    let (counts, canary, others) = tally(&all, ("m", "r"), "jetson", 20, WITHIN);
     assert_eq!(counts, Counts { trials: 1, reverted: 1, ..Counts::default() });
     assert_eq!((canary.devices(), others.devices()), (1, 1));
     assert!((others.hours() - 100.0).abs() < 1e-9, "the last word counts: {}", others.hours());
@@ -179,7 +184,7 @@ fn a_rejected_bundle_counts_as_failed_only_where_the_model_is_the_cause() {
     };
     let all =
         [received(1, rejected("a", DeployCause::Golden)), received(1, rejected("b", DeployCause::Expired))];
-    let counts = tally(&all, "r", "jetson", 2, WITHIN).0;
+    let counts = tally(&all, ("m", "r"), "jetson", 2, WITHIN).0;
     assert_eq!((counts.rejected, counts.trials), (1, 0));
 }
 

@@ -73,6 +73,8 @@ folder! {
         approvals => "approvals";
         /// What became of all offers.
         progresses => "progress";
+        /// What all bundles in service have done.
+        services => "service";
         /// What the engine made of models.
         plans => "plans";
         /// Whether the last process ended in order.
@@ -87,6 +89,8 @@ folder! {
         approval(digest: &Digest) => "approvals/{digest}.json";
         /// What became of the offer for a model.
         progress(model: &str) => "progress/{model}.json";
+        /// What a model's bundle has done in service.
+        service(model: &str) => "service/{model}.json";
     }
 }
 

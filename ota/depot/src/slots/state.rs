@@ -1,13 +1,13 @@
-//! The runtime's side: pointers, verdicts, approvals and progress. It alone writes them; others read them with
+//! The runtime's side: pointers, verdicts, approvals, progress and service records. It alone writes them; others read them with
 //! [`StateReader`].
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::error::DepotError;
 use super::files::{self, make_folder, sweep};
 use super::lock::Lock;
 use super::pointers::PointerError;
-use super::{ModelPointers, Pointers, Progress, StatePaths};
+use super::{ModelPointers, Pointers, Progress, ServiceRecord, StatePaths};
 use crate::deployment::{Approval, Verdict, VerdictState};
 use crate::digest::Digest;
 use crate::disk::{Disk, RealDisk};
@@ -80,6 +80,14 @@ impl<D: Disk> StateReader<D> {
     pub fn progress(&self, model: &str) -> Result<Option<Progress>, DepotError> {
         files::read(&self.disk, &self.paths.progress(model))
     }
+
+    /// What a model's bundle has done since it took its place.
+    ///
+    /// # Errors
+    /// [`DepotError::File`], [`DepotError::Io`].
+    pub fn service(&self, model: &str) -> Result<Option<ServiceRecord>, DepotError> {
+        files::read(&self.disk, &self.paths.service(model))
+    }
 }
 
 /// The state, open for its one writer.
@@ -107,7 +115,8 @@ impl<D: Disk> RuntimeState<D> {
     /// # Errors
     /// [`DepotError::Io`].
     pub fn without_lock(mut disk: D, paths: StatePaths) -> Result<Self, DepotError> {
-        for folder in [paths.folder(), &paths.verdicts(), &paths.approvals(), &paths.progresses()] {
+        let folders = [paths.verdicts(), paths.approvals(), paths.progresses(), paths.services()];
+        for folder in [paths.folder()].into_iter().chain(folders.iter().map(PathBuf::as_path)) {
             make_folder(&mut disk, folder)?;
             sweep(&mut disk, folder)?;
         }
@@ -171,6 +180,14 @@ impl<D: Disk> RuntimeState<D> {
     /// [`DepotError::Io`].
     pub fn write_progress(&mut self, model: &str, progress: &Progress) -> Result<(), DepotError> {
         files::write(&mut self.reader.disk, &self.reader.paths.progress(model), progress)
+    }
+
+    /// Writes what a model's bundle has done since it took its place.
+    ///
+    /// # Errors
+    /// [`DepotError::Io`].
+    pub fn write_service(&mut self, model: &str, record: &ServiceRecord) -> Result<(), DepotError> {
+        files::write(&mut self.reader.disk, &self.reader.paths.service(model), record)
     }
 }
 

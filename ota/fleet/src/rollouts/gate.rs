@@ -70,8 +70,13 @@ fn evaluate(
     dwelt_s: u64,
     now: Timestamp,
 ) -> Evaluation {
-    let (counts, canary, control) =
-        tally(&heard.received, &rollout.rollout_id, hardware, now.as_second(), rollout.report_within_s);
+    let (counts, canary, control) = tally(
+        &heard.received,
+        (&rollout.model, &rollout.rollout_id),
+        hardware,
+        now.as_second(),
+        rollout.report_within_s,
+    );
     let stage = variant.stages.iter().find(|stage| stage.bp == variant.percent_bp);
     let dwell_s = stage.map_or(0, |stage| stage.min_dwell_s);
     judge(&variant.gates, &counts, (&canary, &control), (dwelt_s, dwell_s))

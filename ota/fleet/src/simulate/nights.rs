@@ -186,8 +186,13 @@ impl<'a> Nights<'a> {
         let now_s = u64::from(night) * u64::from(DAY_S);
         let received = self.outcomes(now_s);
         let now = i64::try_from(now_s).unwrap_or(i64::MAX);
-        let (counts, canary, control) =
-            tally(&received, &self.rollout.rollout_id, HARDWARE, now, self.rollout.report_within_s);
+        let (counts, canary, control) = tally(
+            &received,
+            (&self.rollout.model, &self.rollout.rollout_id),
+            HARDWARE,
+            now,
+            self.rollout.report_within_s,
+        );
         let variant = &self.rollout.targets[HARDWARE];
         let stage = variant.stages.iter().find(|stage| stage.bp == variant.percent_bp);
         let dwell = (now_s - self.stage_since, stage.map_or(0, |stage| stage.min_dwell_s));
@@ -266,6 +271,7 @@ fn report(id: &str, device: &Device, now_s: u64, into: &mut Vec<Received>) {
             seq,
             rollout_id: rollout_id.into(),
             hardware: HARDWARE.into(),
+            model: None,
             digest: Digest::from_bytes([u8::from(rollout_id == "simulated"); 32]),
             phase,
             cause,

@@ -312,6 +312,7 @@ impl Device {
             seq,
             rollout_id: rollout_id.into(),
             hardware: "board".into(),
+            model: None,
             digest: Digest::of(b"bundle"),
             phase,
             cause: None,

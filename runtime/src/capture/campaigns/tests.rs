@@ -84,7 +84,7 @@ fn report(sequence: u64, at: u64, seen: &[(usize, f32)]) -> FrameReport {
         keypoints: Vec::new(),
     };
     let found = Found {
-        model: Arc::new(ModelFacts { name: "small".into(), identity, manifest }),
+        model: Arc::new(ModelFacts { name: "small".into(), identity, manifest, bundle: None }),
         place: 0,
         detections: seen.iter().map(detection).collect(),
         invalid: None,

@@ -14,6 +14,7 @@ use stopline_sensors::clock::Monotonic;
 use tracing::Level;
 
 use super::jobs::{Done, Job};
+use super::service::Service;
 use super::{Around, Placed, World};
 use crate::config::{Depot as DepotConfig, Model, ShadowLimits, TestLimits};
 use crate::daemon::exchange::Seated;
@@ -58,7 +59,9 @@ pub(super) struct Deployed {
     /// What was counted before this process, or before the trial took its place.
     base: Exposure,
     cycles: Ignition,
+    overrides: Overrides,
     kept_s: u64,
+    service: Service,
 }
 
 /// A place's way from one model to another.
@@ -95,10 +98,24 @@ impl Ignition {
     }
 }
 
+/// Counts how often the driver overrode, of what the thread that acts has counted since the process began.
+#[derive(Default)]
+struct Overrides {
+    last: u64,
+    count: u64,
+}
+
+impl Overrides {
+    fn hear(&mut self, total: u64) {
+        self.count += total.saturating_sub(self.last);
+        self.last = total;
+    }
+}
+
 impl Deployed {
     pub fn new(
         config: &DepotConfig,
-        store: &Store,
+        (store, crashed): (&Store, bool),
         (bundle, model, seat): (String, Model, Arc<ModelSeat>),
         places: Vec<Placed>,
     ) -> Self {
@@ -110,6 +127,7 @@ impl Deployed {
         // A camera on a wall has no ignition: that the process was started is its cycle.
         let cycles = Ignition { last: None, count: 0 };
         let before = pointers.trial.as_ref().map(|_| pointers.previous.map_or(Place::Factory, Place::Slot));
+        let service = Service::new(&bundle, crashed);
         let mut deployed = Self {
             bundle,
             model,
@@ -131,7 +149,9 @@ impl Deployed {
             before,
             base,
             cycles,
+            overrides: Overrides::default(),
             kept_s: 0,
+            service,
         };
         deployed.moves.resize_with(deployed.places.len(), Moving::default);
         deployed.show();
@@ -175,14 +195,25 @@ impl Deployed {
         }
         if self.deployer.on_trial() && seen.now_s >= self.kept_s + KEEP_S {
             self.kept_s = seen.now_s;
-            self.keep(store);
+            self.keep_trial(store);
         }
+        self.count_service(seen.now_s, store);
+    }
+
+    /// What the bundle that decides has done, whether it is on trial or not.
+    fn count_service(&mut self, now_s: u64, store: &Store) {
+        let Some(bundle) = self.seat.facts.newest().and_then(|facts| facts.bundle) else { return };
+        let counted = self.counted();
+        let told = self.deployer.told().filter(|told| told.digest == bundle.digest);
+        let brought = || told.map(|told| told.rollout_id.clone());
+        self.service.look(bundle, &counted, now_s, brought, store);
     }
 
     fn seen(&mut self, around: &Around<'_>, world: &World, store: &Store) -> Seen {
         let pointers = store.pointers().unwrap_or_default().of(&self.bundle);
         let ignition = world.vehicle.as_ref().map(|vehicle| vehicle.newest(around.now).ignition.fresh());
         self.cycles.hear(ignition.unwrap_or(Some(true)));
+        self.overrides.hear(world.now.newest().unwrap_or_default().overrides);
         Seen {
             now_s: around.now.as_nanos() / 1_000_000_000,
             known: self.offer.as_ref().map_or_else(Known::default, |offer| known(store, &offer.digest)),
@@ -217,14 +248,17 @@ impl Deployed {
         }
     }
 
+    /// What was counted in the trial.
     fn exposure(&self) -> Exposure {
-        let pace = &self.seat.pace;
+        self.base.and_then(&self.counted())
+    }
+
+    /// What was counted in this process.
+    fn counted(&self) -> Exposure {
         Exposure {
-            frames: self.base.frames + pace.frames(),
-            active_s: self.base.active_s + pace.active_s(),
-            ignition_cycles: self.base.ignition_cycles + self.cycles.count,
-            latency_p99_us: pace.p99_us(),
-            ..self.base
+            ignition_cycles: self.cycles.count,
+            overrides: self.overrides.count,
+            ..self.seat.pace.exposure()
         }
     }
 
@@ -306,7 +340,8 @@ impl Deployed {
             Do::Load(digest) => self.load(digest, world, vault),
             Do::Unload => self.next.clear(),
             Do::BeginTrial(digest, rollout_id) => {
-                (self.base, self.cycles.count) = (Exposure::default(), 0);
+                self.base = Exposure::default();
+                (self.cycles.count, self.overrides.count) = (0, 0);
                 let begun = |pointers: &mut ModelPointers| {
                     pointers.take_up(digest)?;
                     pointers.begin_trial(&rollout_id, around.boot_id)
@@ -326,7 +361,7 @@ impl Deployed {
                 self.decides(to);
             }
             Do::EndGood => {
-                self.keep(store);
+                self.keep_trial(store);
                 store.point(&self.bundle, |pointers| pointers.end_good().map(drop));
             }
             Do::Revert => {
@@ -458,8 +493,15 @@ impl Deployed {
         });
     }
 
-    /// Writes what was counted, so that a trial goes on with it after a start.
+    /// Writes what was counted, at the end of the process.
     pub fn keep(&mut self, store: &Store) {
+        self.keep_trial(store);
+        let counted = self.counted();
+        self.service.keep(&counted, u64::MAX, store);
+    }
+
+    /// Writes what was counted, so that a trial goes on with it after a start.
+    fn keep_trial(&mut self, store: &Store) {
         if !self.deployer.on_trial() {
             return;
         }

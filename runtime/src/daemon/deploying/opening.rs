@@ -10,7 +10,7 @@ use tracing::Level;
 use crate::config::Depot as DepotConfig;
 use crate::daemon::models::Depot;
 use crate::daemon::notes::Notes;
-use crate::models::recover::{Change, What, begin, recover};
+use crate::models::recover::{Change, Ending, What, begin, ending, recover};
 use crate::models::store::{Store, boot_id};
 use crate::models::vault::Vault;
 
@@ -24,13 +24,12 @@ pub fn open(config: &DepotConfig, notes: &Notes) -> Depot {
             None
         }
     };
-    if let Some(store) = &store {
-        recovered(config, store, notes);
-    }
-    Depot { vault: Arc::new(Vault::new(config, store.clone())), store }
+    let crashed = store.as_ref().is_some_and(|store| recovered(config, store, notes));
+    Depot { vault: Arc::new(Vault::new(config, store.clone())), store, crashed }
 }
 
-fn recovered(config: &DepotConfig, store: &Store, notes: &Notes) {
+/// `true`: the process before crashed.
+fn recovered(config: &DepotConfig, store: &Store, notes: &Notes) -> bool {
     let before = store.session();
     let begun = begin(before.as_ref(), &boot_id());
     match store.pointers() {
@@ -43,6 +42,7 @@ fn recovered(config: &DepotConfig, store: &Store, notes: &Notes) {
     }
     // After the pointers: a cut in between is found again at the next start.
     store.write_session(&begun);
+    ending(before.as_ref(), &begun.boot_id) == Ending::Crash
 }
 
 fn tell(change: &Change, store: &Store, notes: &Notes) {

@@ -19,6 +19,7 @@ use crate::daemon::exchange::Exchange;
 use crate::daemon::light::LightMeter;
 use crate::daemon::looking::{Eye, Looker, Looking};
 use crate::daemon::models;
+use crate::daemon::news::Situations;
 use crate::daemon::notes::Notes;
 use crate::daemon::priority::Rank;
 use crate::daemon::report::ModelSeat;
@@ -114,6 +115,7 @@ fn inference(
             guards: Vec::new(),
             attention: Attention::new(config.cameras[*camera].attention, config.path, shared.calibration),
             answered: Vec::new(),
+            situations: Situations::default(),
         }
     };
     let looking = Looking {
