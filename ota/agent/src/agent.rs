@@ -115,7 +115,7 @@ impl Agent {
     /// [`OpenError`].
     pub fn open(config: Config, clock: Arc<dyn Clock>, runtime: Handle) -> Result<Self, OpenError> {
         std::fs::create_dir_all(config.home.join("rollouts")).map_err(AgentError::io(&config.home))?;
-        let identity = Identity::open(&config.home)?;
+        let identity = Identity::of(&config)?;
         let mut keeper = Keeper::open(&config.home);
         let config = keeper.in_force(config);
         let bound = TimeBound::default();

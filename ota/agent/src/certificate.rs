@@ -81,7 +81,10 @@ pub enum CertificateError {
     },
     /// A request cannot be encoded.
     #[error("certificate request: {0}")]
-    Request(x509_cert::der::Error),
+    Request(#[from] x509_cert::der::Error),
+    /// The device's key does not sign one.
+    #[error("certificate request: {0}")]
+    Key(std::io::Error),
 }
 
 /// Where this device's chain lies.
@@ -97,21 +100,18 @@ pub fn authorities_path(home: &Path) -> PathBuf {
 /// A request for a certificate in PEM: the device's id as common name, signed by its key.
 ///
 /// # Errors
-/// [`CertificateError::Request`].
+/// [`CertificateError::Request`], [`CertificateError::Key`].
 pub fn request(identity: &Identity) -> Result<String, CertificateError> {
-    let encode = || {
-        let algorithm = AlgorithmIdentifierOwned { oid: ED25519, parameters: None };
-        let public_key = SubjectPublicKeyInfoOwned {
-            algorithm: algorithm.clone(),
-            subject_public_key: BitString::from_bytes(&identity.public_key())?,
-        };
-        let subject = format!("CN={}", identity.id()).parse()?;
-        let info =
-            CertReqInfo { version: Version::V1, subject, public_key, attributes: Attributes::default() };
-        let signature = BitString::from_bytes(&identity.sign(&info.to_der()?))?;
-        CertReq { info, algorithm, signature }.to_pem(LineEnding::LF)
+    let algorithm = AlgorithmIdentifierOwned { oid: ED25519, parameters: None };
+    let public_key = SubjectPublicKeyInfoOwned {
+        algorithm: algorithm.clone(),
+        subject_public_key: BitString::from_bytes(&identity.public_key())?,
     };
-    encode().map_err(CertificateError::Request)
+    let subject = format!("CN={}", identity.id()).parse()?;
+    let info = CertReqInfo { version: Version::V1, subject, public_key, attributes: Attributes::default() };
+    let signature = identity.sign(&info.to_der()?).map_err(CertificateError::Key)?;
+    let signature = BitString::from_bytes(&signature)?;
+    Ok(CertReq { info, algorithm, signature }.to_pem(LineEnding::LF)?)
 }
 
 impl Certificate {

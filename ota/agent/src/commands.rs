@@ -154,7 +154,7 @@ fn show_status(of: &Of) -> Result<(), Failure> {
 fn status_of(of: &Of) -> Result<(Config, serde_json::Value), Failure> {
     let config = read(of)?;
     let identity = if config.home.join("device-id").exists() {
-        Some(Identity::open(&config.home).or_exit(Exit::Config)?)
+        Some(Identity::of(&config).or_exit(Exit::Config)?)
     } else {
         None
     };
@@ -193,7 +193,7 @@ fn install(folder: &Path, of: &Of) -> Result<(), Failure> {
 fn identity(of: &Of) -> Result<(), Failure> {
     let config = read(of)?;
     std::fs::create_dir_all(&config.home).or_exit(Exit::Config)?;
-    let identity = Identity::open(&config.home).or_exit(Exit::Config)?;
+    let identity = Identity::of(&config).or_exit(Exit::Config)?;
     let key: String = identity.public_key().iter().map(|byte| format!("{byte:02x}")).collect();
     if of.json {
         println!("{}", serde_json::json!({ "device": identity.id(), "key": key }));

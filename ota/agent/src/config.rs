@@ -17,7 +17,7 @@ use stopline_depot::versioned::check_name;
 
 use crate::budget::{Caps, Purpose};
 
-pub use parts::{Device, Download, Enrolment, Mqtt, MqttVersion, Poll, Tls};
+pub use parts::{Device, DeviceKey, Download, Enrolment, Mqtt, MqttVersion, Poll, Tls};
 pub use remote::Remote;
 pub use reporting::{Budget, HomeAssistant, Notify, Telemetry, Upload};
 
@@ -38,6 +38,9 @@ pub struct Config {
     /// The agent's own folder: identity, partial downloads, reports that wait.
     #[serde(default = "parts::home")]
     pub home: PathBuf,
+    /// The token that holds the device's key; none: it lies in `home`.
+    #[serde(default)]
+    pub device_key: Option<DeviceKey>,
     /// The depot: slots and offers, which the runtime reads.
     #[serde(default = "parts::depot")]
     pub depot: PathBuf,

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! HOME/device-id     32 hexadecimal digits
-//! HOME/device.key    the secret key, 64 hexadecimal digits; 0600
+//! HOME/device.key    the secret key, 64 hexadecimal digits; 0600. None where `device_key` names a token that holds it
 //! ```
 //! An image must not carry them: two devices with one identity look like one that is in two places. The certificate that the
 //! fleet issues for them is [`crate::certificate`]'s.
@@ -12,18 +12,29 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+#[cfg(feature = "pkcs11")]
+use std::sync::Arc;
 
 use ed25519_dalek::{Signer as _, SigningKey};
-use rustls::pki_types::PrivatePkcs8KeyDer;
+#[cfg(feature = "pkcs11")]
+use stopline_tuf::token::Pkcs11Signer;
 
-/// PKCS #8 around the 32 bytes of an Ed25519 key (RFC 8410 §7).
-const PKCS8: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+use crate::config::{Config, DeviceKey};
 
 /// The device.
 #[derive(Clone)]
 pub struct Identity {
     id: String,
-    key: SigningKey,
+    public: [u8; 32],
+    custody: Custody,
+}
+
+/// Where the secret key is.
+#[derive(Clone)]
+enum Custody {
+    File(SigningKey),
+    #[cfg(feature = "pkcs11")]
+    Token(Arc<Pkcs11Signer>),
 }
 
 impl std::fmt::Debug for Identity {
@@ -54,9 +65,63 @@ pub enum IdentityError {
         /// What is wrong.
         problem: String,
     },
+    /// The token does not give what is expected.
+    #[error("device_key: {problem}")]
+    Token {
+        /// What is wrong, and what to do.
+        problem: String,
+    },
 }
 
 impl Identity {
+    /// As the configuration says: below its home, or with the key in a token.
+    ///
+    /// # Errors
+    /// [`IdentityError`].
+    pub fn of(config: &Config) -> Result<Self, IdentityError> {
+        match &config.device_key {
+            None => Self::open(&config.home),
+            Some(token) => Self::in_token(&config.home, token),
+        }
+    }
+
+    /// With a key that was made in the token and never leaves it. The id is made at the first start.
+    #[cfg(feature = "pkcs11")]
+    fn in_token(home: &Path, token: &DeviceKey) -> Result<Self, IdentityError> {
+        let (id_path, key_path) = (home.join("device-id"), home.join("device.key"));
+        if key_path.exists() {
+            let problem = format!(
+                "{} is there too, and a device has one key; delete it, and enrol again, to be known by the token's",
+                key_path.display()
+            );
+            return Err(IdentityError::Token { problem });
+        }
+        let pin = read_secret(&token.pin_file)?
+            .ok_or_else(|| wrong(&token.pin_file, "it is not there; the token's PIN is expected"))?;
+        let failed = |problem: String| IdentityError::Token { problem };
+        let signer = Pkcs11Signer::open(&token.library, &token.token, &token.key, &pin)
+            .map_err(|error| failed(error.to_string()))?;
+        let key = signer.public();
+        let public = (key.keytype == "ed25519").then(|| hex::<32>(&key.keyval.public)).flatten();
+        let public = public.ok_or_else(|| {
+            failed(format!(
+                "the key {:?} is {}; what a device says is signed by ed25519",
+                token.key, key.keytype
+            ))
+        })?;
+        let id = match read_id(&id_path)? {
+            Some(id) => id,
+            None => make_id(&id_path)?,
+        };
+        Ok(Self { id, public, custody: Custody::Token(Arc::new(signer)) })
+    }
+
+    #[cfg(not(feature = "pkcs11"))]
+    fn in_token(_: &Path, _: &DeviceKey) -> Result<Self, IdentityError> {
+        let problem = "this agent was built without tokens: build it with the feature `pkcs11`".into();
+        Err(IdentityError::Token { problem })
+    }
+
     /// Reads it below `home`, or makes it at the first start. The key comes first and the id last, so that a cut in between
     /// leaves no id without its key.
     ///
@@ -64,25 +129,20 @@ impl Identity {
     /// [`IdentityError`].
     pub fn open(home: &Path) -> Result<Self, IdentityError> {
         let (id_path, key_path) = (home.join("device-id"), home.join("device.key"));
-        match read(&id_path)? {
+        let (id, key) = match read_id(&id_path)? {
             Some(id) => {
-                let id = hex::<16>(&id)
-                    .map(|_| id)
-                    .ok_or_else(|| wrong(&id_path, "32 hexadecimal digits are expected"))?;
-                let key =
-                    read_key(&key_path)?.ok_or_else(|| wrong(&key_path, "there is an id and no key"))?;
-                Ok(Self { id, key })
+                let key = read_key(&key_path)?;
+                (id, key.ok_or_else(|| wrong(&key_path, "there is an id and no key"))?)
             }
             None => {
                 let key = match read_key(&key_path)? {
                     Some(key) => key,
                     None => make_key(&key_path)?,
                 };
-                let id = digits(&random::<16>(&id_path)?);
-                write(&id_path, &id, 0o644)?;
-                Ok(Self { id, key })
+                (make_id(&id_path)?, key)
             }
-        }
+        };
+        Ok(Self { id, public: key.verifying_key().to_bytes(), custody: Custody::File(key) })
     }
 
     /// The device's id, 32 hexadecimal digits.
@@ -92,18 +152,40 @@ impl Identity {
 
     /// The public key.
     pub fn public_key(&self) -> [u8; 32] {
-        self.key.verifying_key().to_bytes()
+        self.public
     }
 
     /// Signs.
-    pub fn sign(&self, message: &[u8]) -> [u8; 64] {
-        self.key.sign(message).to_bytes()
+    ///
+    /// # Errors
+    /// What the token said; a key in a file always signs.
+    pub fn sign(&self, message: &[u8]) -> io::Result<[u8; 64]> {
+        match &self.custody {
+            Custody::File(key) => Ok(key.sign(message).to_bytes()),
+            #[cfg(feature = "pkcs11")]
+            Custody::Token(signer) => {
+                let failed = |problem| io::Error::other(format!("the token does not sign: {problem}"));
+                let signature = signer.signature(message).map_err(|error| failed(error.to_string()))?;
+                let length = signature.len();
+                let whole = signature.try_into();
+                whole.map_err(|_| failed(format!("{length} bytes came back, 64 are expected")))
+            }
+        }
     }
+}
 
-    /// The key as TLS takes it.
-    pub fn tls_key(&self) -> PrivatePkcs8KeyDer<'static> {
-        PrivatePkcs8KeyDer::from([&PKCS8[..], self.key.as_bytes()].concat())
+fn read_id(path: &Path) -> Result<Option<String>, IdentityError> {
+    let id = read(path)?;
+    match id {
+        Some(id) if hex::<16>(&id).is_none() => Err(wrong(path, "32 hexadecimal digits are expected")),
+        id => Ok(id),
     }
+}
+
+fn make_id(path: &Path) -> Result<String, IdentityError> {
+    let id = digits(&random::<16>(path)?);
+    write(path, &id, 0o644)?;
+    Ok(id)
 }
 
 fn make_key(path: &Path) -> Result<SigningKey, IdentityError> {
@@ -113,6 +195,16 @@ fn make_key(path: &Path) -> Result<SigningKey, IdentityError> {
 }
 
 fn read_key(path: &Path) -> Result<Option<SigningKey>, IdentityError> {
+    let Some(text) = read_secret(path)? else { return Ok(None) };
+    let seed = hex::<32>(&text).ok_or_else(|| wrong(path, "64 hexadecimal digits are expected"))?;
+    if seed == [0; 32] {
+        return Err(wrong(path, "it is all zeros"));
+    }
+    Ok(Some(SigningKey::from_bytes(&seed)))
+}
+
+/// A file that nobody else may read.
+fn read_secret(path: &Path) -> Result<Option<String>, IdentityError> {
     let Some(text) = read(path)? else { return Ok(None) };
     let mode = fs::metadata(path).map_err(io_error(path))?.permissions().mode();
     if mode & 0o077 != 0 {
@@ -121,11 +213,7 @@ fn read_key(path: &Path) -> Result<Option<SigningKey>, IdentityError> {
             &format!("others may read it (mode {:o}); chmod 600 is expected", mode & 0o777),
         ));
     }
-    let seed = hex::<32>(&text).ok_or_else(|| wrong(path, "64 hexadecimal digits are expected"))?;
-    if seed == [0; 32] {
-        return Err(wrong(path, "it is all zeros"));
-    }
-    Ok(Some(SigningKey::from_bytes(&seed)))
+    Ok(Some(text))
 }
 
 fn random<const N: usize>(path: &Path) -> Result<[u8; N], IdentityError> {
@@ -199,7 +287,8 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         let other = tempfile::tempdir().unwrap();
         assert_ne!(Identity::open(other.path()).unwrap().id(), first.id());
-        assert!(!format!("{first:?}").contains(&digits(&first.key.to_bytes())), "the secret is not shown");
+        let secret = fs::read_to_string(home.path().join("device.key")).unwrap();
+        assert!(!format!("{first:?}").contains(secret.trim_end()), "the secret is not shown");
     }
 
     #[test]

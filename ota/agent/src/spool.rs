@@ -61,7 +61,7 @@ impl Spool {
             ..outcome
         };
         let invalid = |error| io::Error::new(ErrorKind::InvalidInput, error);
-        let signature = identity.sign(&message(&outcome).map_err(invalid)?);
+        let signature = identity.sign(&message(&outcome).map_err(invalid)?)?;
         let seq = outcome.seq;
         let signed = SignedOutcome::new(outcome, &identity.public_key(), &signature);
         let bytes = versioned::write(&signed).map_err(invalid)?;

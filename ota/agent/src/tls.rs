@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::sign::{CertifiedKey, Signer, SigningKey, SingleCertAndKey};
 use rustls::time_provider::TimeProvider;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, SignatureAlgorithm, SignatureScheme};
 use stopline_depot::digest::Digest;
 
 use crate::certificate::{self, Age, Certificate};
@@ -65,18 +67,20 @@ impl Papers {
     /// [`TlsError`] names the file.
     pub fn client(&self) -> Result<ClientConfig, TlsError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let failed =
-            |what| move |error: rustls::Error| TlsError { what, path: None, problem: error.to_string() };
+        let failed = |error: rustls::Error| TlsError {
+            what: "protocol versions",
+            path: None,
+            problem: error.to_string(),
+        };
+        let shown = self.shown(&provider)?;
         let builder = ClientConfig::builder_with_details(provider, self.time.clone())
             .with_safe_default_protocol_versions()
-            .map_err(failed("protocol versions"))?
+            .map_err(failed)?
             .with_root_certificates(self.authorities()?);
-        match self.shown()? {
-            None => Ok(builder.with_no_client_auth()),
-            Some((chain, key)) => {
-                builder.with_client_auth_cert(chain, key).map_err(failed("this device's certificate"))
-            }
-        }
+        Ok(match shown {
+            None => builder.with_no_client_auth(),
+            Some(shown) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(shown))),
+        })
     }
 
     /// A client's side towards somebody else's server: nothing is shown, and the system's authorities are believed, or those of
@@ -131,13 +135,17 @@ impl Papers {
         own.age(self.now()) != Age::Expired
     }
 
-    fn shown(&self) -> Result<Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>, TlsError> {
+    fn shown(&self, provider: &CryptoProvider) -> Result<Option<CertifiedKey>, TlsError> {
         match (&self.tls.certificate_file, &self.tls.key_file) {
-            (Some(certificate), Some(key)) => Ok(Some((certificates(certificate)?, private_key(key)?))),
+            (Some(certificate), Some(key)) => {
+                let shown = CertifiedKey::from_der(certificates(certificate)?, private_key(key)?, provider);
+                shown.map(Some).map_err(|error| wrong("certificate_file", certificate, error))
+            }
             (None, None) => match self.certificate() {
                 Ok(own) => {
                     let own = own.filter(|own| self.is_good(own));
-                    Ok(own.map(|own| (own.chain, self.identity.tls_key().into())))
+                    let key = Arc::new(OwnKey(self.identity.clone()));
+                    Ok(own.map(|own| CertifiedKey::new(own.chain, key)))
                 }
                 // An update needs no certificate: it is tried without one, and this is told.
                 Err(error) => {
@@ -167,6 +175,31 @@ impl Papers {
             }
         }
         Ok(store)
+    }
+}
+
+/// This device's key as TLS asks for it, wherever it lies.
+#[derive(Debug, Clone)]
+struct OwnKey(Identity);
+
+impl SigningKey for OwnKey {
+    fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+        offered.contains(&SignatureScheme::ED25519).then(|| Box::new(self.clone()) as Box<dyn Signer>)
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        SignatureAlgorithm::ED25519
+    }
+}
+
+impl Signer for OwnKey {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rustls::Error> {
+        let signed = self.0.sign(message).map(|signature| signature.to_vec());
+        signed.map_err(|error| rustls::Error::General(error.to_string()))
+    }
+
+    fn scheme(&self) -> SignatureScheme {
+        SignatureScheme::ED25519
     }
 }
 

@@ -24,6 +24,7 @@ use stopline_depot::disk::RealDisk;
 use stopline_depot::eligible::{Hindrance, back_off_ms, may_fetch};
 use stopline_depot::message::SpoolStats;
 use stopline_depot::spool::{Claims, SpoolError};
+use stopline_depot::versioned::VersionedError;
 
 use crate::clock::{self, Clock};
 use crate::config::Config;
@@ -69,6 +70,12 @@ pub enum UploadError {
     /// It may not go on now.
     #[error("records wait: {}", word_of(.0))]
     Hindered(Hindrance),
+}
+
+impl From<VersionedError> for UploadError {
+    fn from(error: VersionedError) -> Self {
+        Self::Batch(error.into())
+    }
 }
 
 impl UploadError {

@@ -8,6 +8,12 @@ mod needs;
 mod operator;
 mod program;
 
+#[cfg(feature = "pkcs11")]
+use std::os::unix::fs::PermissionsExt as _;
+#[cfg(feature = "pkcs11")]
+use std::path::Path;
+#[cfg(feature = "pkcs11")]
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,6 +23,10 @@ use stopline_agent::clock::wall_s;
 use stopline_agent::identity::Identity;
 use stopline_depot::deployment::Phase;
 use stopline_depot::digest::Digest;
+#[cfg(feature = "pkcs11")]
+use stopline_depot::outcome::SignedOutcome;
+#[cfg(feature = "pkcs11")]
+use stopline_depot::versioned;
 
 use authority::{Authority, DAY, Fleet, Strangers, name_and_key, tls};
 use link::Server;
@@ -124,6 +134,104 @@ fn a_token_gets_a_certificate_and_the_certificate_opens_the_repository() {
     let (code, printed, said) = run(&["check-now"]);
     assert_eq!(code, 0, "{printed}{said}");
     assert!(world.device.staged(&world.digest).is_some());
+}
+
+/// SoftHSM2 stands for a secure element: the key is made outside only because its tool has no way to make one.
+#[cfg(feature = "pkcs11")]
+fn token(folder: &Path, kind: &str) -> Option<&'static str> {
+    const LIBRARIES: [&str; 2] = ["/usr/lib/softhsm/libsofthsm2.so", "/usr/local/lib/softhsm/libsofthsm2.so"];
+    let has = |name: &str, version: &str| Command::new(name).arg(version).output().is_ok();
+    let library = LIBRARIES.into_iter().find(|path| Path::new(path).exists());
+    let Some(library) = library.filter(|_| has("softhsm2-util", "--version") && has("openssl", "version"))
+    else {
+        return needs::skip("no SoftHSM2, or no openssl to make a key");
+    };
+    let config = folder.join("softhsm2.conf");
+    let tokens = folder.join("tokens");
+    std::fs::create_dir(&tokens).unwrap();
+    std::fs::write(&config, format!("directories.tokendir = {}\nlog.level = ERROR\n", tokens.display()))
+        .unwrap();
+    let tool = |line: &str| {
+        let mut words = line.split(' ');
+        let mut command = Command::new(words.next().unwrap());
+        let output = command.args(words).current_dir(folder).env("SOFTHSM2_CONF", &config).output().unwrap();
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    tool("softhsm2-util --init-token --free --label board --so-pin 0000 --pin 1234");
+    for (label, id) in [("device", "a0"), (kind, "a1")] {
+        let kind = if label == "device" { "ED25519" } else { kind };
+        tool(&format!("openssl genpkey -algorithm {kind} -out made.pem"));
+        tool(&format!("softhsm2-util --import made.pem --token board --label {label} --id {id} --pin 1234"));
+        // From here on only the token has it.
+        std::fs::remove_file(folder.join("made.pem")).unwrap();
+    }
+    Some(library)
+}
+
+#[cfg(feature = "pkcs11")]
+#[test]
+fn a_key_in_a_token_enrols_opens_the_repository_and_signs_what_the_device_says() {
+    let world = world(Timestamp::now(), Strangers::In);
+    let folder = world.device.path("");
+    let Some(library) = token(&folder, "RSA") else { return };
+    let pin = folder.join("pin");
+    let write_pin = |text: &str, mode: u32| {
+        std::fs::write(&pin, text).unwrap();
+        std::fs::set_permissions(&pin, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let configure = |key: &str, url: &str| {
+        let config = world.device.config.replace(&world.server.url, url);
+        let pin = pin.display();
+        let token = format!(
+            "[device_key]\nlibrary = '{library}'\ntoken = 'board'\nkey = '{key}'\npin_file = '{pin}'\n"
+        );
+        std::fs::write(world.device.path("agent.toml"), format!("{config}{token}")).unwrap();
+    };
+    let run = |command: &[&str]| {
+        let mut agent = program::agent(&world.device, command);
+        let output = agent.env("SOFTHSM2_CONF", folder.join("softhsm2.conf")).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let refused = |words: &str| {
+        let (code, said) = run(&["enroll", "--token", "first-token"]);
+        assert!(code == Some(3) && said.contains(words), "{code:?} {said}");
+        assert!(world.own().is_none() && world.asked().is_empty());
+    };
+    write_pin("1234\n", 0o640);
+    configure("device", &world.server.url);
+    refused("chmod 600");
+    write_pin("4321\n", 0o600);
+    refused("device_key");
+    write_pin("1234\n", 0o600);
+    configure("nobody", &world.server.url);
+    refused("nobody");
+    configure("RSA", &world.server.url);
+    refused("ed25519");
+    configure("device", &world.server.url);
+    std::fs::write(world.home().join("device.key"), "00").unwrap();
+    refused("a device has one key");
+    std::fs::remove_file(world.home().join("device.key")).unwrap();
+
+    let (code, said) = run(&["enroll", "--token", "first-token"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!world.home().join("device.key").exists(), "the secret is nowhere but in the token");
+    let (name, key) = name_and_key(&world.own().unwrap().chain[0]);
+    // Behind a server that lets nobody in without a certificate: TLS is signed by the token.
+    let fleet = world.fleet.lock().unwrap();
+    let closed = tls(&fleet.authority, &[&fleet.authority], Strangers::Out, world.device.clock.clone());
+    drop(fleet);
+    let server = Server::start_tls(world.server.state.lock().unwrap().files.clone(), closed);
+    configure("device", &server.url);
+    let (code, said) = run(&["check-now"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(world.device.staged(&world.digest).is_some());
+    let outcomes = std::fs::read_dir(world.home().join("outcomes")).unwrap();
+    let outcomes: Vec<SignedOutcome> = outcomes
+        .map(|entry| versioned::read(&std::fs::read(entry.unwrap().path()).unwrap()).unwrap())
+        .collect();
+    let key: [u8; 32] = key.try_into().unwrap();
+    assert!(outcomes.len() >= 3, "{outcomes:?}");
+    assert!(outcomes.iter().all(|one| one.is_signed_by(&key) && one.outcome.device == name), "{outcomes:?}");
 }
 
 #[test]

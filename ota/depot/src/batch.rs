@@ -67,14 +67,14 @@ impl Entry {
     /// Signs: `sign` is the device's key over [`record_message`].
     ///
     /// # Errors
-    /// [`VersionedError::Refused`] for what could not be read again.
-    pub fn signed(
+    /// [`VersionedError::Refused`] for what could not be read again; what kept the key from signing.
+    pub fn signed<E: From<VersionedError>>(
         device: &str,
         (digest, length, class, expires): (Digest, u64, u8, u64),
-        sign: impl FnOnce(&[u8]) -> [u8; 64],
-    ) -> Result<Self, VersionedError> {
+        sign: impl FnOnce(&[u8]) -> Result<[u8; 64], E>,
+    ) -> Result<Self, E> {
         let unsigned = Self { digest, length, class, expires, signature: String::new() };
-        let signature = hex::digits(&sign(&record_message(device, &unsigned)?));
+        let signature = hex::digits(&sign(&record_message(device, &unsigned)?)?);
         Ok(Self { signature, ..unsigned })
     }
 

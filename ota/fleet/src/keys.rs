@@ -143,7 +143,7 @@ fn open_token(
         Some(path) => Passphrase::File(path.into()).ask("")?,
         None => passphrase.ask(&format!("PIN of the token {token:?}: "))?,
     };
-    let signer = stopline_tuf::write::pkcs11::Pkcs11Signer::open(library, token, label, &pin);
+    let signer = stopline_tuf::token::Pkcs11Signer::open(library, token, label, &pin);
     signer.map(|signer| Box::new(signer) as Box<dyn Signer>).map_err(Failure::refused)
 }
 

@@ -24,6 +24,8 @@ pub mod name;
 mod pattern;
 pub mod store;
 pub mod time;
+#[cfg(feature = "pkcs11")]
+pub mod token;
 mod workflow;
 #[cfg(feature = "write")]
 pub mod write;

@@ -9,8 +9,6 @@ mod build;
 mod command;
 mod draft;
 mod key_file;
-#[cfg(feature = "pkcs11")]
-pub mod pkcs11;
 mod public_key;
 mod publication;
 

@@ -15,7 +15,7 @@ use cryptoki::object::Attribute;
 use cryptoki::session::UserType;
 use cryptoki::types::AuthPin;
 use stopline_tuf::metadata::Root;
-use stopline_tuf::write::pkcs11::{Pkcs11Error, Pkcs11Signer};
+use stopline_tuf::token::{Pkcs11Error, Pkcs11Signer};
 use stopline_tuf::write::{Authority, Draft, Signer};
 use workshop::{days, key, role};
 

@@ -37,7 +37,7 @@ pub(super) struct Way {
 pub(super) fn enroll(way: &Way, of: &Of) -> Result<(), Failure> {
     let config = read(of)?;
     std::fs::create_dir_all(&config.home).or_exit(Exit::Config)?;
-    let identity = Identity::open(&config.home).or_exit(Exit::Config)?;
+    let identity = Identity::of(&config).or_exit(Exit::Config)?;
     match (&way.token, &way.csr, &way.certificate) {
         (Some(token), ..) => by_token(config, &identity, token, of),
         (_, Some(file), _) => write_request(&identity, file, of),

@@ -193,6 +193,20 @@ pub struct Tls {
     pub key_file: Option<PathBuf>,
 }
 
+/// A key in a token, by PKCS#11 (an HSM, a smart card, a secure element). It is ed25519: so is what a device signs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceKey {
+    /// The vendor's PKCS#11 library.
+    pub library: PathBuf,
+    /// The token's label.
+    pub token: String,
+    /// The private key's label; the public key lies beside it under the same id.
+    pub key: String,
+    /// The user's PIN, in a file that nobody else may read.
+    pub pin_file: PathBuf,
+}
+
 /// Who issues and renews this device's certificate.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]

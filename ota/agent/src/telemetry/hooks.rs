@@ -113,7 +113,7 @@ impl Hooks {
         }
         let body = serde_json::json!({ "schema": 1, "device": parts.identity.id(), "event": event });
         let body = body.to_string().into_bytes();
-        let headers = signed(&parts.identity, &body);
+        let headers = signed(&parts.identity, &body).map_err(|error| error.to_string())?;
         let answer = http.ask(Method::POST, &hook.url, &headers, body);
         parts.senses.spend(&*parts.clock, http.take_received());
         match answer.map(|answer| answer.status()) {
@@ -143,12 +143,12 @@ fn news(hook: &Notify, one: &Open) -> Option<Change> {
     }
 }
 
-fn signed(identity: &Identity, body: &[u8]) -> Vec<(HeaderName, String)> {
+fn signed(identity: &Identity, body: &[u8]) -> std::io::Result<Vec<(HeaderName, String)>> {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let signature = identity.sign(&[b"stopline/webhook/v1\0", body].concat());
-    vec![
+    let signature = identity.sign(&[b"stopline/webhook/v1\0", body].concat())?;
+    Ok(vec![
         (CONTENT_TYPE, "application/json".to_owned()),
         (HeaderName::from_static("stopline-key"), hex(&identity.public_key())),
         (HeaderName::from_static("stopline-signature"), hex(&signature)),
-    ]
+    ])
 }

@@ -101,15 +101,15 @@ impl Uploader {
         let io = |source| UploadError::Io { path: home.clone(), source };
         let of = |one: &Claimed| {
             let clear = (one.digest, one.length, u8::from(one.class), one.expires);
-            Entry::signed(identity.id(), clear, |message| identity.sign(message))
+            Entry::signed(identity.id(), clear, |message| identity.sign(message).map_err(io))
         };
-        let records = chosen.iter().map(of).collect::<Result<Vec<_>, _>>();
+        let records = chosen.iter().map(of).collect::<Result<Vec<_>, UploadError>>()?;
         let manifest = BatchManifest {
             schema: BatchManifest::SCHEMA,
             device: identity.id().to_owned(),
             boot_id: self.parts.sequence.boot_id().to_owned(),
             seq: self.parts.sequence.next().map_err(io)?,
-            records: records.map_err(stopline_depot::batch::BatchError::from)?,
+            records,
         };
         let bytes = versioned::write(&manifest).map_err(stopline_depot::batch::BatchError::from)?;
         let path = path(home);

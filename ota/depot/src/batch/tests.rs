@@ -6,7 +6,10 @@ const DEVICE: &str = "0123456789abcdef0123456789abcdef";
 
 fn entry(content: &[u8], class: u8) -> Entry {
     let length = u64::try_from(content.len()).unwrap();
-    Entry::signed(DEVICE, (Digest::of(content), length, class, 1_800_000_000), |_| [7; 64]).unwrap()
+    Entry::signed(DEVICE, (Digest::of(content), length, class, 1_800_000_000), |_| {
+        Ok::<_, VersionedError>([7; 64])
+    })
+    .unwrap()
 }
 
 fn manifest(contents: &[Vec<u8>]) -> BatchManifest {

@@ -14,7 +14,7 @@ use stopline_depot::batch::{BatchError, BatchManifest, Entry, pack};
 use stopline_depot::deployment::{Outcome, Phase};
 use stopline_depot::digest::Digest;
 use stopline_depot::outcome::{self, SignedOutcome};
-use stopline_depot::versioned::Versioned as _;
+use stopline_depot::versioned::{Versioned as _, VersionedError};
 
 pub const FAR_S: u64 = 4_000_000_000;
 
@@ -263,7 +263,7 @@ impl Device {
     pub fn entry(&self, content: &[u8], class: u8, expires: u64) -> Entry {
         let length = u64::try_from(content.len()).unwrap();
         let what = (Digest::of(content), length, class, expires);
-        Entry::signed(&self.id, what, |message| self.sign(message)).unwrap()
+        Entry::signed(&self.id, what, |message| Ok::<_, VersionedError>(self.sign(message))).unwrap()
     }
 
     /// A batch of these contents: its name and bytes.

@@ -19,8 +19,9 @@ use p256::ecdsa::Signature;
 use p256::pkcs8::{EncodePublicKey, LineEnding};
 use sha2::{Digest, Sha256};
 
-use super::Signer;
 use crate::key::Key;
+#[cfg(feature = "write")]
+use crate::write::Signer;
 
 /// Why a key in a token cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +98,29 @@ impl Pkcs11Signer {
         let (private, kind, key) = find(&session, label)?;
         Ok(Self { session: Mutex::new(session), private, kind, key, _library: library })
     }
+
+    /// The public key.
+    pub fn public(&self) -> &Key {
+        &self.key
+    }
+
+    /// Signs in the key's scheme: ed25519 64 bytes, ECDSA DER.
+    ///
+    /// # Errors
+    /// What the token said.
+    pub fn signature(&self, message: &[u8]) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
+        let session = self.session.lock().map_err(|_| "an earlier use of the token panicked")?;
+        match self.kind {
+            Kind::Ed25519 => {
+                let mechanism = Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519));
+                Ok(session.sign(&mechanism, self.private, message)?)
+            }
+            Kind::EcdsaP256 => {
+                let numbers = session.sign(&Mechanism::Ecdsa, self.private, &Sha256::digest(message))?;
+                Ok(Signature::from_slice(&numbers)?.to_der().as_bytes().to_vec())
+            }
+        }
+    }
 }
 
 /// What was done before is no error.
@@ -156,22 +180,13 @@ fn ecdsa(point: &[u8]) -> Option<Key> {
     Some(Key::ecdsa_p256(pem))
 }
 
+#[cfg(feature = "write")]
 impl Signer for Pkcs11Signer {
     fn key(&self) -> &Key {
         &self.key
     }
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
-        let session = self.session.lock().map_err(|_| "an earlier use of the token panicked")?;
-        match self.kind {
-            Kind::Ed25519 => {
-                let mechanism = Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519));
-                Ok(session.sign(&mechanism, self.private, message)?)
-            }
-            Kind::EcdsaP256 => {
-                let numbers = session.sign(&Mechanism::Ecdsa, self.private, &Sha256::digest(message))?;
-                Ok(Signature::from_slice(&numbers)?.to_der().as_bytes().to_vec())
-            }
-        }
+        self.signature(message)
     }
 }
