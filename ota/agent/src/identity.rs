@@ -12,7 +12,6 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-#[cfg(feature = "pkcs11")]
 use std::sync::Arc;
 
 use ed25519_dalek::{Signer as _, SigningKey};
@@ -32,7 +31,7 @@ pub struct Identity {
 /// Where the secret key is.
 #[derive(Clone)]
 enum Custody {
-    File(SigningKey),
+    File(Arc<SigningKey>),
     #[cfg(feature = "pkcs11")]
     Token(Arc<Pkcs11Signer>),
 }
@@ -142,7 +141,7 @@ impl Identity {
                 (make_id(&id_path)?, key)
             }
         };
-        Ok(Self { id, public: key.verifying_key().to_bytes(), custody: Custody::File(key) })
+        Ok(Self { id, public: key.verifying_key().to_bytes(), custody: Custody::File(Arc::new(key)) })
     }
 
     /// The device's id, 32 hexadecimal digits.

@@ -23,7 +23,7 @@ pub mod light;
 pub mod looking;
 pub mod models;
 pub mod news;
-mod notes;
+pub mod notes;
 pub mod notify;
 pub mod pace;
 pub mod polling;
