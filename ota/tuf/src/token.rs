@@ -149,6 +149,9 @@ fn find(session: &Session, label: &str) -> Result<(ObjectHandle, Kind, Key), Pkc
             _ => {}
         }
     }
+    if !matches!(key_type, Some(KeyType::EC_EDWARDS | KeyType::EC)) {
+        return Err(unusable("it is neither ed25519 nor ECDSA"));
+    }
     let id = id.ok_or_else(|| unusable("the private key has no id"))?;
     let public = session.find_objects(&[Attribute::Class(ObjectClass::PUBLIC_KEY), Attribute::Id(id)])?;
     let public = *public.first().ok_or_else(|| unusable("none lies beside the private key"))?;

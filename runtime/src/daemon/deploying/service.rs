@@ -89,7 +89,7 @@ impl Service {
     }
 
     /// Writes it, where there is something new to write.
-    pub fn keep(&mut self, counted: &Exposure, now_s: u64, store: &Store) {
+    fn keep(&mut self, counted: &Exposure, now_s: u64, store: &Store) {
         let Some((exposure, record)) = self.exposure(counted).zip(self.record.as_ref()) else { return };
         self.written_s = now_s;
         if exposure == self.written {
