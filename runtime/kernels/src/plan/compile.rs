@@ -20,14 +20,9 @@ use crate::simd::Isa;
 use crate::window::{Fold, Windowed};
 
 pub(super) fn plan(graph: &Graph, isa: Isa) -> Result<Plan, GraphError> {
-    let lanes = match isa.0 {
-        #[cfg(target_arch = "x86_64")]
-        crate::simd::Chosen::Avx512(_) => 16,
-        _ => 8,
-    };
     let mut compiler = Compiler {
         graph,
-        lanes,
+        lanes: isa.lanes(),
         steps: Vec::new(),
         tensors: Vec::new(),
         places: vec![Vec::new(); graph.layers.len()],

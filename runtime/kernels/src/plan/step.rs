@@ -53,7 +53,7 @@ impl Step {
             Self::WholeConv(WholeConv { conv, .. }) => StepSize {
                 window: conv.window.size,
                 stride: conv.window.stride,
-                ..pixels(conv.inputs.len(), conv.out_blocks / 2, conv.out_height, conv.out_width)
+                ..pixels(conv.inputs.len(), conv.out_blocks.div_ceil(2), conv.out_height, conv.out_width)
             },
             Self::WholeWindow(step) => StepSize {
                 window: step.window.size,

@@ -18,21 +18,23 @@ impl Compiler<'_> {
         let Op::WholeConv { from, groups, end, .. } = &layer.op else { return Vec::new() };
         if *groups > 1 {
             let blocks = self.distinct(from);
-            let end = self.end(end, &blocks.positions, blocks.planes.len(), table);
+            let places: Vec<usize> = blocks.positions.iter().map(|position| self.half(*position)).collect();
+            let end = self.end(end, &places, blocks.planes.len(), table);
             return self.whole_window(layer, &blocks, end);
         }
         let inputs = self.blocks(from);
         let positions: Vec<usize> = (0..layer.channels).collect();
         let blocks = layer.channels.div_ceil(2 * self.lanes);
         let end = self.end(end, &positions, blocks, table);
-        self.whole_dense(layer, &inputs, blocks, end)
+        self.whole_dense(layer, &inputs, end)
     }
 
-    fn end(&mut self, end: &WholeEnd, positions: &[usize], blocks: usize, table: Option<Table<i16>>) -> End {
+    /// `places`: of each channel's factor, among two registers for each block.
+    fn end(&mut self, end: &WholeEnd, places: &[usize], blocks: usize, table: Option<Table<i16>>) -> End {
         let factors = self.align();
         let mut numbers = vec![0.0; blocks * 2 * self.lanes];
-        for (factor, position) in end.factors.iter().zip(positions) {
-            numbers[self.half(*position)] = *factor;
+        for (factor, place) in end.factors.iter().zip(places) {
+            numbers[*place] = *factor;
         }
         self.weights.extend(numbers);
         let table = table.map(|table| Lookup::of(table, [end.low, end.high]).0);
@@ -46,7 +48,7 @@ impl Compiler<'_> {
         position / width * width + register * self.lanes + lane
     }
 
-    fn whole_dense(&mut self, layer: &Layer, inputs: &Blocks, blocks: usize, end: End) -> Vec<Place> {
+    fn whole_dense(&mut self, layer: &Layer, inputs: &Blocks, end: End) -> Vec<Place> {
         let Op::WholeConv { from, window, weights, bias, .. } = &layer.op else { return Vec::new() };
         let width = 2 * self.lanes;
         let taps = window.size[0] * window.size[1];
@@ -58,17 +60,19 @@ impl Compiler<'_> {
         }
         let before: Vec<usize> = (0..used.len()).map(|at| used[..at].iter().sum()).collect();
         let rows = used.iter().sum::<usize>() * taps + 1;
-        let mut packed = vec![0.0; blocks * rows * width];
+        let sums = layer.channels.div_ceil(self.lanes);
+        let mut packed = vec![0.0; sums * rows * self.lanes];
         for (output, own) in weights.chunks_exact(from.channels() * taps).enumerate() {
-            // Of the output's number in row 0 of its block.
-            let half = self.half(output);
-            let first = half / width * rows * width + half % width;
+            // Of the output's number in row 0 of its block, and from there to the next row: the last block may have one
+            // register of sums.
+            let first = output / width * rows * width + output % width;
+            let apart = (sums - output / width * 2).min(2) * self.lanes;
             packed[first] = bits_of(bias[output]);
             for (position, kernel) in inputs.positions.iter().zip(own.chunks_exact(taps)) {
                 let (block, place) = (position / width, position % width);
                 for (tap, weight) in kernel.iter().enumerate() {
                     let row = 1 + before[block] * taps + tap * used[block] + place / 2;
-                    let lane = &mut packed[first + row * width];
+                    let lane = &mut packed[first + row * apart];
                     let mut pair = pair_of(*lane);
                     // A channel that is read twice has the sum of both weights.
                     pair[place % 2] = pair[place % 2].saturating_add(*weight);
@@ -85,7 +89,7 @@ impl Compiler<'_> {
             width: from.width(),
             out_height: layer.height,
             out_width: layer.width,
-            out_blocks: 2 * blocks,
+            out_blocks: sums,
             window: *window,
             weights: at,
             end: EndStep { first: Activation::None, residual: Vec::new(), second: Activation::None },
@@ -93,6 +97,7 @@ impl Compiler<'_> {
             chunk: [1, 1],
         };
         let step = Step::WholeConv(WholeConv { conv: shaped(conv, self.lanes), end });
+        let blocks = sums.div_ceil(2);
         let base = self.push(layer, step, blocks, weights.len() * layer.height * layer.width);
         self.in_order(layer, base, 0..layer.channels)
     }

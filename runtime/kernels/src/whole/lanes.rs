@@ -47,7 +47,7 @@ impl<const L: usize> Kernel<L> for QuantizeRun<'_, L> {
 /// Which lane of what [`Simd::narrow`] makes of two registers belongs into each, so that the numbers of the first come before
 /// those of the second.
 #[allow(clippy::cast_precision_loss, reason = "below 16")]
-fn in_order<const L: usize>() -> [f32; L] {
+pub(super) fn in_order<const L: usize>() -> [f32; L] {
     std::array::from_fn(|pair| {
         let (register, lane) = (2 * pair / L, 2 * pair % L);
         ((lane / 4 * 8 + register * 4 + lane % 4) / 2) as f32
