@@ -10,14 +10,15 @@ use crate::lanes::{
 use crate::memory::{Aligned, Around};
 use crate::simd::{Chosen, Isa, Simd};
 use crate::whole::{
-    Quantize, QuantizeRun, Scatter, Translate, TranslateRun, Values, WholeConv, WholeConvRun, WholeSum,
-    WholeSumRun, WholeWindow, WholeWindowRun, scatter, values,
+    Narrow, NarrowRun, Quantize, QuantizeRun, Scatter, Translate, TranslateRun, Values, WholeConv,
+    WholeConvRun, WholeSum, WholeSumRun, WholeWindow, WholeWindowRun, scatter, values,
 };
 use crate::window::{WindowRun, Windowed};
 
 mod blocks;
 mod compile;
 mod convs;
+mod dense;
 mod needed;
 mod pack;
 mod place;
@@ -104,6 +105,7 @@ enum Step {
     Resize(Resize),
     Gather(Gather),
     Quantize(Quantize),
+    Narrow(Narrow),
     Values(Values),
     Translate(Translate),
     WholeSum(WholeSum),
@@ -258,6 +260,7 @@ impl Plan {
                 Step::Resize(step) => simd.call(ResizeRun { step, from, out }),
                 Step::Gather(step) => simd.call(GatherRun { step, from, weights, out }),
                 Step::Quantize(step) => whole.call(QuantizeRun { step, from, out }),
+                Step::Narrow(step) => whole.call(NarrowRun { step, from, out }),
                 Step::Values(step) => values(step, from, out),
                 Step::Translate(step) => whole.call(TranslateRun { step, from, out }),
                 Step::WholeSum(step) => whole.call(WholeSumRun { step, from, out }),

@@ -31,6 +31,7 @@ mod x86 {
     use std::arch::x86_64::*;
 
     use super::{Avx2, Avx512, Bytes, Kernel, Simd};
+    use crate::portable;
 
     /// Methods of one instruction each.
     macro_rules! each_instruction {
@@ -202,14 +203,32 @@ mod x86 {
         sums
     }
 
+    /// `vpdpbusd`, written out for the reason of [`products`].
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    #[inline]
+    fn byte_products_added(a: __m512, b: __m512, c: __m512) -> __m512 {
+        let mut sums = c;
+        // SAFETY: the instruction reads these three registers and writes the first only; VNNI is enabled here.
+        unsafe {
+            std::arch::asm!(
+                "vpdpbusd {sums}, {a}, {b}",
+                sums = inout(zmm_reg) sums, a = in(zmm_reg) a, b = in(zmm_reg) b,
+                options(pure, nomem, nostack, preserves_flags),
+            );
+        }
+        sums
+    }
+
     /// Of the bytes `at` what `bytes` has at that place: two instructions that look into 128 bytes each.
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
     #[inline]
     fn byte_of(bytes: &Bytes, at: __m512i) -> __m512i {
-        // SAFETY: 64 bytes are read, as many as each part has.
-        let parts = bytes.as_flattened().as_chunks::<64>().0;
-        let [a, b, c, d] =
-            std::array::from_fn(|part| unsafe { _mm512_loadu_si512(parts[part].as_ptr().cast()) });
+        let mut tables = [_mm512_setzero_si512(); 4];
+        for (table, part) in tables.iter_mut().zip(bytes.as_flattened().as_chunks::<64>().0) {
+            // SAFETY: 64 bytes are read, as many as `part` has.
+            *table = unsafe { _mm512_loadu_si512(part.as_ptr().cast()) };
+        }
+        let [a, b, c, d] = tables;
         let (low, high) = (_mm512_permutex2var_epi8(a, at, b), _mm512_permutex2var_epi8(c, at, d));
         _mm512_mask_blend_epi8(_mm512_movepi8_mask(at), low, high)
     }
@@ -224,6 +243,7 @@ mod x86 {
     impl<const V: bool> Simd<16> for Avx512<V> {
         type V = __m512;
         const TILE: usize = 24;
+        const BYTES: bool = V;
 
         fn call<K: Kernel<16>>(self, kernel: K) {
             if V {
@@ -287,6 +307,23 @@ mod x86 {
             })
         }
         #[inline(always)]
+        fn bytes(self, [a, b]: [__m512; 2], least: i16) -> __m512 {
+            granted!({
+                let least = _mm512_set1_epi16(least);
+                let a = _mm512_cvtepi16_epi8(_mm512_sub_epi16(_mm512_castps_si512(a), least));
+                let b = _mm512_cvtepi16_epi8(_mm512_sub_epi16(_mm512_castps_si512(b), least));
+                _mm512_castsi512_ps(_mm512_inserti64x4::<1>(_mm512_castsi256_si512(a), b))
+            })
+        }
+        #[inline(always)]
+        fn add_byte_products(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+            if V {
+                granted!(byte_products_added(a, b, c))
+            } else {
+                portable::add_byte_products(self, a, b, c)
+            }
+        }
+        #[inline(always)]
         fn pair(self, a: __m512, b: __m512) -> [__m512; 2] {
             granted!({
                 let (a, b) = (_mm512_castps_si512(a), _mm512_castps_si512(b));
@@ -323,7 +360,8 @@ mod x86 {
                     _mm512_packus_epi16(_mm512_sub_epi16(first, low[0]), _mm512_sub_epi16(second, low[0]));
                 let (part, beyond) = (_mm512_set1_epi8(16), _mm512_set1_epi8(0x70));
                 let mut found = if V { byte_of(bytes, at) } else { _mm512_setzero_si512() };
-                for sixteen in bytes.iter().filter(|_| !V) {
+                let parts: &[[u8; 16]] = if V { &[] } else { bytes };
+                for sixteen in parts {
                     let table = _mm512_broadcast_i32x4(_mm_loadu_si128(sixteen.as_ptr().cast()));
                     // Places beyond this part have their highest bit set, which makes a 0.
                     let here = _mm512_shuffle_epi8(table, _mm512_adds_epu8(at, beyond));

@@ -11,7 +11,8 @@ mod lanes;
 pub(crate) use conv::{WholeConv, WholeConvRun};
 pub(crate) use depthwise::{WholeWindow, WholeWindowRun};
 pub(crate) use lanes::{
-    Quantize, QuantizeRun, Scatter, Translate, TranslateRun, Values, WholeSum, WholeSumRun, scatter, values,
+    Narrow, NarrowRun, Quantize, QuantizeRun, Scatter, Translate, TranslateRun, Values, WholeSum,
+    WholeSumRun, scatter, values,
 };
 
 use crate::graph::Table;

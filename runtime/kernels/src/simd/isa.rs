@@ -67,6 +67,15 @@ impl Isa {
         }
     }
 
+    /// Whether it multiplies bytes: [`super::Simd::BYTES`].
+    pub(crate) fn bytes(self) -> bool {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Chosen::Avx512Vnni(_) => true,
+            _ => false,
+        }
+    }
+
     /// `portable`, `avx2`, `avx512`, `avx512vnni`, `neon`.
     pub fn name(self) -> &'static str {
         match self.0 {

@@ -13,6 +13,8 @@ pub(crate) struct WholeConv {
     /// Its blocks of results are those of 32-bit sums, two for each block of the memory or, where the last is half empty, one;
     /// and its lanes of input are pairs. It has no end of its own, and all input in one pass.
     pub conv: Conv,
+    /// Whether its input is bytes ([`super::Narrow`]), four in a lane: of pointwise convolution, so without padding.
+    pub bytes: bool,
     /// Its factors are in the order of the channels, as the weights are.
     pub end: End,
 }
@@ -82,9 +84,11 @@ impl<const L: usize> Line<'_, L> {
         macro_rules! call {
             ($($blocks:literal: $($pixels:literal)+;)+) => {
                 match (self.size, pixels, self.step.conv.window.stride[1]) {
-                    $($(($blocks, $pixels, 1) if const { $blocks * $pixels <= S::TILE } => simd.call(Tiles::<L, $blocks, $pixels, 1> { line: self, out }),
-                    ($blocks, $pixels, 2) if const { $blocks * $pixels <= S::TILE } => simd.call(Tiles::<L, $blocks, $pixels, 2> { line: self, out }),
-                    ($blocks, $pixels, _) if const { $blocks * $pixels <= S::TILE } => simd.call(Tiles::<L, $blocks, $pixels, 0> { line: self, out }),)+)+
+                    $($(($blocks, $pixels, 1) if const { S::BYTES && $blocks * $pixels <= S::TILE } && self.step.bytes =>
+                        simd.call(Tiles::<L, $blocks, $pixels, 1, 4> { line: self, out }),
+                    ($blocks, $pixels, 1) if const { $blocks * $pixels <= S::TILE } => simd.call(Tiles::<L, $blocks, $pixels, 1, 2> { line: self, out }),
+                    ($blocks, $pixels, 2) if const { $blocks * $pixels <= S::TILE } => simd.call(Tiles::<L, $blocks, $pixels, 2, 2> { line: self, out }),
+                    ($blocks, $pixels, _) if const { $blocks * $pixels <= S::TILE } => simd.call(Tiles::<L, $blocks, $pixels, 0, 2> { line: self, out }),)+)+
                     // `run` asks for no other tile.
                     _ => {}
                 }
@@ -99,19 +103,21 @@ impl<const L: usize> Line<'_, L> {
     }
 }
 
-struct Tiles<'a, const L: usize, const B: usize, const P: usize, const X: usize> {
+struct Tiles<'a, const L: usize, const B: usize, const P: usize, const X: usize, const N: usize> {
     line: Line<'a, L>,
     out: &'a mut [[f32; L]],
 }
 
-impl<const L: usize, const B: usize, const P: usize, const X: usize> Kernel<L> for Tiles<'_, L, B, P, X> {
+impl<const L: usize, const B: usize, const P: usize, const X: usize, const N: usize> Kernel<L>
+    for Tiles<'_, L, B, P, X, N>
+{
     #[inline(always)]
     fn run<S: Simd<L>>(self, simd: S) {
         let Line { step, from, weights, factors, row, left, .. } = self.line;
         let inputs = &step.conv.inputs;
         let (bias, weights) = weights.split_at(B);
         let full = inputs.iter().position(|input| input.lanes != L).unwrap_or(inputs.len());
-        let tile = Tile::<L, B, P, X, true> { step: &step.conv, from, inputs, full, weights };
+        let tile = Tile::<L, B, P, X, N> { step: &step.conv, from, inputs, full, weights };
         let mut patch = [[0.0; L]; PATCH];
         let order = simd.load(&in_order());
         for (number, out) in self.out.as_chunks_mut::<P>().0.iter_mut().enumerate() {

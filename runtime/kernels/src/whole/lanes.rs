@@ -54,6 +54,35 @@ pub(super) fn in_order<const L: usize>() -> [f32; L] {
     })
 }
 
+/// 16-bit numbers to bytes, four in a lane: a block for each two, in their order.
+#[derive(Clone, Debug)]
+pub(crate) struct Narrow {
+    pub inputs: Vec<usize>,
+    pub area: usize,
+    /// What becomes 0; no number that is asked for lies below it, or above it by more than 255.
+    pub least: i16,
+}
+
+pub(crate) struct NarrowRun<'a, const L: usize> {
+    pub step: &'a Narrow,
+    pub from: Around<'a, L>,
+    pub out: &'a mut [[f32; L]],
+}
+
+impl<const L: usize> Kernel<L> for NarrowRun<'_, L> {
+    #[inline(always)]
+    fn run<S: Simd<L>>(self, simd: S) {
+        let Narrow { inputs, area, least } = self.step;
+        for (planes, out) in inputs.chunks(2).zip(self.out.chunks_exact_mut(*area)) {
+            let [first, second] = [planes[0], planes[planes.len() - 1]];
+            let planes = self.from.plane(first, *area).iter().zip(self.from.plane(second, *area));
+            for ((first, second), out) in planes.zip(out) {
+                simd.store(simd.bytes([simd.load(first), simd.load(second)], *least), out);
+            }
+        }
+    }
+}
+
 /// Whole numbers to what they stand for.
 #[derive(Clone, Debug)]
 pub(crate) struct Values {
