@@ -192,7 +192,7 @@ impl<const L: usize, const B: usize, const P: usize, const X: usize> Kernel<L> f
     fn run<S: Simd<L>>(self, simd: S) {
         let Self { step, from, group, out, at: [row, left], count } = self;
         let area = step.out_height * step.out_width;
-        let tile = Tile::<L, B, P, X, false> {
+        let tile = Tile::<L, B, P, X, 1> {
             step,
             from,
             inputs: group.inputs,

@@ -2,7 +2,8 @@
 //! brought into blocks first, which would write eight lanes where three are asked for.
 //!
 //! Tiles as in [`crate::conv`]. The last tile of a row begins so early that it is full: some results are computed twice,
-//! alike.
+//! alike. Results whose windows reach over the left or right edge are computed one by one: a tile of them asks of each
+//! number whether it exists.
 
 use crate::conv::groups;
 use crate::end::EndStep;
@@ -61,6 +62,16 @@ impl First {
         };
         views.chunks(lanes).flat_map(block).collect()
     }
+
+    /// Columns of results whose windows lie within the picture's.
+    fn inner(&self) -> std::ops::Range<usize> {
+        let Window { size, stride, dilation, pads } = self.window;
+        let start = pads[1].div_ceil(stride[1]);
+        // Of the last window that does not reach over the right edge.
+        let last =
+            (self.width + pads[1]).checked_sub((size[1] - 1) * dilation[1] + 1).map(|left| left / stride[1]);
+        start..last.map_or(0, |last| (last + 1).min(self.out_width))
+    }
 }
 
 impl<const L: usize> Kernel<L> for FirstRun<'_, L> {
@@ -113,25 +124,23 @@ struct Rows<'a, const L: usize, const B: usize, const P: usize, const X: usize> 
 
 impl<const L: usize, const B: usize, const P: usize, const X: usize> Kernel<L> for Rows<'_, L, B, P, X> {
     #[inline(always)]
-    fn run<S: Simd<L>>(self, simd: S) {
+    fn run<S: Simd<L>>(mut self, simd: S) {
         let step = self.step;
         let area = step.out_height * step.out_width;
-        let last = step.out_width - P;
+        let inner = step.inner();
+        let inner = if inner.len() < P { 0..step.out_width } else { inner };
         for row in 0..step.out_height {
             let at = row * step.out_width;
-            let mut column = 0;
+            for column in (0..inner.start).chain(inner.end..step.out_width) {
+                self.tile::<S, 1>(simd, row, column);
+            }
+            let mut column = inner.start;
             loop {
-                let sums = self.sums(simd, row, column);
-                for (block, sums) in sums.iter().enumerate() {
-                    let out = &mut self.out[(self.block + block) * area + at + column..][..P];
-                    for (out, sum) in out.iter_mut().zip(sums) {
-                        simd.store(*sum, out);
-                    }
-                }
-                if column == last {
+                self.tile::<S, P>(simd, row, column);
+                if column + P >= inner.end {
                     break;
                 }
-                column = (column + P).min(last);
+                column = (column + P).min(inner.end - P);
             }
             for block in self.block..self.block + B {
                 let out = &mut self.out[block * area + at..][..step.out_width];
@@ -142,17 +151,30 @@ impl<const L: usize, const B: usize, const P: usize, const X: usize> Kernel<L> f
 }
 
 impl<const L: usize, const B: usize, const P: usize, const X: usize> Rows<'_, L, B, P, X> {
+    /// `Q` results side by side.
     #[inline(always)]
-    fn sums<S: Simd<L>>(&self, simd: S, row: usize, column: usize) -> [[S::V; P]; B] {
+    fn tile<S: Simd<L>, const Q: usize>(&mut self, simd: S, row: usize, column: usize) {
+        let step = self.step;
+        let sums = self.sums::<S, Q>(simd, row, column);
+        for (block, sums) in sums.iter().enumerate() {
+            let at = ((self.block + block) * step.out_height + row) * step.out_width + column;
+            for (out, sum) in self.out[at..][..Q].iter_mut().zip(sums) {
+                simd.store(*sum, out);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn sums<S: Simd<L>, const Q: usize>(&self, simd: S, row: usize, column: usize) -> [[S::V; Q]; B] {
         let step = self.step;
         let Window { size, stride, dilation, pads } = step.window;
         let (bias, weights) = self.weights.split_at(B);
-        let mut sums = [[simd.splat(0.0); P]; B];
+        let mut sums = [[simd.splat(0.0); Q]; B];
         for (sums, bias) in sums.iter_mut().zip(bias) {
-            *sums = [simd.load(bias); P];
+            *sums = [simd.load(bias); Q];
         }
         let first = (column * stride[1]).wrapping_sub(pads[1]);
-        let reach = (P - 1) * stride[1] + (size[1] - 1) * dilation[1];
+        let reach = (Q - 1) * stride[1] + (size[1] - 1) * dilation[1];
         let inside = first < step.width && first.wrapping_add(reach) < step.width;
         let top = (row * stride[0]).wrapping_sub(pads[0]);
         let tall = (size[0] - 1) * dilation[0];
@@ -167,19 +189,19 @@ impl<const L: usize, const B: usize, const P: usize, const X: usize> Rows<'_, L,
                 self.inner(simd, &mut sums, &from[*offset..], apart, taps);
             }
         } else if inside {
-            self.taps::<S, true>(simd, &mut sums, row, first, weights);
+            self.taps::<S, Q, true>(simd, &mut sums, row, first, weights);
         } else {
-            self.taps::<S, false>(simd, &mut sums, row, first, weights);
+            self.taps::<S, Q, false>(simd, &mut sums, row, first, weights);
         }
         sums
     }
 
     /// Adds all taps of a tile, `I`: that lies within the picture's columns.
     #[inline(always)]
-    fn taps<S: Simd<L>, const I: bool>(
+    fn taps<S: Simd<L>, const Q: usize, const I: bool>(
         &self,
         simd: S,
-        sums: &mut [[S::V; P]; B],
+        sums: &mut [[S::V; Q]; B],
         row: usize,
         first: usize,
         mut weights: &[[f32; L]],
@@ -223,20 +245,20 @@ impl<const L: usize, const B: usize, const P: usize, const X: usize> Rows<'_, L,
 
     /// One tap of a tile that lies within the picture.
     #[inline(always)]
-    fn inner<S: Simd<L>>(
+    fn inner<S: Simd<L>, const Q: usize>(
         &self,
         simd: S,
-        sums: &mut [[S::V; P]; B],
+        sums: &mut [[S::V; Q]; B],
         line: &[f32],
         apart: usize,
         taps: &[[f32; L]; B],
     ) {
-        let numbers = &line[..(P - 1).wrapping_mul(apart).wrapping_add(1)];
+        let numbers = &line[..(Q - 1).wrapping_mul(apart).wrapping_add(1)];
         let mut own = [simd.splat(0.0); B];
         for (own, weights) in own.iter_mut().zip(taps) {
             *own = simd.load(weights);
         }
-        for pixel in 0..P {
+        for pixel in 0..Q {
             let value = simd.splat(numbers[pixel.wrapping_mul(apart)]);
             for (sums, weights) in sums.iter_mut().zip(&own) {
                 sums[pixel] = simd.mul_add(value, *weights, sums[pixel]);
@@ -246,17 +268,17 @@ impl<const L: usize, const B: usize, const P: usize, const X: usize> Rows<'_, L,
 
     /// One tap of a tile that reaches over an edge.
     #[inline(always)]
-    fn edge<S: Simd<L>>(
+    fn edge<S: Simd<L>, const Q: usize>(
         &self,
         simd: S,
-        sums: &mut [[S::V; P]; B],
+        sums: &mut [[S::V; Q]; B],
         line: &[f32],
         x: usize,
         column: usize,
         taps: &[[f32; L]; B],
     ) {
         let stride = self.step.window.stride[1];
-        for pixel in 0..P {
+        for pixel in 0..Q {
             let x = x.wrapping_add(pixel.wrapping_mul(stride));
             let value = if x < self.step.width { line[x.wrapping_mul(column)] } else { 0.0 };
             let value = simd.splat(value);

@@ -273,14 +273,32 @@ pub(crate) fn unpack<const L: usize>(step: &Unpack, memory: &[[f32; L]], output:
     for y in 0..step.height {
         for left in (0..step.width).step_by(TOGETHER) {
             let count = TOGETHER.min(step.width - left);
-            for (at, (plane, lane)) in step.channels.iter().enumerate() {
+            let mut first = step.offset + y * step.row + left * step.column;
+            // Channels in neighbouring lanes that are neighbours in the output too go together.
+            let neighbours =
+                |a: &(usize, usize), b: &(usize, usize)| step.channel == 1 && *b == (a.0, a.1 + 1);
+            for run in step.channels.chunk_by(neighbours) {
+                let (plane, lane) = run[0];
                 let values = &memory[plane + y * step.width + left..][..count];
-                let first = step.offset + at * step.channel + y * step.row + left * step.column;
-                let places = output[first..].iter_mut().step_by(step.column);
-                for (place, value) in places.zip(values) {
-                    *place = value[*lane];
+                if run.len() == L {
+                    whole_blocks(values, &mut output[first..], step.column);
+                } else {
+                    for (at, lane) in (lane..lane + run.len()).enumerate() {
+                        let places = output[first + at..].iter_mut().step_by(step.column);
+                        for (place, value) in places.zip(values) {
+                            *place = value[lane];
+                        }
+                    }
                 }
+                first += run.len() * step.channel;
             }
         }
+    }
+}
+
+/// Writes all lanes of each block side by side, from one block to the next `column` numbers further.
+fn whole_blocks<const L: usize>(values: &[[f32; L]], output: &mut [f32], column: usize) {
+    for (pixel, value) in values.iter().enumerate() {
+        output[pixel * column..][..L].copy_from_slice(value);
     }
 }

@@ -10,14 +10,15 @@ use crate::lanes::{
 use crate::memory::{Aligned, Around};
 use crate::simd::{Chosen, Isa, Simd};
 use crate::whole::{
-    Quantize, QuantizeRun, Scatter, Translate, TranslateRun, Values, WholeConv, WholeConvRun, WholeSum,
-    WholeSumRun, WholeWindow, WholeWindowRun, scatter, values,
+    Narrow, NarrowRun, Quantize, QuantizeRun, Scatter, Translate, TranslateRun, Values, WholeConv,
+    WholeConvRun, WholeSum, WholeSumRun, WholeWindow, WholeWindowRun, scatter, values,
 };
 use crate::window::{WindowRun, Windowed};
 
 mod blocks;
 mod compile;
 mod convs;
+mod dense;
 mod needed;
 mod pack;
 mod place;
@@ -104,6 +105,7 @@ enum Step {
     Resize(Resize),
     Gather(Gather),
     Quantize(Quantize),
+    Narrow(Narrow),
     Values(Values),
     Translate(Translate),
     WholeSum(WholeSum),
@@ -210,20 +212,26 @@ impl Plan {
             check("memory", &[self.memory], vec![memory.0.length()])?;
         }
         match self.isa.0 {
-            Chosen::Portable(simd) => self.each_step::<_, 8>(simd, memory, inputs, outputs, done),
+            Chosen::Portable(simd) => self.each_step::<_, _, 8>(simd, simd, memory, inputs, outputs, done),
             #[cfg(target_arch = "x86_64")]
-            Chosen::Avx2(simd) => self.each_step::<_, 8>(simd, memory, inputs, outputs, done),
+            Chosen::Avx2(simd) => self.each_step::<_, _, 8>(simd, simd, memory, inputs, outputs, done),
             #[cfg(target_arch = "x86_64")]
-            Chosen::Avx512(simd) => self.each_step::<_, 16>(simd, memory, inputs, outputs, done),
+            Chosen::Avx512(simd) => self.each_step::<_, _, 16>(simd, simd, memory, inputs, outputs, done),
+            #[cfg(target_arch = "x86_64")]
+            Chosen::Avx512Vnni(whole) => {
+                self.each_step::<_, _, 16>(whole.plain(), whole, memory, inputs, outputs, done);
+            }
             #[cfg(target_arch = "aarch64")]
-            Chosen::Neon(simd) => self.each_step::<_, 8>(simd, memory, inputs, outputs, done),
+            Chosen::Neon(simd) => self.each_step::<_, _, 8>(simd, simd, memory, inputs, outputs, done),
         }
         Ok(())
     }
 
-    fn each_step<S: Simd<L>, const L: usize>(
+    /// `whole`: for steps of whole numbers.
+    fn each_step<S: Simd<L>, W: Simd<L>, const L: usize>(
         &self,
         simd: S,
+        whole: W,
         memory: &mut Memory,
         inputs: &[&[f32]],
         outputs: &mut [&mut [f32]],
@@ -251,12 +259,13 @@ impl Plan {
                 Step::Softmax(step) => simd.call(SoftmaxRun { step, from, weights, out }),
                 Step::Resize(step) => simd.call(ResizeRun { step, from, out }),
                 Step::Gather(step) => simd.call(GatherRun { step, from, weights, out }),
-                Step::Quantize(step) => simd.call(QuantizeRun { step, from, out }),
+                Step::Quantize(step) => whole.call(QuantizeRun { step, from, out }),
+                Step::Narrow(step) => whole.call(NarrowRun { step, from, out }),
                 Step::Values(step) => values(step, from, out),
-                Step::Translate(step) => simd.call(TranslateRun { step, from, out }),
-                Step::WholeSum(step) => simd.call(WholeSumRun { step, from, out }),
-                Step::WholeConv(step) => simd.call(WholeConvRun { step, from, weights, out }),
-                Step::WholeWindow(step) => simd.call(WholeWindowRun { step, from, weights, out }),
+                Step::Translate(step) => whole.call(TranslateRun { step, from, out }),
+                Step::WholeSum(step) => whole.call(WholeSumRun { step, from, out }),
+                Step::WholeConv(step) => whole.call(WholeConvRun { step, from, weights, out }),
+                Step::WholeWindow(step) => whole.call(WholeWindowRun { step, from, weights, out }),
                 Step::Scatter(step) => scatter(step, from, out),
             }
             done(at);

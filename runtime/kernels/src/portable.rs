@@ -140,6 +140,44 @@ impl<const L: usize> Simd<L> for Portable {
     }
 }
 
+/// [`Simd::bytes`] of any instructions, one by one.
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the lower half")]
+pub(crate) fn bytes<S: Simd<L>, const L: usize>(simd: S, both: [S::V; 2], least: i16) -> S::V {
+    let mut numbers = [[0.0; L]; 2];
+    for (numbers, own) in numbers.iter_mut().zip(both) {
+        simd.store(own, numbers);
+    }
+    let mut bytes = [0.0; L];
+    for (lane, pairs) in bytes.iter_mut().zip(numbers.as_flattened().as_chunks::<2>().0) {
+        let [[a, b], [c, d]] = pairs.map(pair_of);
+        *lane = of_bytes([a, b, c, d].map(|number| number.wrapping_sub(least) as u8));
+    }
+    simd.load(&bytes)
+}
+
+/// [`Simd::add_byte_products`] of any instructions, one by one.
+#[inline(always)]
+pub(crate) fn add_byte_products<S: Simd<L>, const L: usize>(simd: S, a: S::V, b: S::V, c: S::V) -> S::V {
+    let mut lanes = [[0.0; L]; 3];
+    for (lanes, own) in lanes.iter_mut().zip([a, b, c]) {
+        simd.store(own, lanes);
+    }
+    let [a, b, mut sums] = lanes;
+    for ((a, b), sum) in a.iter().zip(&b).zip(&mut sums) {
+        let (a, b) = (a.to_bits().to_le_bytes(), b.to_bits().to_le_bytes());
+        let products = a.iter().zip(b).map(|(a, b)| i32::from(*a) * i32::from(b.cast_signed()));
+        *sum = bits_of(whole_of(*sum).wrapping_add(products.sum::<i32>()));
+    }
+    simd.load(&sums)
+}
+
+/// A lane that holds four bytes.
+#[inline(always)]
+pub(crate) fn of_bytes(bytes: [u8; 4]) -> f32 {
+    f32::from_bits(u32::from_le_bytes(bytes))
+}
+
 /// The 32-bit number whose bits `lane` holds.
 #[inline(always)]
 pub(crate) fn whole_of(lane: f32) -> i32 {

@@ -6,79 +6,11 @@
 //! them for the token's instructions, so everything inlined into it may use them.
 #![allow(unsafe_code)]
 
-use crate::portable::Portable;
+mod isa;
+
 pub(crate) use crate::wide::{Bytes, Kernel, Simd, halves};
-
-/// A set of instructions that this processor has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Isa(pub(crate) Chosen);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Chosen {
-    Portable(Portable),
-    #[cfg(target_arch = "x86_64")]
-    Avx2(Avx2),
-    #[cfg(target_arch = "x86_64")]
-    Avx512(Avx512),
-    #[cfg(target_arch = "aarch64")]
-    Neon(Neon),
-}
-
-impl Isa {
-    /// The fastest that this processor has, of those whose results were compared on one, or under emulation.
-    pub fn detect() -> Self {
-        Self::available().into_iter().rfind(Self::compared).unwrap_or(Self::portable())
-    }
-
-    /// AVX-512 is written and compared by this crate's tests where it is; nobody has seen those pass yet. NEON's pass under
-    /// emulation (README).
-    fn compared(&self) -> bool {
-        match self.0 {
-            #[cfg(target_arch = "x86_64")]
-            Chosen::Avx512(_) => false,
-            _ => true,
-        }
-    }
-
-    /// All that this processor has, the slowest first.
-    pub fn available() -> Vec<Self> {
-        #[allow(unused_mut, reason = "other processors have no more")]
-        let mut found = vec![Self::portable()];
-        #[cfg(target_arch = "x86_64")]
-        {
-            use std::arch::is_x86_feature_detected as has;
-            if has!("avx2") && has!("fma") {
-                found.push(Self(Chosen::Avx2(Avx2(()))));
-                if has!("avx512f") && has!("avx512bw") {
-                    found.push(Self(Chosen::Avx512(Avx512(()))));
-                }
-            }
-        }
-        #[cfg(target_arch = "aarch64")]
-        if std::arch::is_aarch64_feature_detected!("neon") {
-            found.push(Self(Chosen::Neon(Neon(()))));
-        }
-        found
-    }
-
-    /// Plain code for any processor, slower.
-    pub fn portable() -> Self {
-        Self(Chosen::Portable(Portable))
-    }
-
-    /// `portable`, `avx2`, `avx512`, `neon`.
-    pub fn name(self) -> &'static str {
-        match self.0 {
-            Chosen::Portable(_) => "portable",
-            #[cfg(target_arch = "x86_64")]
-            Chosen::Avx2(_) => "avx2",
-            #[cfg(target_arch = "x86_64")]
-            Chosen::Avx512(_) => "avx512",
-            #[cfg(target_arch = "aarch64")]
-            Chosen::Neon(_) => "neon",
-        }
-    }
-}
+pub(crate) use isa::Chosen;
+pub use isa::Isa;
 
 /// The instructions of a token, used inside its trait.
 macro_rules! granted {
@@ -99,6 +31,17 @@ mod x86 {
     use std::arch::x86_64::*;
 
     use super::{Avx2, Avx512, Bytes, Kernel, Simd};
+    use crate::portable;
+
+    /// Methods of one instruction each.
+    macro_rules! each_instruction {
+        ($v:ty: $($name:ident($($of:ident),+) = $instruction:ident;)+) => {$(
+            #[inline(always)]
+            fn $name(self, $($of: $v),+) -> $v {
+                granted!($instruction($($of),+))
+            }
+        )+};
+    }
 
     #[target_feature(enable = "avx2,fma")]
     #[inline(never)]
@@ -144,34 +87,15 @@ mod x86 {
         fn store(self, value: __m256, to: &mut [f32; 8]) {
             granted!(_mm256_storeu_ps(to.as_mut_ptr(), value));
         }
-        #[inline(always)]
-        fn add(self, a: __m256, b: __m256) -> __m256 {
-            granted!(_mm256_add_ps(a, b))
-        }
-        #[inline(always)]
-        fn sub(self, a: __m256, b: __m256) -> __m256 {
-            granted!(_mm256_sub_ps(a, b))
-        }
-        #[inline(always)]
-        fn mul(self, a: __m256, b: __m256) -> __m256 {
-            granted!(_mm256_mul_ps(a, b))
-        }
-        #[inline(always)]
-        fn div(self, a: __m256, b: __m256) -> __m256 {
-            granted!(_mm256_div_ps(a, b))
-        }
-        #[inline(always)]
-        fn max(self, a: __m256, b: __m256) -> __m256 {
-            granted!(_mm256_max_ps(a, b))
-        }
-        #[inline(always)]
-        fn min(self, a: __m256, b: __m256) -> __m256 {
-            granted!(_mm256_min_ps(a, b))
-        }
-        #[inline(always)]
-        fn mul_add(self, a: __m256, b: __m256, c: __m256) -> __m256 {
-            granted!(_mm256_fmadd_ps(a, b, c))
-        }
+        each_instruction!(__m256:
+            add(a, b) = _mm256_add_ps;
+            sub(a, b) = _mm256_sub_ps;
+            mul(a, b) = _mm256_mul_ps;
+            div(a, b) = _mm256_div_ps;
+            max(a, b) = _mm256_max_ps;
+            min(a, b) = _mm256_min_ps;
+            mul_add(a, b, c) = _mm256_fmadd_ps;
+        );
         #[inline(always)]
         fn round(self, a: __m256) -> __m256 {
             granted!(_mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a))
@@ -251,18 +175,82 @@ mod x86 {
         }
     }
 
-    #[target_feature(enable = "avx512f,avx512bw,avx2,fma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")]
     #[inline(never)]
-    fn with_avx512<K: Kernel<16>>(simd: Avx512, kernel: K) {
+    fn with_avx512<K: Kernel<16>>(simd: Avx512<false>, kernel: K) {
         kernel.run(simd);
     }
 
-    impl Simd<16> for Avx512 {
+    #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,avx512vbmi,avx2,fma")]
+    #[inline(never)]
+    fn with_vnni<K: Kernel<16>>(simd: Avx512<true>, kernel: K) {
+        kernel.run(simd);
+    }
+
+    /// `vpdpwssd`, written out for the reason of [`products`].
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    #[inline]
+    fn products_added(a: __m512, b: __m512, c: __m512) -> __m512 {
+        let mut sums = c;
+        // SAFETY: the instruction reads these three registers and writes the first only; VNNI is enabled here.
+        unsafe {
+            std::arch::asm!(
+                "vpdpwssd {sums}, {b}, {a}",
+                sums = inout(zmm_reg) sums, a = in(zmm_reg) a, b = in(zmm_reg) b,
+                options(pure, nomem, nostack, preserves_flags),
+            );
+        }
+        sums
+    }
+
+    /// `vpdpbusd`, written out for the reason of [`products`].
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    #[inline]
+    fn byte_products_added(a: __m512, b: __m512, c: __m512) -> __m512 {
+        let mut sums = c;
+        // SAFETY: the instruction reads these three registers and writes the first only; VNNI is enabled here.
+        unsafe {
+            std::arch::asm!(
+                "vpdpbusd {sums}, {a}, {b}",
+                sums = inout(zmm_reg) sums, a = in(zmm_reg) a, b = in(zmm_reg) b,
+                options(pure, nomem, nostack, preserves_flags),
+            );
+        }
+        sums
+    }
+
+    /// Of the bytes `at` what `bytes` has at that place: two instructions that look into 128 bytes each.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    #[inline]
+    fn byte_of(bytes: &Bytes, at: __m512i) -> __m512i {
+        let mut tables = [_mm512_setzero_si512(); 4];
+        for (table, part) in tables.iter_mut().zip(bytes.as_flattened().as_chunks::<64>().0) {
+            // SAFETY: 64 bytes are read, as many as `part` has.
+            *table = unsafe { _mm512_loadu_si512(part.as_ptr().cast()) };
+        }
+        let [a, b, c, d] = tables;
+        let (low, high) = (_mm512_permutex2var_epi8(a, at, b), _mm512_permutex2var_epi8(c, at, d));
+        _mm512_mask_blend_epi8(_mm512_movepi8_mask(at), low, high)
+    }
+
+    impl Avx512<true> {
+        /// Without the instructions that only whole numbers ask for.
+        pub fn plain(self) -> Avx512<false> {
+            Avx512(())
+        }
+    }
+
+    impl<const V: bool> Simd<16> for Avx512<V> {
         type V = __m512;
         const TILE: usize = 24;
+        const BYTES: bool = V;
 
         fn call<K: Kernel<16>>(self, kernel: K) {
-            granted!(with_avx512(self, kernel));
+            if V {
+                granted!(with_vnni(Avx512(()), kernel));
+            } else {
+                granted!(with_avx512(Avx512(()), kernel));
+            }
         }
 
         #[inline(always)]
@@ -277,34 +265,15 @@ mod x86 {
         fn store(self, value: __m512, to: &mut [f32; 16]) {
             granted!(_mm512_storeu_ps(to.as_mut_ptr(), value));
         }
-        #[inline(always)]
-        fn add(self, a: __m512, b: __m512) -> __m512 {
-            granted!(_mm512_add_ps(a, b))
-        }
-        #[inline(always)]
-        fn sub(self, a: __m512, b: __m512) -> __m512 {
-            granted!(_mm512_sub_ps(a, b))
-        }
-        #[inline(always)]
-        fn mul(self, a: __m512, b: __m512) -> __m512 {
-            granted!(_mm512_mul_ps(a, b))
-        }
-        #[inline(always)]
-        fn div(self, a: __m512, b: __m512) -> __m512 {
-            granted!(_mm512_div_ps(a, b))
-        }
-        #[inline(always)]
-        fn max(self, a: __m512, b: __m512) -> __m512 {
-            granted!(_mm512_max_ps(a, b))
-        }
-        #[inline(always)]
-        fn min(self, a: __m512, b: __m512) -> __m512 {
-            granted!(_mm512_min_ps(a, b))
-        }
-        #[inline(always)]
-        fn mul_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
-            granted!(_mm512_fmadd_ps(a, b, c))
-        }
+        each_instruction!(__m512:
+            add(a, b) = _mm512_add_ps;
+            sub(a, b) = _mm512_sub_ps;
+            mul(a, b) = _mm512_mul_ps;
+            div(a, b) = _mm512_div_ps;
+            max(a, b) = _mm512_max_ps;
+            min(a, b) = _mm512_min_ps;
+            mul_add(a, b, c) = _mm512_fmadd_ps;
+        );
         #[inline(always)]
         fn round(self, a: __m512) -> __m512 {
             granted!(_mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a))
@@ -329,10 +298,30 @@ mod x86 {
         }
         #[inline(always)]
         fn add_products(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+            if V {
+                return granted!(products_added(a, b, c));
+            }
             granted!({
                 let products = _mm512_madd_epi16(_mm512_castps_si512(a), _mm512_castps_si512(b));
                 _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(c), products))
             })
+        }
+        #[inline(always)]
+        fn bytes(self, [a, b]: [__m512; 2], least: i16) -> __m512 {
+            granted!({
+                let least = _mm512_set1_epi16(least);
+                let a = _mm512_cvtepi16_epi8(_mm512_sub_epi16(_mm512_castps_si512(a), least));
+                let b = _mm512_cvtepi16_epi8(_mm512_sub_epi16(_mm512_castps_si512(b), least));
+                _mm512_castsi512_ps(_mm512_inserti64x4::<1>(_mm512_castsi256_si512(a), b))
+            })
+        }
+        #[inline(always)]
+        fn add_byte_products(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+            if V {
+                granted!(byte_products_added(a, b, c))
+            } else {
+                portable::add_byte_products(self, a, b, c)
+            }
         }
         #[inline(always)]
         fn pair(self, a: __m512, b: __m512) -> [__m512; 2] {
@@ -370,8 +359,9 @@ mod x86 {
                 let mut at =
                     _mm512_packus_epi16(_mm512_sub_epi16(first, low[0]), _mm512_sub_epi16(second, low[0]));
                 let (part, beyond) = (_mm512_set1_epi8(16), _mm512_set1_epi8(0x70));
-                let mut found = _mm512_setzero_si512();
-                for sixteen in bytes {
+                let mut found = if V { byte_of(bytes, at) } else { _mm512_setzero_si512() };
+                let parts: &[[u8; 16]] = if V { &[] } else { bytes };
+                for sixteen in parts {
                     let table = _mm512_broadcast_i32x4(_mm_loadu_si128(sixteen.as_ptr().cast()));
                     // Places beyond this part have their highest bit set, which makes a 0.
                     let here = _mm512_shuffle_epi8(table, _mm512_adds_epu8(at, beyond));
@@ -391,10 +381,11 @@ mod x86 {
     }
 }
 
-/// AVX-512 F and BW: sixteen numbers in a register, 32 registers.
+/// AVX-512 F, DQ, BW and VL: sixteen numbers in a register, 32 registers. `V`: with VNNI and VBMI, which whole numbers alone
+/// ask for.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Avx512(());
+pub(crate) struct Avx512<const V: bool>(());
 
 /// NEON: a block of eight is a pair of registers, 32 registers.
 #[cfg(target_arch = "aarch64")]

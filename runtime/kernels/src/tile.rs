@@ -4,7 +4,7 @@
 //! input channel the tile takes one number per pixel, spread over a register, times `B` registers of weights. Padding is
 //! what lies outside a row: a tile that reaches over an edge reads zeros there.
 //!
-//! Whole numbers (`W`) go the same way: a lane is a pair of channels, and a product is the sum of two.
+//! Whole numbers go the same way: a lane is a pair of channels, and a product is the sum of two; or four channels in bytes.
 //!
 //! The sums stay in registers only where no branch and no call in the loop touches them. A tile that reaches over an edge
 //! therefore copies what it reads, padding included, and goes through the same loop.
@@ -17,8 +17,8 @@ use crate::simd::Simd;
 /// Columns of a row that a tile over an edge may copy: ten results of stride 2 with a window of thirteen.
 pub(crate) const PATCH: usize = 32;
 
-/// What a tile goes over. `X`: the stride, 0 where it is known only when it runs. `W`: whole numbers.
-pub(crate) struct Tile<'a, const L: usize, const B: usize, const P: usize, const X: usize, const W: bool> {
+/// What a tile goes over. `X`: the stride, 0 where it is known only when it runs. `N`: channels in a lane.
+pub(crate) struct Tile<'a, const L: usize, const B: usize, const P: usize, const X: usize, const N: usize> {
     pub step: &'a Conv,
     pub from: Around<'a, L>,
     pub inputs: &'a [InputBlock],
@@ -27,7 +27,7 @@ pub(crate) struct Tile<'a, const L: usize, const B: usize, const P: usize, const
     pub weights: &'a [[f32; L]],
 }
 
-impl<const L: usize, const B: usize, const P: usize, const X: usize, const W: bool> Tile<'_, L, B, P, X, W> {
+impl<const L: usize, const B: usize, const P: usize, const X: usize, const N: usize> Tile<'_, L, B, P, X, N> {
     /// Adds all taps of the results from `column` on.
     #[inline(always)]
     pub fn add<S: Simd<L>>(
@@ -92,7 +92,7 @@ impl<const L: usize, const B: usize, const P: usize, const X: usize, const W: bo
                     }
                     let taps;
                     (taps, weights) = weights.split_at(length);
-                    add::<S, L, B, P, X, W>(simd, sums, line, taps);
+                    add::<S, L, B, P, X, N>(simd, sums, line, taps);
                 }
             }
         }
@@ -129,7 +129,7 @@ impl<const L: usize, const B: usize, const P: usize, const X: usize, const W: bo
                     (taps, weights) = weights.split_at(length);
                     let x = first.wrapping_add(kx.wrapping_mul(dilation[1]));
                     copy(simd, line, x, stride[1], pixels);
-                    add::<S, L, B, P, 1, W>(simd, sums, pixels, taps);
+                    add::<S, L, B, P, 1, N>(simd, sums, pixels, taps);
                 }
             }
         }
@@ -155,7 +155,7 @@ pub(crate) fn copy<S: Simd<L>, const L: usize>(
 
 /// Adds one tap of a tile: `pixels` lie `X` apart.
 #[inline(always)]
-fn add<S: Simd<L>, const L: usize, const B: usize, const P: usize, const X: usize, const W: bool>(
+fn add<S: Simd<L>, const L: usize, const B: usize, const P: usize, const X: usize, const N: usize>(
     simd: S,
     sums: &mut [[S::V; P]; B],
     pixels: &[[f32; L]],
@@ -170,10 +170,10 @@ fn add<S: Simd<L>, const L: usize, const B: usize, const P: usize, const X: usiz
         for pixel in 0..P {
             let value = simd.splat(pixels[pixel * X][lane]);
             for (sums, weights) in sums.iter_mut().zip(&own) {
-                sums[pixel] = if W {
-                    simd.add_products(value, *weights, sums[pixel])
-                } else {
-                    simd.mul_add(value, *weights, sums[pixel])
+                sums[pixel] = match N {
+                    1 => simd.mul_add(value, *weights, sums[pixel]),
+                    2 => simd.add_products(value, *weights, sums[pixel]),
+                    _ => simd.add_byte_products(value, *weights, sums[pixel]),
                 };
             }
         }

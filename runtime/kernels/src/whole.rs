@@ -11,7 +11,8 @@ mod lanes;
 pub(crate) use conv::{WholeConv, WholeConvRun};
 pub(crate) use depthwise::{WholeWindow, WholeWindowRun};
 pub(crate) use lanes::{
-    Quantize, QuantizeRun, Scatter, Translate, TranslateRun, Values, WholeSum, WholeSumRun, scatter, values,
+    Narrow, NarrowRun, Quantize, QuantizeRun, Scatter, Translate, TranslateRun, Values, WholeSum,
+    WholeSumRun, scatter, values,
 };
 
 use crate::graph::Table;
@@ -83,7 +84,8 @@ pub(crate) struct End {
 }
 
 impl End {
-    /// Sums in the order of [`crate::simd::halves`] to one block.
+    /// Sums in the order of [`crate::simd::halves`] to one block; of sums in the order of their channels, what
+    /// [`in_order`] makes of it is the block.
     #[inline(always)]
     fn block<S: Simd<L>, const L: usize>(&self, simd: S, sums: [S::V; 2], factors: [S::V; 2]) -> S::V {
         let (low, high) = (simd.splat(self.low), simd.splat(self.high));

@@ -1,5 +1,7 @@
 //! What kernels ask of a processor.
 
+use crate::portable;
+
 /// A kernel: the arguments of one call, run with one set of instructions.
 pub(crate) trait Kernel<const L: usize> {
     /// To be `#[inline(always)]`: only what is inlined into [`Simd::call`] gets the token's instructions.
@@ -14,6 +16,8 @@ pub(crate) trait Simd<const L: usize>: Copy {
     type V: Copy;
     /// How many blocks of results fit into the registers beside the operands: the size of a kernel's tile.
     const TILE: usize;
+    /// Whether one instruction adds the products of four bytes ([`Self::add_byte_products`]).
+    const BYTES: bool = false;
 
     /// Runs `kernel` compiled for this token's instructions.
     fn call<K: Kernel<L>>(self, kernel: K);
@@ -52,6 +56,17 @@ pub(crate) trait Simd<const L: usize>: Copy {
     fn narrow(self, both: [Self::V; 2]) -> Self::V;
     /// Of the 16-bit numbers of both, less `low[0]` within 0 to 255, what `bytes` has at that place, plus `low[1]`.
     fn look_up(self, both: [Self::V; 2], bytes: &Bytes, low: [i16; 2]) -> [Self::V; 2];
+    /// The 16-bit numbers of both, less `least`, as bytes in their order: four in a lane. Those outside 0 to 255 lose their
+    /// upper half.
+    #[inline(always)]
+    fn bytes(self, both: [Self::V; 2], least: i16) -> Self::V {
+        portable::bytes(self, both, least)
+    }
+    /// In each lane `c` plus the four products of the bytes of `a`, 0 to 255, and those of `b`, −128 to 127, modulo 2³².
+    #[inline(always)]
+    fn add_byte_products(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        portable::add_byte_products(self, a, b, c)
+    }
     /// 32-bit numbers as floating point.
     fn to_float(self, a: Self::V) -> Self::V;
     /// The nearest 32-bit number, of two equally near the even one, for values within ±2²³.

@@ -20,20 +20,17 @@ use crate::simd::Isa;
 use crate::window::{Fold, Windowed};
 
 pub(super) fn plan(graph: &Graph, isa: Isa) -> Result<Plan, GraphError> {
-    let lanes = match isa.0 {
-        #[cfg(target_arch = "x86_64")]
-        crate::simd::Chosen::Avx512(_) => 16,
-        _ => 8,
-    };
     let mut compiler = Compiler {
         graph,
-        lanes,
+        lanes: isa.lanes(),
+        bytes: isa.bytes(),
         steps: Vec::new(),
         tensors: Vec::new(),
         places: vec![Vec::new(); graph.layers.len()],
         weights: Vec::new(),
         masks: HashMap::new(),
         gathered: HashMap::new(),
+        narrowed: HashMap::new(),
     };
     let needed = needed(graph);
     let translated = translated(graph, &needed);
@@ -71,6 +68,8 @@ pub(super) fn plan(graph: &Graph, isa: Isa) -> Result<Plan, GraphError> {
 pub(super) struct Compiler<'a> {
     pub(super) graph: &'a Graph,
     pub(super) lanes: usize,
+    /// Whether products of bytes pay.
+    pub(super) bytes: bool,
     pub(super) steps: Vec<Placed>,
     pub(super) tensors: Vec<Tensor>,
     /// Of each layer's channels.
@@ -78,6 +77,8 @@ pub(super) struct Compiler<'a> {
     pub(super) weights: Vec<f32>,
     pub(super) masks: HashMap<Vec<Option<usize>>, usize>,
     pub(super) gathered: HashMap<Vec<Place>, Blocks>,
+    /// Of planes of 16-bit numbers and what becomes 0: where their bytes lie.
+    pub(super) narrowed: HashMap<(Vec<usize>, i16), usize>,
 }
 
 impl Compiler<'_> {

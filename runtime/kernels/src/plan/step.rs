@@ -22,6 +22,7 @@ impl Step {
             Self::Resize(_) => "resize",
             Self::Gather(_) | Self::Scatter(_) => "gather",
             Self::Quantize(_) => "quantize",
+            Self::Narrow(_) => "bytes",
             Self::Values(_) => "dequantize",
             Self::Translate(_) => "table",
             Self::WholeSum(_) => "int8 sum",
@@ -53,7 +54,7 @@ impl Step {
             Self::WholeConv(WholeConv { conv, .. }) => StepSize {
                 window: conv.window.size,
                 stride: conv.window.stride,
-                ..pixels(conv.inputs.len(), conv.out_blocks / 2, conv.out_height, conv.out_width)
+                ..pixels(conv.inputs.len(), conv.out_blocks.div_ceil(2), conv.out_height, conv.out_width)
             },
             Self::WholeWindow(step) => StepSize {
                 window: step.window.size,
@@ -72,6 +73,7 @@ impl Step {
                 pixels(step.inputs.len(), step.inputs.len(), step.rows.len(), step.columns.len())
             }
             Self::Quantize(step) => pixels(step.inputs.len(), step.inputs.len().div_ceil(2), 1, step.area),
+            Self::Narrow(step) => pixels(step.inputs.len(), step.inputs.len().div_ceil(2), 1, step.area),
             Self::Values(step) => pixels(step.inputs.len(), step.inputs.len() * 2, 1, step.area),
             Self::Translate(step) => pixels(step.inputs.len(), step.inputs.len(), 1, step.area),
             Self::WholeSum(step) => pixels(step.a.len() * 2, step.a.len(), 1, step.area),
@@ -96,6 +98,7 @@ impl Step {
             Self::Softmax(step) => step.inputs.iter_mut().collect(),
             Self::Resize(step) => step.inputs.iter_mut().collect(),
             Self::Quantize(step) => step.inputs.iter_mut().collect(),
+            Self::Narrow(step) => step.inputs.iter_mut().collect(),
             Self::Values(step) => step.inputs.iter_mut().collect(),
             Self::Translate(step) => step.inputs.iter_mut().collect(),
             Self::WholeSum(step) => step.a.iter_mut().chain(&mut step.b).collect(),

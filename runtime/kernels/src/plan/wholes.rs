@@ -3,14 +3,10 @@
 use super::Step;
 use super::blocks::{Blocks, Place};
 use super::compile::Compiler;
-use super::convs::shaped;
-use crate::act::Activation;
-use crate::conv::{Conv, InputBlock};
-use crate::end::EndStep;
 use crate::graph::{Layer, Map, Op, Table, WholeEnd};
-use crate::portable::{bits_of, of_pair, pair_of};
+use crate::portable::{bits_of, of_pair};
 use crate::simd::halves;
-use crate::whole::{End, Lookup, Quantize, Translate, Values, WholeConv, WholeSum, WholeWindow};
+use crate::whole::{End, Lookup, Quantize, Translate, Values, WholeSum, WholeWindow};
 
 impl Compiler<'_> {
     /// A convolution, its results translated by `table`.
@@ -18,21 +14,22 @@ impl Compiler<'_> {
         let Op::WholeConv { from, groups, end, .. } = &layer.op else { return Vec::new() };
         if *groups > 1 {
             let blocks = self.distinct(from);
-            let end = self.end(end, &blocks.positions, blocks.planes.len(), table);
+            let places: Vec<usize> = blocks.positions.iter().map(|position| self.half(*position)).collect();
+            let end = self.end(end, &places, blocks.planes.len(), table);
             return self.whole_window(layer, &blocks, end);
         }
         let inputs = self.blocks(from);
-        let positions: Vec<usize> = (0..layer.channels).collect();
-        let blocks = layer.channels.div_ceil(2 * self.lanes);
-        let end = self.end(end, &positions, blocks, table);
-        self.whole_dense(layer, &inputs, blocks, end)
+        let places: Vec<usize> = (0..layer.channels).collect();
+        let end = self.end(end, &places, layer.channels.div_ceil(2 * self.lanes), table);
+        self.whole_dense(layer, inputs, end)
     }
 
-    fn end(&mut self, end: &WholeEnd, positions: &[usize], blocks: usize, table: Option<Table<i16>>) -> End {
+    /// `places`: of each channel's factor, among two registers for each block.
+    fn end(&mut self, end: &WholeEnd, places: &[usize], blocks: usize, table: Option<Table<i16>>) -> End {
         let factors = self.align();
         let mut numbers = vec![0.0; blocks * 2 * self.lanes];
-        for (factor, position) in end.factors.iter().zip(positions) {
-            numbers[self.half(*position)] = *factor;
+        for (factor, place) in end.factors.iter().zip(places) {
+            numbers[*place] = *factor;
         }
         self.weights.extend(numbers);
         let table = table.map(|table| Lookup::of(table, [end.low, end.high]).0);
@@ -44,57 +41,6 @@ impl Compiler<'_> {
         let width = 2 * self.lanes;
         let (register, lane) = halves(position % width);
         position / width * width + register * self.lanes + lane
-    }
-
-    fn whole_dense(&mut self, layer: &Layer, inputs: &Blocks, blocks: usize, end: End) -> Vec<Place> {
-        let Op::WholeConv { from, window, weights, bias, .. } = &layer.op else { return Vec::new() };
-        let width = 2 * self.lanes;
-        let taps = window.size[0] * window.size[1];
-        // Pairs of each input block up to the last that is asked for, and those before each block.
-        let mut used = vec![0; inputs.planes.len()];
-        for position in &inputs.positions {
-            let pairs = &mut used[position / width];
-            *pairs = (*pairs).max(position % width / 2 + 1);
-        }
-        let before: Vec<usize> = (0..used.len()).map(|at| used[..at].iter().sum()).collect();
-        let rows = used.iter().sum::<usize>() * taps + 1;
-        let mut packed = vec![0.0; blocks * rows * width];
-        for (output, own) in weights.chunks_exact(from.channels() * taps).enumerate() {
-            // Of the output's number in row 0 of its block.
-            let half = self.half(output);
-            let first = half / width * rows * width + half % width;
-            packed[first] = bits_of(bias[output]);
-            for (position, kernel) in inputs.positions.iter().zip(own.chunks_exact(taps)) {
-                let (block, place) = (position / width, position % width);
-                for (tap, weight) in kernel.iter().enumerate() {
-                    let row = 1 + before[block] * taps + tap * used[block] + place / 2;
-                    let lane = &mut packed[first + row * width];
-                    let mut pair = pair_of(*lane);
-                    // A channel that is read twice has the sum of both weights.
-                    pair[place % 2] = pair[place % 2].saturating_add(*weight);
-                    *lane = of_pair(pair);
-                }
-            }
-        }
-        let at = self.align();
-        self.weights.extend(packed);
-        let planes = inputs.planes.iter().zip(&used);
-        let conv = Conv {
-            inputs: planes.map(|(at, lanes)| InputBlock { at: *at, lanes: *lanes }).collect(),
-            height: from.height(),
-            width: from.width(),
-            out_height: layer.height,
-            out_width: layer.width,
-            out_blocks: 2 * blocks,
-            window: *window,
-            weights: at,
-            end: EndStep { first: Activation::None, residual: Vec::new(), second: Activation::None },
-            depth: 1,
-            chunk: [1, 1],
-        };
-        let step = Step::WholeConv(WholeConv { conv: shaped(conv, self.lanes), end });
-        let base = self.push(layer, step, blocks, weights.len() * layer.height * layer.width);
-        self.in_order(layer, base, 0..layer.channels)
     }
 
     fn whole_window(&mut self, layer: &Layer, inputs: &Blocks, end: End) -> Vec<Place> {
@@ -131,7 +77,7 @@ impl Compiler<'_> {
     }
 
     /// The ends of the whole numbers of a map.
-    fn ends(&self, map: &Map) -> [i16; 2] {
+    pub(super) fn ends(&self, map: &Map) -> [i16; 2] {
         let mut layers: Vec<u32> = map.list().iter().map(|channel| channel.layer).collect();
         layers.sort_unstable();
         layers.dedup();

@@ -47,11 +47,40 @@ impl<const L: usize> Kernel<L> for QuantizeRun<'_, L> {
 /// Which lane of what [`Simd::narrow`] makes of two registers belongs into each, so that the numbers of the first come before
 /// those of the second.
 #[allow(clippy::cast_precision_loss, reason = "below 16")]
-fn in_order<const L: usize>() -> [f32; L] {
+pub(super) fn in_order<const L: usize>() -> [f32; L] {
     std::array::from_fn(|pair| {
         let (register, lane) = (2 * pair / L, 2 * pair % L);
         ((lane / 4 * 8 + register * 4 + lane % 4) / 2) as f32
     })
+}
+
+/// 16-bit numbers to bytes, four in a lane: a block for each two, in their order.
+#[derive(Clone, Debug)]
+pub(crate) struct Narrow {
+    pub inputs: Vec<usize>,
+    pub area: usize,
+    /// What becomes 0; no number that is asked for lies below it, or above it by more than 255.
+    pub least: i16,
+}
+
+pub(crate) struct NarrowRun<'a, const L: usize> {
+    pub step: &'a Narrow,
+    pub from: Around<'a, L>,
+    pub out: &'a mut [[f32; L]],
+}
+
+impl<const L: usize> Kernel<L> for NarrowRun<'_, L> {
+    #[inline(always)]
+    fn run<S: Simd<L>>(self, simd: S) {
+        let Narrow { inputs, area, least } = self.step;
+        for (planes, out) in inputs.chunks(2).zip(self.out.chunks_exact_mut(*area)) {
+            let [first, second] = [planes[0], planes[planes.len() - 1]];
+            let planes = self.from.plane(first, *area).iter().zip(self.from.plane(second, *area));
+            for ((first, second), out) in planes.zip(out) {
+                simd.store(simd.bytes([simd.load(first), simd.load(second)], *least), out);
+            }
+        }
+    }
 }
 
 /// Whole numbers to what they stand for.

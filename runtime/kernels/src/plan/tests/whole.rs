@@ -131,6 +131,34 @@ fn the_largest_products_are_summed_without_loss() {
 }
 
 #[test]
+fn pointwise_convolutions_of_one_map_share_its_bytes() {
+    let bytes = |graph: &Graph, isa| {
+        let plan = Plan::compile(graph, isa).unwrap();
+        plan.steps().filter(|step| step.kind == "bytes").count()
+    };
+    for (low, weight) in [(0, 127), (0, -128), (-255, 127), (-100, -128), (-100, 128)] {
+        let (mut graph, image, length) = picture(70, 3, 17, 1);
+        let map = graph.quantize("quantize", &image, Grid { step: 1.0, low, high: 255 + low }).unwrap();
+        for outputs in [9, 40] {
+            let (weights, bias) = (vec![weight; outputs * 70], vec![12_345; outputs]);
+            let factors = vec![250.0 / (70.0 * 255.0 * 128.0 + 12_345.0); outputs];
+            let window = Window::square(1, 1, 0);
+            let sums =
+                graph.whole_conv("sums", &map, window, 1, weights, bias, factors, [-255, 255]).unwrap();
+            let values = graph.values("values", &sums, Table::of(f32::from)).unwrap();
+            emit(&mut graph, &values);
+        }
+        for far in [-1e9, 1e9] {
+            exact(&graph, &[vec![far; length]], &format!("{low} {weight} {far}"));
+        }
+        for isa in Isa::available() {
+            let expected = usize::from(isa.bytes() && weight < 128);
+            assert_eq!(bytes(&graph, isa), expected, "{}, weights of {weight}", isa.name());
+        }
+    }
+}
+
+#[test]
 fn what_is_no_number_becomes_the_least_on_every_processor() {
     let (mut graph, image, length) = picture(3, 2, 5, 1);
     let map = graph.quantize("quantize", &image, Grid { step: 0.5, low: -7, high: 9 }).unwrap();
@@ -157,7 +185,7 @@ fn a_convolution_translates_its_own_results() {
     let values = graph.values("values", &table, Table::of(f32::from)).unwrap();
     emit(&mut graph, &values);
     let kinds = |graph: &Graph| -> Vec<&str> {
-        Plan::compile(graph, Isa::detect()).unwrap().steps().map(|step| step.kind).collect()
+        Plan::compile(graph, Isa::portable()).unwrap().steps().map(|step| step.kind).collect()
     };
     assert_eq!(kinds(&graph), ["pack", "quantize", "int8 pointwise", "dequantize", "unpack"]);
     // Not where another layer reads them as they are.
