@@ -11,7 +11,7 @@ import torch
 
 from recipe import bundle, export, model, restore, score, sizes, split, tables
 from recipe.data import Dataset, Varied, letterbox
-from recipe.loss import loss
+from recipe.loss import answering, loss
 
 
 class Recipe(unittest.TestCase):
@@ -49,6 +49,31 @@ class Recipe(unittest.TestCase):
         overlap = score.overlaps(model.boxes(raw, cells)[best].numpy(), np.array([[20.0, 20, 60, 80]]))
         self.assertGreater(overlap[0], 0.6)
 
+    def test_weights_of_an_onnx_file_answer_while_they_are_trained_as_they_answered_before(self):
+        torch.manual_seed(1)
+        net = model.Net().eval()
+        for norm in net.norms.values():
+            norm.running_mean.uniform_(-0.2, 0.2)
+            norm.running_var.uniform_(0.5, 1.5)
+        pictures = torch.rand(4, 3, 96, 96)
+        with tempfile.TemporaryDirectory() as folder, torch.no_grad():
+            path = Path(folder) / "m.onnx"
+            path.write_bytes(export.graph(net, 96, 96).SerializeToString())
+            back, far = restore.from_onnx(path), lambda answer: float((answer - net(pictures)).abs().max())
+            self.assertGreater(far(back.train()(pictures)), 0.1, "what is put right does not show")
+            back = restore.settled(restore.from_onnx(path), pictures)
+            self.assertLess(far(back(pictures)), 1e-3)
+            self.assertLess(far(back.train()(pictures)), 2e-2)
+
+    def test_the_loss_of_a_batch_is_that_of_its_pictures(self):
+        torch.manual_seed(1)
+        cells, raw = model.grid(128, 96), torch.randn(3, 252, 8)
+        wanted = [torch.tensor([[20.0, 20, 60, 80, 1], [64, 10, 90, 40, 0]]), torch.zeros(0, 5), torch.tensor([[4.0, 4, 30, 20, 2], [40, 40, 90, 90, -1]])]
+        counted = lambda some: len(answering(raw[some], [wanted[k] for k in some], cells)[2])
+        part = lambda some: np.array(list(loss(raw[some], [wanted[k] for k in some], cells, 3)[1].values())) * max(counted(some), 1)
+        self.assertGreater(min(counted([0]), counted([2])), 0)
+        np.testing.assert_allclose(part([0]) + part([1]) + part([2]), part([0, 1, 2]), rtol=1e-4)
+
     def test_pictures_with_a_rare_label_come_as_often_as_asked_for(self):
         class Three:
             boxes = [np.zeros((0, 5), np.float32), np.array([[0, 0, 9, 9, 2]], np.float32), np.array([[0, 0, 9, 9, 0], [0, 0, 9, 9, 2]], np.float32)]
@@ -63,7 +88,12 @@ class Recipe(unittest.TestCase):
     def test_held_layers_stay_as_they_are_while_others_learn(self):
         torch.manual_seed(1)
         net = model.Net()
-        net.freeze(["stem", "down4"])
+        net.norms["down4"].running_mean.uniform_(-0.2, 0.2)
+        picture = torch.rand(1, 3, 64, 64)
+        with torch.no_grad():
+            answer = net.eval()(picture)
+            net.freeze(["stem", "down4"])
+            self.assertLess(float((net(picture) - answer).abs().max()), 1e-4)
         before = {name: value.clone() for name, value in net.state_dict().items()}
         net.train()
         optimiser = torch.optim.AdamW([p for p in net.parameters() if p.requires_grad], lr=1e-2, weight_decay=0.1)

@@ -28,7 +28,7 @@ class Answers:
         """Nothing to do."""
 
     def __call__(self, pictures):
-        rows = np.concatenate([self.session.run(None, {"images": one[None].numpy()})[0] for one in pictures])
+        rows = np.concatenate([self.session.run(None, {"images": np.ascontiguousarray(one[None].numpy())})[0] for one in pictures])
         raw = torch.from_numpy(rows)
         raw[..., 4:] = torch.logit(raw[..., 4:], eps=1e-6)
         return raw

@@ -47,7 +47,7 @@ class Net(nn.Module):
 
     def __init__(self, classes=len(LABELS), widths=WIDTHS):
         super().__init__()
-        self.widths, self.frozen = tuple(widths), ()
+        self.widths, self.frozen = tuple(widths), {}
         self.table = convolutions(classes, widths)
         self.convs, self.norms = nn.ModuleDict(), nn.ModuleDict()
         for name, (first, last, kernel, stride, active) in self.table.items():
@@ -61,15 +61,20 @@ class Net(nn.Module):
 
     def conv(self, name, x):
         """One convolution, normalised and cut off at zero where it is activated."""
+        if name in self.frozen:
+            _, _, kernel, stride, _ = self.table[name]
+            return functional.conv2d(x, *self.frozen[name], stride, kernel // 2).relu_()
         x = self.convs[name](x)
         return functional.relu(self.norms[name](x)) if name in self.norms else x
 
     def freeze(self, names):
-        """These convolutions stay as they are, statistics too. No gradient goes below them: let them be the first ones."""
+        """These convolutions stay as they are, statistics too, and are computed with their normalisations folded in. No gradient goes
+        below them: let them be the first ones, and activated. Load weights before."""
         unknown = set(names) - set(self.table)
         if unknown:
             raise ValueError(f"no such convolutions: {', '.join(sorted(unknown))}; there are {', '.join(self.table)}")
-        self.frozen = tuple(names)
+        folded = self.folded()
+        self.frozen = {name: tuple(torch.from_numpy(part) for part in folded[name]) for name in names}
         for name in names:
             for value in [*self.convs[name].parameters(), *self.norms[name].parameters()]:
                 value.requires_grad_(False)

@@ -23,3 +23,26 @@ def from_onnx(path):
         else:
             conv.bias.data.copy_(kept[f"{name}.b"])
     return net
+
+
+@torch.no_grad()
+def settled(net, pictures):
+    """Gives each normalisation the mean and variance of what it sees in `pictures` (n × 3 × h × w), and makes up for it in its factor and
+    offset: the network answers as before, and goes on answering so when it normalises by batches again."""
+    hooks = [norm.register_forward_pre_hook(lambda norm, given: _settle(norm, given[0])) for norm in net.norms.values()]
+    net.eval()
+    net(pictures)
+    for hook in hooks:
+        hook.remove()
+    return net
+
+
+def _settle(norm, seen):
+    """One normalisation, before it computes."""
+    factor = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+    offset = norm.bias - norm.running_mean * factor
+    mean, variance = seen.mean((0, 2, 3)), seen.var((0, 2, 3))
+    norm.running_mean.copy_(mean)
+    norm.running_var.copy_(variance)
+    norm.weight.copy_(factor * torch.sqrt(variance + norm.eps))
+    norm.bias.copy_(offset + mean * factor)

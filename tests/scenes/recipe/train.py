@@ -21,6 +21,7 @@ from .data import Dataset, Varied, gather
 from .loss import loss
 from .model import LABELS, WIDTHS, Net, cost, grid
 from .record import Record
+from .restore import from_onnx, settled
 from .score import average_precision
 
 
@@ -34,6 +35,10 @@ def main():
         net = started(given.start)
     net.freeze(given.freeze)
     train, val = Dataset(given.dataset, "train", decoded=given.decoded), Dataset(given.dataset, "val")
+    if given.start and given.start.suffix == ".onnx":
+        # There its normalisations are folded in. By batches they would change what it answers until they are learnt again.
+        some = Varied(train, size, given.seed)
+        settled(net, gather([some[k] for k in range(0, len(some), max(len(some) // 64, 1))])[0])
     macs, parameters = cost(*size, net.widths)
     record = Record(given.out, given.dataset, {**vars(given), "macs": macs, "parameters": parameters, "train": len(train), "val": len(val)})
     print(f"{len(train)} pictures, {parameters} parameters, {macs / 1e6:.0f} M multiply-adds", flush=True)
@@ -57,11 +62,13 @@ def arguments():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--small-until", type=float, default=0.45, help="share of the schedule that is trained at three quarters of the size, which is faster")
+    parser.add_argument("--mosaic", type=float, default=0.5, help="share of training pictures that are joined of four; small networks often do better with few")
     parser.add_argument("--repeat", nargs="*", default=[], metavar="LABEL=TIMES", help="pictures with a rare label come several times a round")
     parser.add_argument("--class-weight", nargs="*", default=[], metavar="LABEL=FACTOR", help="what wrong boxes and classes of a label cost, beside others")
     parser.add_argument("--freeze", nargs="*", default=[], metavar="NAME", help="convolutions that stay as they are, from the first on (stem down4): a step costs a third less")
     parser.add_argument("--per-round", type=int, default=0, help="pictures of a round, drawn anew each time; 0: all. For short rounds on a slow machine")
     parser.add_argument("--decoded", type=Path, help="file to keep decoded training pictures in, for speed")
+    parser.add_argument("--bf16", action="store_true", help="compute in bfloat16 where PyTorch may: faster on processors with AVX512-BF16; weights stay f32")
     parser.add_argument("--val-most", type=int, default=300, help="pictures looked at after each round")
     return parser.parse_args()
 
@@ -69,7 +76,6 @@ def arguments():
 def started(path):
     """A network with weights of a run, or of an ONNX file that `recipe.export` wrote."""
     if path.suffix == ".onnx":
-        from .restore import from_onnx
         return from_onnx(path)
     kept = torch.load(path, map_location="cpu", weights_only=True)
     net = Net(widths=kept["widths"])
@@ -93,7 +99,7 @@ class Trainer:
         self.steps, self.begin, self.best = 0, time.monotonic(), -1.0
         trained = [p for p in net.parameters() if p.requires_grad]
         weights, others = [p for p in trained if p.ndim > 1], [p for p in trained if p.ndim <= 1]
-        self.optimiser = torch.optim.AdamW([{"params": weights, "weight_decay": given.decay}, {"params": others, "weight_decay": 0.0}], lr=given.rate)
+        self.optimiser = torch.optim.AdamW([{"params": weights, "weight_decay": given.decay}, {"params": others, "weight_decay": 0.0}], lr=given.rate, fused=True)
 
     def all(self):
         """All rounds."""
@@ -125,7 +131,7 @@ class Trainer:
         self.net.train()
         self.varied.round = number
         share = self.share(number, 0)
-        self.varied.mosaic = 0.5 if share < 0.8 else 0.1
+        self.varied.mosaic = self.given.mosaic if share < 0.8 else min(self.given.mosaic, 0.1)
         self.varied.size = self.size if share >= self.given.small_until else tuple(max(side * 3 // 4 // 32, 1) * 32 for side in self.size)
         cells = grid(*self.varied.size)
         order = torch.Generator().manual_seed(self.given.seed * 1000 + number)
@@ -139,7 +145,9 @@ class Trainer:
                 break
             for group in self.optimiser.param_groups:
                 group["lr"] = self.rate(share)
-            value, parts = loss(self.net(pictures.to(memory_format=torch.channels_last)), wanted, cells, len(LABELS), self.weights)
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.given.bf16):
+                raw = self.net(pictures.to(memory_format=torch.channels_last))
+            value, parts = loss(raw, wanted, cells, len(LABELS), self.weights)
             self.optimiser.zero_grad(set_to_none=True)
             value.backward()
             torch.nn.utils.clip_grad_norm_(self.net.parameters(), 10.0)
@@ -153,10 +161,8 @@ class Trainer:
     def follow(self):
         """The mean of the weights over the last steps, which is what is kept."""
         keep = min(0.998, (1 + self.steps) / (10 + self.steps))
-        own = self.net.state_dict()
-        for name, value in self.mean.state_dict().items():
-            if value.dtype.is_floating_point:
-                value.mul_(keep).add_(own[name], alpha=1 - keep)
+        own = [value for value in self.net.state_dict().values() if value.dtype.is_floating_point]
+        torch._foreach_lerp_([value for value in self.mean.state_dict().values() if value.dtype.is_floating_point], own, 1 - keep)
 
     def keep(self, row, rows):
         """Writes weights, metrics, curves."""

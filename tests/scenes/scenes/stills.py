@@ -115,6 +115,9 @@ def main():
 def finish(out):
     """Writes the COCO files of all pictures in `truth.jsonl`."""
     rows = sorted((json.loads(line) for line in (out / "truth.jsonl").read_text(encoding="utf-8").splitlines()), key=lambda row: row["number"])
+    again = [row["number"] for row, after in zip(rows, rows[1:]) if row["number"] == after["number"]]
+    if again:
+        raise SystemExit(f"{out}: number {again[0]} stands for {again.count(again[0]) + 1} pictures, and labels go by it; give each seed numbers of its own with --first")
     for part in PARTS:
         chosen = [(row["number"], row["name"], row) for row in rows if part_of(row["seed"], row["number"]) == part]
         (out / f"{part}.json").write_text(json.dumps(coco(chosen)), encoding="utf-8")
