@@ -75,6 +75,12 @@ impl Desk {
 
     /// Packs a version, two of three sign it, and it is published for every vehicle.
     pub fn release(&self, version: &str, publish: &str) {
+        self.sign(version);
+        self.publish(version, publish);
+    }
+
+    /// Packs a version, and two of three sign it.
+    pub fn sign(&self, version: &str) {
         let picture = golden_picture();
         let golden = golden(&picture, 0.9);
         std::fs::create_dir_all(self.path("golden")).expect(WORKS);
@@ -87,6 +93,10 @@ impl Desk {
         self.fleet("pack bright.onnx bright.toml --hardware board");
         self.fleet("sign --key anna/anna.pem");
         self.fleet("sign --key cleo/cleo.pem");
+    }
+
+    /// Publishes what was signed, for every vehicle.
+    pub fn publish(&self, version: &str, publish: &str) {
         self.fleet(&format!("publish repository --online online {publish}"));
         self.fleet(&format!("rollout start bright --online online --stages 10000 --id r-{version}"));
     }

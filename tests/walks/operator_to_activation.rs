@@ -7,8 +7,8 @@ use std::process::Command;
 use stopline_depot::deployment::{DeployCause, Phase};
 use stopline_tests::daemon::Bench;
 use stopline_tests::operator::{Desk, Server};
-use stopline_tests::program;
 use stopline_tests::signed::Device;
+use stopline_tests::{fake_clock, program};
 
 use crate::models_over_the_air::{LONG, deciding, standing, start, wait_for_phase, wait_for_version};
 
@@ -106,4 +106,64 @@ fn from_three_key_holders_to_a_model_that_decides_and_back() {
         );
     }
     assert!(told.contains(&("r-1.2.0".into(), "withdrawn".into())), "{told:?}");
+}
+
+/// What `served` leads to.
+fn serve(desk: &Desk, folder: &Path) {
+    let _ = std::fs::remove_file(desk.path("served"));
+    std::os::unix::fs::symlink(folder, desk.path("served")).unwrap();
+}
+
+#[test]
+fn what_must_not_be_taken_is_refused_with_its_message_and_the_model_goes_on() {
+    let desk = Desk::new();
+    desk.release("1.1.0", "");
+    let repository = desk.path("repository");
+    serve(&desk, &repository);
+    let server = Server::start(desk.path("served"));
+    let (bench, device) = standing();
+    let config = agent_config(&bench, &desk, &server.url);
+    let mut daemon = start(&bench, &device, 0, 5);
+    wait_for_version(&mut daemon, "1.0.0");
+    poll_until(&config, &mut daemon, &device, "r-1.1.0");
+    wait_for_version(&mut daemon, "1.1.0");
+    let before = desk.path("before");
+    assert!(Command::new("cp").arg("-r").args([&repository, &before]).status().unwrap().success());
+
+    // What nobody compared with the champion is not published.
+    desk.sign("1.2.0");
+    let (code, said) = desk.try_fleet("publish repository --online online");
+    assert!(code != Some(0) && said.contains("a challenger is compared with it"), "{code:?} {said}");
+    desk.publish("1.2.0", "--publish-a-model-nobody-compared-with-the-champion");
+    poll_until(&config, &mut daemon, &device, "r-1.2.0");
+    wait_for_version(&mut daemon, "1.2.0");
+
+    let refused = |agent: &mut Command, words: &str| {
+        let output = agent.args(["check-now", "--config"]).arg(&config).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        println!("{words}: {said}");
+        assert!(!output.status.success() && said.contains(words), "{words} is expected: {said}");
+        assert_eq!(deciding(&daemon).as_deref(), Some("1.2.0"));
+    };
+    let agent = || Command::new(program("stopline-agent"));
+    serve(&desk, &before);
+    refused(&mut agent(), "rollback: timestamp metadata");
+
+    // Another fleet's repository, whole and signed by its own three holders.
+    let strangers = Desk::new();
+    strangers.release("9.0.0", "");
+    serve(&desk, &strangers.path("repository"));
+    refused(&mut agent(), "valid signatures");
+
+    serve(&desk, &repository);
+    if let Some(library) = fake_clock() {
+        let mut later = agent();
+        later.env("LD_PRELOAD", library).env("FAKETIME", "+400d").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        refused(&mut later, "expired at");
+    } else {
+        stopline_tests::skip::<()>("no libfaketime: a clock of next year");
+    }
+    // None of this has left anything behind.
+    assert!(check_now(&config).0);
+    assert_eq!(deciding(&daemon).as_deref(), Some("1.2.0"));
 }

@@ -9,12 +9,12 @@ use serde_json::Value;
 use stopline_depot::disk::RealDisk;
 use stopline_depot::spool::{Counts, Limits, counts};
 use stopline_tests::daemon::now;
-use stopline_tests::program;
+use stopline_tests::{fake_clock, program};
 
 use super::Fault;
 use super::disks::Disk;
 use super::producer::{Producer, Records};
-use super::programs::{Link, Service, fake_clock, free_port, log};
+use super::programs::{Link, Service, free_port, log};
 
 /// How long what is to happen may take on a busy machine; a server that was full asks for a minute.
 const LONG: Duration = Duration::from_secs(240);

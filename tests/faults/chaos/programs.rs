@@ -144,9 +144,3 @@ pub(super) fn log(path: &Path) -> File {
 pub(super) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
-
-/// Debian's libfaketime, for a program whose clock is to be wrong.
-pub(super) fn fake_clock() -> Option<PathBuf> {
-    let folders = std::fs::read_dir("/usr/lib").ok()?.flatten();
-    folders.map(|folder| folder.path().join("faketime/libfaketime.so.1")).find(|library| library.exists())
-}
