@@ -4,6 +4,7 @@
 
 mod acting;
 mod campaigns;
+mod enrolling;
 mod exposing;
 mod fetching;
 mod floor;
@@ -188,6 +189,7 @@ impl Agent {
     /// Why the repository's metadata could not be had or was not accepted; nothing new is begun then, and what is installed
     /// stays.
     pub fn poll(&mut self) -> Result<(), AgentError> {
+        self.enrol();
         self.renew();
         // Who asks means what the repository says now, not what it said last.
         let asked = std::mem::take(&mut self.asked);

@@ -203,7 +203,7 @@ fn read_key(path: &Path) -> Result<Option<SigningKey>, IdentityError> {
 }
 
 /// A file that nobody else may read.
-fn read_secret(path: &Path) -> Result<Option<String>, IdentityError> {
+pub(crate) fn read_secret(path: &Path) -> Result<Option<String>, IdentityError> {
     let Some(text) = read(path)? else { return Ok(None) };
     let mode = fs::metadata(path).map_err(io_error(path))?.permissions().mode();
     if mode & 0o077 != 0 {

@@ -150,7 +150,11 @@ impl Log {
         Ok(latest.into())
     }
 
-    fn each(&self, mut then: impl FnMut(Entry) -> Result<()>) -> Result<()> {
+    /// Every line, from the first on, unchecked: [`verify`](Log::verify) says whether they hold.
+    ///
+    /// # Errors
+    /// A line that is none; what kept it from being read; `then`'s own.
+    pub fn each(&self, mut then: impl FnMut(Entry) -> Result<()>) -> Result<()> {
         let file = match File::open(&self.path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

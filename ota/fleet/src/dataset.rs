@@ -7,6 +7,7 @@
 //! - [`scenes`]: what belongs together and must not be torn apart; [`choose`]: duplicates go, the rest is balanced.
 //! - [`annotation`]: boxes with who drew them; [`coco`] and [`yolo`]: their formats.
 //! - [`folder`]: what the operator keeps: labels, frozen test sets, what was given to training, what was forgotten.
+//! - [`selection`]: a list of records from the server's page, where not all of the store is wanted.
 //! - [`export`], [`merge`], [`audit`], [`freeze`]: the commands. [`erase`]: `forget`'s part.
 //!
 //! **No leak** (the rule; `dataset/scenes.rs` has its property test): records of one device less than the scene gap apart
@@ -28,4 +29,5 @@ pub mod identity;
 pub mod merge;
 pub mod picture;
 pub mod scenes;
+pub mod selection;
 pub mod yolo;

@@ -28,6 +28,8 @@ pub struct Parts {
     pub card: Option<PathBuf>,
     /// The `.slb`; default: `NAME-VERSION.slb`.
     pub output: Option<PathBuf>,
+    /// A factory image's folder of models: the bundle is laid down there too, unpacked, as `MODEL/bundle.tar`.
+    pub factory_image: Option<PathBuf>,
 }
 
 /// Packs; the bundle must answer its own golden vectors when `stopline` runs it.
@@ -59,18 +61,20 @@ pub fn run(parts: &Parts, stopline: Option<&Stopline>) -> Result<(Said, PathBuf)
     let mut slb = Vec::new();
     let packed = packed::pack(&bundle, &mut slb).map_err(refused)?;
     files::write(&output, &slb)?;
+    let laid = parts.factory_image.as_deref().map(|image| lay_down(&bundle, image)).transpose()?;
     let (unpacked, whole) =
         (Digest::from_bytes(packed.unpacked.sha256), Digest::from_bytes(packed.packed.sha256));
     let proof = if stopline.is_some() { "it answers its golden vectors here" } else { "NOT TESTED" };
-    let words = vec![
+    let mut words = vec![
         format!("packed {} {} into {}: {proof}", manifest.name, manifest.version, output.display()),
         format!(
             "  bundle {unpacked}, {} bytes; packed {whole}, {} bytes",
             packed.unpacked.length, packed.packed.length
         ),
     ];
+    words.extend(laid.as_ref().map(|path| format!("  for a factory's image: {}", path.display())));
     let json = json!({
-        "bundle": output, "model": manifest.name, "version": manifest.version, "selftest": tested,
+        "bundle": output, "factory_image": laid, "model": manifest.name, "version": manifest.version, "selftest": tested,
         "unpacked": {"sha256": unpacked, "length": packed.unpacked.length},
         "packed": {"sha256": whole, "length": packed.packed.length},
     });
@@ -102,6 +106,18 @@ fn golden(parts: &Parts, manifest: &Manifest) -> Result<BTreeMap<String, Vec<u8>
         pictures.insert(golden.image.clone(), files::read(&folder.join(name), MAX_PICTURE)?);
     }
     Ok(pictures)
+}
+
+/// `IMAGE/MODEL/bundle.tar`, where a runtime's `depot.factory` looks for it.
+fn lay_down(bundle: &Bundle<'_>, image: &Path) -> Result<PathBuf> {
+    let folder = image.join(&bundle.manifest.name);
+    std::fs::create_dir_all(&folder)
+        .map_err(|error| Failure::failed(format!("{}: {error}", folder.display())))?;
+    let mut tar = Vec::new();
+    write_tar(bundle, &mut tar).map_err(|error| Failure::failed(format!("{}: {error}", folder.display())))?;
+    let path = folder.join("bundle.tar");
+    files::write(&path, &tar)?;
+    Ok(path)
 }
 
 /// Writes `bundle.tar` beside the output for as long as the test lasts.

@@ -10,7 +10,7 @@
 //! - [`records`]: where sealed records lie.
 //! - [`devices`]: what people do with devices, the command line and the web alike.
 //! - [`web`]: the people's side.
-//! - [`backup`]: the data folder as it was at one moment.
+//! - [`backup`]: the data folder as it was at one moment; [`recover`]: a new database where there is none of it.
 //!
 //! It never holds the key that opens records, nor keys of root, targets or models: with the online keys it steers roll-outs,
 //! by the same code as the command line.
@@ -25,6 +25,7 @@ pub mod ingest;
 pub mod intake;
 pub mod mqtt;
 pub mod records;
+pub mod recover;
 pub mod secret;
 pub mod server;
 pub mod tls;

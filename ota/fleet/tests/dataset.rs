@@ -111,6 +111,27 @@ fn where_fewer_are_wanted_rare_classes_and_devices_and_the_night_come_first() {
 }
 
 #[test]
+fn a_selection_leaves_the_rest_out_and_tears_no_scene_apart() {
+    let lab = Lab::new();
+    let all = lab.fill(12);
+    let only: std::collections::BTreeSet<_> = all.iter().step_by(2).copied().collect();
+    let out = export_as(&lab, "out", &Rules { only: Some(only.clone()), ..Rules::default() });
+    let chosen = digests(&records(&out));
+    assert!(!chosen.is_empty() && chosen.is_subset(&only), "{chosen:?}");
+    let provenance = json_of(&out.join("provenance.json"));
+    assert_eq!(provenance["rules"]["selected"], only.len());
+    let whole = export_as(&lab, "whole", &Rules::default());
+    let scene_of = |folder: &std::path::Path| -> std::collections::BTreeMap<String, String> {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        records(folder).iter().map(|record| (text(&record["digest"]), text(&record["scene"]))).collect()
+    };
+    let scenes = scene_of(&whole);
+    assert!(
+        scene_of(&out).iter().all(|(digest, scene)| scenes.get(digest).is_none_or(|other| other == scene))
+    );
+}
+
+#[test]
 fn what_people_corrected_is_kept_with_who_and_when_and_replaces_what_the_model_said() {
     let lab = Lab::new();
     let digests = lab.fill(4);

@@ -236,6 +236,92 @@ fn a_key_an_id_and_a_token_belong_to_one_device() {
 }
 
 #[test]
+fn a_factory_s_batch_is_counted_expires_and_can_be_ended() {
+    let house = House::new();
+    let batch = |name: &str, more: &str| {
+        let made = house.well(&format!("devices token --name {name} {more}"));
+        made["token"].as_str().unwrap().to_owned()
+    };
+    let token = batch("line-3", "--batch 3");
+    let mut boards: Vec<Device> = (0..8).map(|at| Device::new(&format!("board-{at}"))).collect();
+    // All of a shift at once: three are let in, whoever they are, and each of them may ask again.
+    let answers: Vec<u16> = std::thread::scope(|scope| {
+        let asked: Vec<_> =
+            boards.iter_mut().map(|board| scope.spawn(|| board.enrol(&house, &token).0)).collect();
+        asked.into_iter().map(|asked| asked.join().unwrap()).collect()
+    });
+    assert_eq!(answers.iter().filter(|status| **status == 200).count(), 3, "{answers:?}");
+    assert_eq!(answers.iter().filter(|status| **status == 401).count(), 5, "{answers:?}");
+    let again = answers.iter().position(|status| *status == 200).unwrap();
+    assert_eq!(boards[again].enrol(&house, &token).0, 200);
+    let next = answers.iter().position(|status| *status == 401).unwrap();
+    let listed = house.well("devices list");
+    let mut names: Vec<&str> =
+        listed["devices"].as_array().unwrap().iter().map(|device| device["name"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["line-3 1", "line-3 2", "line-3 3"]);
+    assert_eq!(house.well("devices tokens")["tokens"], json!([]), "a batch that is full lets nobody in");
+
+    // One that went astray is ended: who came stays, nobody else gets in.
+    let astray = batch("line-4", "--batch 100 --hours 2");
+    assert_eq!(boards[next].enrol(&house, &astray).0, 200);
+    let open = house.well("devices tokens");
+    assert_eq!((&open["tokens"][0]["came"], &open["tokens"][0]["counted"]), (&json!(1), &json!(100)));
+    house.well("devices end-token --name line-4");
+    assert_eq!(Device::new("thief").enrol(&house, &astray).0, 401);
+    assert_eq!(boards[next].say(&house, &[boards[next].state(1)]).0, 200);
+    let (code, _, said) = house.fleet("devices end-token --name line-4");
+    assert!(code == 2 && said.contains("devices tokens"), "{code} {said}");
+    let (code, _, said) = house.fleet("devices token --name line-5 --batch 10001");
+    assert!(code == 2 && said.contains("1 to 10000"), "{code} {said}");
+    assert_eq!(house.audited("devices.enroll").len(), 5, "the one that asked again is written down too");
+}
+
+#[test]
+fn boards_of_one_image_enrol_by_themselves_and_carry_no_token_on() {
+    let desk = Desk::begun(jiff::Timestamp::now());
+    desk.release("stop-sign", "1.0.0", jiff::Timestamp::now()).unwrap();
+    let repository = desk.folder.path().join("repository");
+    let house = House::with(&["--repository", repository.to_str().unwrap()]);
+    let token = house.well("devices token --name line-3 --batch 2")["token"].as_str().unwrap().to_owned();
+    let board = || {
+        let agent = Agent::new(&desk, &house);
+        let (file, config) =
+            (agent.folder.path().join("batch.token"), agent.folder.path().join("agent.toml"));
+        std::fs::write(&file, &token).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let text = std::fs::read_to_string(&config).unwrap();
+        std::fs::write(&config, format!("{text}token_file = {file:?}\n")).unwrap();
+        (agent, file)
+    };
+    let (first, second, late) = (board(), board(), board());
+    // Readable by others: not shown, and said.
+    std::fs::set_permissions(&first.1, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let warned = |agent: &Agent| {
+        let mut command = Command::new(desk::program::agent());
+        let config = agent.folder.path().join("agent.toml");
+        command.args(["check-now", "--config"]).arg(config).env("STOPLINE_AGENT_LOG", "warn");
+        String::from_utf8_lossy(&command.output().unwrap().stderr).into_owned()
+    };
+    assert!(warned(&first.0).contains("chmod 600"));
+    std::fs::set_permissions(&first.1, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let ids: Vec<String> = [&first, &second]
+        .map(|(agent, file)| {
+            agent.well(&["check-now", "--json"]);
+            assert!(!file.exists(), "an enrolled board keeps no token");
+            agent.well(&["identity", "--json"])["device"].as_str().unwrap().to_owned()
+        })
+        .into();
+    let known = |id: &String| house.well(&format!("devices show {id}"))["name"].clone();
+    assert_eq!([known(&ids[0]), known(&ids[1])], ["line-3 1", "line-3 2"]);
+    let said = warned(&late.0);
+    assert!(said.contains("the token was used") && late.1.exists(), "{said}");
+    // Enrolled, it asks for no other certificate.
+    first.0.well(&["check-now", "--json"]);
+    assert_eq!(house.audited("devices.enroll").len(), 2);
+}
+
+#[test]
 fn a_new_device_takes_the_place_of_a_broken_one() {
     let house = House::new();
     let (old, new) = (house.device("van-7"), house.device("spare"));
@@ -348,6 +434,55 @@ fn an_authority_is_changed_while_devices_go_on() {
     assert_eq!(later.say(&house, &[later.state(1)]).0, 200);
     let pinned = std::fs::read_to_string(house.folder.join("authorities.pem")).unwrap();
     assert_eq!(pinned.matches("BEGIN CERTIFICATE").count(), 2);
+}
+
+#[test]
+fn a_lost_database_is_made_again_from_what_else_there_is() {
+    let mut house = House::new();
+    let (device, sold, broken, spare) =
+        (house.device("van-7"), house.device("van-8"), house.device("van-9"), house.device("spare"));
+    let (id, bytes) = device.batch(1, &[b"sealed", b"another"]);
+    assert_eq!(device.upload(&house, &id, &bytes).0, 200);
+    house.well(&format!("devices revoke {} --reason sold", sold.id));
+    house.well("devices replace van-9 spare");
+    let fields = |listed: &Value| -> Vec<Value> {
+        let all = listed["devices"].as_array().unwrap().iter();
+        all.map(|one| {
+            json!([one["id"], one["key"], one["name"], one["standing"], one["reason"], one["replaces"]])
+        })
+        .collect()
+    };
+    let before = fields(&house.well("devices list"));
+    assert_eq!(before.len(), 4);
+    let (code, _, said) = house.fleet("recover");
+    assert!(code == 3 && said.contains("move it away"), "{code} {said}");
+    house.kill();
+    for name in ["stopline.db", "stopline.db-wal", "stopline.db-shm"] {
+        let _ = std::fs::remove_file(house.folder.join(name));
+    }
+    let said = house.well("recover");
+    assert_eq!((&said["devices"], &said["records"]), (&json!(4), &json!(2)), "{said}");
+    assert_eq!(fields(&house.well("devices list")), before);
+    house.start_again();
+    assert_eq!(house.invitation().len(), 64, "the first person is invited anew");
+    assert_eq!(device.say(&house, &[device.state(2)]).0, 200);
+    assert_eq!(sold.say(&house, &[sold.state(2)]).0, 403);
+    assert_eq!(
+        (spare.say(&house, &[spare.state(2)]).0, broken.say(&house, &[broken.state(2)]).0),
+        (200, 403)
+    );
+    // The receipt is lost, the records are not: what comes again is not kept twice.
+    let (status, said) = device.upload(&house, &id, &bytes);
+    assert_eq!((status, house::results(&said).len()), (200, 2), "{said}");
+
+    // A log that somebody changed says nothing that is believed.
+    house.kill();
+    let log = house.folder.join("audit.jsonl");
+    let text = std::fs::read_to_string(&log).unwrap();
+    std::fs::write(&log, text.replacen("van-8", "van-6", 1)).unwrap();
+    std::fs::remove_file(house.folder.join("stopline.db")).unwrap();
+    let (code, _, said) = house.fleet("recover");
+    assert!(code == 3 && said.contains("it was changed"), "{code} {said}");
 }
 
 #[test]

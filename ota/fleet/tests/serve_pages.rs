@@ -62,15 +62,50 @@ fn steer(desk: &Desk, person: &mut Person, step: &str) -> house::Page {
     person.post_really(&format!("/rollouts/stop-sign/{step}"), &fields)
 }
 
+/// The picture of the one-time code's secret, painted and read by OpenCV.
+fn read_by_a_camera(page: &str) {
+    let between = |text: &str, before: &str, after: &str| -> String {
+        let rest = text.split(before).nth(1).unwrap_or_else(|| panic!("no {before} in {text}"));
+        rest.split(after).next().unwrap().to_owned()
+    };
+    let side: usize = between(page, "viewBox=\"0 0 ", " ").parse().unwrap();
+    let scale = 8;
+    let mut grey = vec![255_u8; side * side * scale * scale];
+    for module in between(page, "<path d=\"", "\"").split('M').skip(1) {
+        let (x, y) = module.trim_end_matches("h1v1h-1z").split_once(' ').unwrap();
+        let (x, y): (usize, usize) = (x.parse().unwrap(), y.parse().unwrap());
+        for row in y * scale..(y + 1) * scale {
+            let begin = row * side * scale + x * scale;
+            grey[begin..begin + scale].fill(0);
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("qr.pgm");
+    let mut file = format!("P5 {0} {0} 255\n", side * scale).into_bytes();
+    file.extend(grey);
+    std::fs::write(&path, file).unwrap();
+    let script = "import cv2, sys\nprint(cv2.QRCodeDetector().detectAndDecode(cv2.imread(sys.argv[1]))[0])";
+    let output =
+        std::process::Command::new(needs::python()).args(["-c", script]).arg(&path).output().unwrap();
+    if !output.status.success() {
+        return needs::skip("no OpenCV to read the QR code with").unwrap_or(());
+    }
+    let secret = between(page, "id=\"totp\">", "<");
+    let read = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(read.trim(), format!("otpauth://totp/Stopline:admin?secret={secret}&issuer=Stopline"));
+}
+
 #[test]
 fn the_first_person_comes_by_the_link_and_nobody_comes_by_it_twice() {
     let house = House::new();
     let link = house.invitation();
     let nobody = Person::new(&house, "nobody");
-    for path in ["/devices", "/registry", "/events", "/records", "/health", "/audit", "/people"] {
+    for path in ["/devices", "/registry", "/events", "/records", "/datasets", "/health", "/audit", "/people"]
+    {
         let page = nobody.get(path);
         assert_eq!((page.status, page.headers["location"].to_str().unwrap()), (303, "/login"), "{path}");
     }
+    read_by_a_camera(&nobody.get(&format!("/welcome?invitation={link}")).text);
     let admin = Person::welcomed(&house, "admin", &link);
     assert_eq!(admin.get("/devices").status, 200);
     assert_eq!(nobody.get(&format!("/welcome?invitation={link}")).status, 403);
@@ -154,6 +189,54 @@ fn a_viewers_forged_post_gets_403_and_an_audit_line_and_changes_nothing() {
     // A form that is too long.
     let long = "x".repeat(200_000);
     assert_eq!(viewer.post("/devices/token", &[("name", &long)]).status, 413);
+}
+
+#[test]
+fn a_data_set_is_put_together_from_what_is_clear_and_the_list_names_just_that() {
+    let house = House::new();
+    let viewer = Person::invited(&house, "vera", "viewer");
+    let (van, bus) = (house.device("van-7"), house.device("bus-1"));
+    let put = |device: &house::Device, seq: u64, class: u8, content: &[u8]| {
+        let (id, bytes) =
+            device.batch_of(seq, vec![device.entry(content, class, u64::from(u32::MAX))], &[content]);
+        assert_eq!(device.upload(&house, &id, &bytes).0, 200);
+        stopline_depot::digest::Digest::of(content)
+    };
+    let fall = put(&van, 1, 9, b"a fall");
+    let near = put(&van, 2, 4, b"near the threshold");
+    let other = put(&bus, 1, 9, b"another fall");
+    let chosen = |query: &str| {
+        let page = viewer.get(&format!("/datasets/selection.json?{query}"));
+        assert_eq!(
+            (page.status, page.headers["content-type"].to_str().unwrap()),
+            (200, "application/json"),
+            "{query}"
+        );
+        let file = house.folder.with_file_name("selection.json");
+        std::fs::write(&file, &page.text).unwrap();
+        stopline_fleet::dataset::selection::read(&file).map(|selection| selection.records)
+    };
+    let set = |records: &[_]| records.iter().copied().collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(chosen("").unwrap(), set(&[fall, near, other]));
+    assert_eq!(chosen("class=5").unwrap(), set(&[fall, other]));
+    assert_eq!(chosen(&format!("device={}", van.id)).unwrap(), set(&[fall, near]));
+    assert_eq!(chosen(&format!("device={}&device={}&class=9", van.id, bus.id)).unwrap(), set(&[fall, other]));
+    assert_eq!(
+        chosen(&format!("device={}&most=1", van.id)).unwrap(),
+        set(&[fall]),
+        "the most valuable first"
+    );
+    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    assert_eq!(chosen(&format!("from={today}&to={today}")).unwrap().len(), 3);
+    let refused = chosen("to=2020-01-01").unwrap_err();
+    assert!(refused.message.contains("selects no record"), "{refused}");
+    // The page counts the same, and says where to go with it.
+    let page = viewer.get(&format!("/datasets?device={}", van.id));
+    assert!(page.text.contains("2 records") && page.text.contains("--only selection.json"), "{}", page.text);
+    for wrong in ["class=12", "from=yesterday", "most=0", "most=many"] {
+        assert_eq!(viewer.get(&format!("/datasets?{wrong}")).status, 400, "{wrong}");
+    }
+    assert_eq!(Person::new(&house, "nobody").get("/datasets/selection.json").status, 303);
 }
 
 #[test]
@@ -323,6 +406,7 @@ fn every_page_stands_in_a_browser_without_complaint_and_fits_a_narrow_screen() {
         ("registry", "/registry", "Advance stop-sign"),
         ("events", "/events", "Acknowledge"),
         ("records", "/records", "unknown (sealed)"),
+        ("datasets", "/datasets?class=3", "id=\"selection\""),
         ("health", "/health", "<polyline"),
         ("audit", "/audit", "the chain holds"),
         ("people", "/people", "Invite"),
@@ -413,7 +497,9 @@ fn every_page_fits_360_pixels_and_every_action_is_reached_by_the_keyboard_and_se
     look_at(&mut browser, &house, "/login", shots.as_deref());
     logs_in(&mut browser, &house, &mut admin);
     let one = format!("/devices/{}", device.id);
-    for path in ["/devices", &one, "/registry", "/events", "/records", "/health", "/audit", "/people"] {
+    for path in
+        ["/devices", &one, "/registry", "/events", "/records", "/datasets", "/health", "/audit", "/people"]
+    {
         look_at(&mut browser, &house, path, shots.as_deref());
         looked.push(path.to_owned());
     }

@@ -6,7 +6,6 @@ use crate::certificate::{Age, Certificate};
 use crate::config::Download;
 use crate::enrolment::{self, EnrolmentError};
 use crate::http::{Http, HttpError};
-use crate::tls::TlsError;
 
 impl Agent {
     /// Renews the certificate if it is due, and takes up what lies on disk. What goes wrong is told and tried again at the
@@ -51,13 +50,6 @@ impl Agent {
         let renewed = enrolment::renew(&http, url, &self.config.home, &self.identity, old);
         self.senses.spend(&*self.clock, http.take_received());
         renewed
-    }
-
-    fn http_for_enrolment(&self) -> Result<Http, HttpError> {
-        let setup = |error: TlsError| HttpError::Setup(error.to_string());
-        let tls = self.papers.client().map_err(setup)?;
-        let settings = without_redirects(&self.config.download);
-        Http::new(&settings, tls, self.runtime.clone(), self.clock.clone())
     }
 
     /// Connections from now on show and believe what lies on disk, if that is not what they do already.

@@ -213,6 +213,9 @@ pub struct DeviceKey {
 pub struct Enrolment {
     /// `https://`: `v1/enroll` and `v1/renew` lie below it.
     pub url: Option<String>,
+    /// A token that a factory's image carries, for a batch of boards: shown at the first polls, until there is a certificate,
+    /// and then deleted. Nobody else may read it.
+    pub token_file: Option<PathBuf>,
 }
 
 /// A broker that may tell it to ask now, and that hears of transitions. Nothing it says is believed beyond that.

@@ -103,6 +103,15 @@ pub enum Command {
     /// Copy a server's data folder as it is at one moment, while it goes on.
     #[cfg(feature = "serve")]
     Backup(Backup),
+    /// Make a new database where the old one is lost and there is no backup, from the audit log and the store.
+    #[cfg(feature = "serve")]
+    Recover {
+        /// Where sealed records lie, if not in the data folder: a folder, `s3://…`, `gs://…`, `az://…`.
+        #[arg(long, value_name = "PLACE")]
+        store: Option<String>,
+        #[command(flatten)]
+        data: DataArgs,
+    },
     /// Make a server's data folder from a backup.
     #[cfg(feature = "serve")]
     Restore {

@@ -65,6 +65,8 @@ fn dispatch(cli: &Cli, phrase: &Passphrase, now: Timestamp) -> Result<Said> {
         #[cfg(feature = "serve")]
         Command::Backup(args) => serve::backup(args, &audited::who(), now),
         #[cfg(feature = "serve")]
+        Command::Recover { store, data } => serve::recover(store.as_deref(), data, &audited::who(), now),
+        #[cfg(feature = "serve")]
         Command::Restore { from, data } => crate::serve::backup::restore(from, data),
     }
 }

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use stopline_depot::digest::Digest;
 
 use super::annotation::Labels;
-use super::captured::{Anchor, Source, Survey, tombstones};
+use super::captured::{Anchor, Captured, Source, Survey, tombstones};
 use super::choose::{Candidate, balanced, without_duplicates};
 use super::coco::{self, Picture};
 use super::folder::Folder;
@@ -66,6 +66,8 @@ pub struct Rules {
     pub limit: Option<usize>,
     /// Class names in class order; default: those that occur, by name.
     pub labels: Vec<String>,
+    /// Only these records; default: all of the store. What belongs to one scene is seen in the whole store either way.
+    pub only: Option<BTreeSet<Digest>>,
 }
 
 impl Default for Rules {
@@ -78,6 +80,7 @@ impl Default for Rules {
             validation: 20,
             limit: None,
             labels: Vec::new(),
+            only: None,
         }
     }
 }
@@ -103,6 +106,7 @@ impl Rules {
             "purpose": self.purpose, "seed": self.seed, "scene_gap_s": self.together.gap_s,
             "scene_alike_bits": self.together.alike, "duplicate_bits": self.duplicate,
             "validation_percent": self.validation, "limit": self.limit,
+            "selected": self.only.as_ref().map(BTreeSet::len),
         })
     }
 }
@@ -192,7 +196,9 @@ fn choose<'a>(holdings: &'a Holdings, rules: &Rules) -> Result<Chosen<'a>> {
     let scenes = holdings.scenes(rules.together);
     let tested: BTreeSet<Digest> =
         holdings.frozen.iter().filter_map(|anchor| scenes.get(&anchor.digest).copied()).collect();
-    let wanted = holdings.survey.records.iter().filter_map(|record| {
+    let selected =
+        |record: &&Captured| rules.only.as_ref().is_none_or(|only| only.contains(&record.anchor.digest));
+    let wanted = holdings.survey.records.iter().filter(selected).filter_map(|record| {
         let labels = holdings.labels.get(&record.anchor.digest);
         match (rules.purpose, labels) {
             (Purpose::Labelling, None) => Some(Candidate { record, annotations: &record.predictions }),

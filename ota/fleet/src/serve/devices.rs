@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::authority::check_device;
 use super::database::Database;
-use super::database::devices::{Device, Standing};
+use super::database::devices::{Device, Standing, Token};
 use super::intake::enrolment::TOKEN;
 use super::secret;
 use crate::audit::Log;
@@ -15,6 +15,8 @@ use crate::exit::{Failure, Result};
 const NAME: usize = 80;
 /// Hours for which a token is good, at most.
 pub const TOKEN_HOURS: u32 = 24 * 30;
+/// Devices of one batch, at most.
+pub const BATCH: u32 = 10_000;
 
 /// Somebody at work on devices.
 pub struct Desk<'a> {
@@ -29,23 +31,51 @@ pub struct Desk<'a> {
 }
 
 impl Desk<'_> {
-    /// A token that lets one device in, once. It is shown now and never again.
+    /// A token that lets in one device, or a batch of `counted`, each once. It is shown now and never again.
     ///
     /// # Errors
-    /// A name that is none; the database's; the log's.
-    pub async fn token(&self, name: &str, hours: u32) -> Result<String> {
+    /// A name, a time or a number that is none; the database's; the log's.
+    pub async fn token(&self, name: &str, hours: u32, counted: u32) -> Result<String> {
         let name = checked_name(name)?;
+        if counted == 0 || counted > BATCH {
+            return Err(Failure::usage(format!("{counted} devices; 1 to {BATCH} are expected")));
+        }
         if hours == 0 || hours > TOKEN_HOURS {
             return Err(Failure::usage(format!("{hours} hours; 1 to {TOKEN_HOURS} are expected")));
         }
-        self.write_down("devices.token", json!({"name": name, "hours": hours}))?;
+        self.write_down("devices.token", json!({"name": name, "hours": hours, "counted": counted}))?;
         let token = secret::new()?;
         let now_s = self.now.as_second();
         let mut writing = self.database.write().await?;
-        let times = (now_s, now_s + i64::from(hours) * 3_600);
-        writing.add_token(&secret::hash(TOKEN, &token), name, self.who, times).await?;
+        let kept = Token {
+            name: name.to_owned(),
+            made_by: self.who.to_owned(),
+            made_s: now_s,
+            expires_s: now_s + i64::from(hours) * 3_600,
+            counted: i64::from(counted),
+            came: 0,
+        };
+        writing.add_token(&secret::hash(TOKEN, &token), &kept).await?;
         writing.commit().await?;
         Ok(token)
+    }
+
+    /// Ends the tokens of this name before their time: a batch's that has gone astray.
+    ///
+    /// # Errors
+    /// That no open token has this name; the database's; the log's.
+    pub async fn end_tokens(&self, name: &str) -> Result<u64> {
+        let name = checked_name(name)?;
+        self.write_down("devices.end_token", json!({"name": name}))?;
+        let mut writing = self.database.write().await?;
+        let ended = writing.end_tokens(name, self.now.as_second()).await?;
+        writing.commit().await?;
+        if ended > 0 {
+            return Ok(ended);
+        }
+        Err(Failure::usage(format!(
+            "{name:?}: no open token has this name; see `stopline-fleet devices tokens`"
+        )))
     }
 
     /// One device, by its id or its name where that is one of a kind.

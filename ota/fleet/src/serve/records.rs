@@ -20,6 +20,8 @@ use crate::store::{self, Added, Content, Store};
 
 /// Bytes of a tombstone, at most.
 const TOMBSTONE: u64 = 64 << 10;
+/// Bytes of a label, at most.
+const LABEL: u64 = 16 << 10;
 
 /// What lies beside a record: its line of the batch's manifest, and who sent it when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +52,7 @@ pub struct Label {
 impl Versioned for Label {
     const SCHEMA: u32 = 1;
     const NAME: &'static str = "record's label";
-    const LIMIT: usize = 16 << 10;
+    const LIMIT: usize = LABEL as usize;
 
     fn check(&self) -> Result<(), String> {
         versioned::check_name("device", &self.device)?;
@@ -126,6 +128,23 @@ impl Records {
     /// The store's.
     pub fn is_forgotten(&self, digest: &Digest) -> Result<bool> {
         Ok(self.store.read(&format!("tombstones/{digest}"), TOMBSTONE)?.is_some())
+    }
+
+    /// The labels of all records that lie here.
+    ///
+    /// # Errors
+    /// A label that cannot be read; the store's.
+    pub fn labels(&self) -> Result<Vec<Label>> {
+        let names = self.store.list("records")?;
+        let labels = names.iter().filter(|name| name.ends_with(".json"));
+        labels
+            .map(|name| {
+                let path = format!("records/{name}");
+                let found = self.store.read(&path, LABEL)?;
+                let (bytes, _) = found.ok_or_else(|| Failure::failed(format!("{path}: it is gone")))?;
+                versioned::read(&bytes).map_err(|error| Failure::refused(format!("{path}: {error}")))
+            })
+            .collect()
     }
 
     /// All that were forgotten.

@@ -79,6 +79,8 @@ pub fn router(server: Arc<Server>) -> Router {
         .route("/events", get(pages::events::page))
         .route("/events/acknowledge", post(actions::acknowledge))
         .route("/records", get(pages::records::page))
+        .route("/datasets", get(pages::datasets::page))
+        .route("/datasets/selection.json", get(pages::datasets::selection))
         .route("/health", get(pages::health::page))
         .route("/audit", get(pages::audit::page))
         .route("/people", get(pages::people::page))

@@ -63,6 +63,9 @@ pub enum DatasetCommand {
         /// Class names in class order, by commas; default: those that occur, by name.
         #[arg(long, value_name = "NAMES", value_delimiter = ',')]
         labels: Vec<String>,
+        /// Only what this selection names, as the server's page Datasets gives it.
+        #[arg(long, value_name = "JSON")]
+        only: Option<PathBuf>,
     },
     /// Take in labels that people corrected: COCO, as CVAT and others write it.
     Merge {

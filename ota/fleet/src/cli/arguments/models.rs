@@ -40,6 +40,9 @@ pub struct Pack {
     /// The bundle; default: NAME-VERSION.slb.
     #[arg(short, long, value_name = "SLB")]
     pub output: Option<PathBuf>,
+    /// A factory image's folder of models, such as usr/share/stopline/factory: MODEL/bundle.tar is laid down there too.
+    #[arg(long, value_name = "DIR")]
+    pub factory_image: Option<PathBuf>,
     /// The runtime's program.
     #[arg(long, value_name = "PROGRAM", default_value = "stopline", env = "STOPLINE_PROGRAM")]
     pub stopline: PathBuf,

@@ -146,14 +146,30 @@ fn mqtt_address(text: &str) -> Result<MqttAddress, String> {
 /// `devices`.
 #[derive(Subcommand, Debug)]
 pub enum DevicesCommand {
-    /// A token that lets one device in, once.
+    /// A token that lets one device in, once; with --batch a counted number of them, each once.
     Token {
-        /// What the device will be called.
+        /// What the device will be called; of a batch, what comes before its number.
         #[arg(long)]
         name: String,
+        /// How many devices it lets in, for a factory that writes one image: they are called `NAME 1`, `NAME 2`, …
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        batch: u32,
         /// Hours for which it is good.
         #[arg(long, default_value_t = 24)]
         hours: u32,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+    /// Tokens that still let somebody in: of whom, until when, and how many came.
+    Tokens {
+        #[command(flatten)]
+        data: DataArgs,
+    },
+    /// Ends a token before its time, by its name: one that has gone astray.
+    EndToken {
+        /// The name it was made with.
+        #[arg(long)]
+        name: String,
         #[command(flatten)]
         data: DataArgs,
     },

@@ -11,14 +11,25 @@ use crate::dataset::freeze::Freeze;
 use crate::dataset::identity::Identities;
 use crate::dataset::merge::Merge;
 use crate::dataset::scenes::Together;
-use crate::dataset::{audit, export, freeze, merge};
+use crate::dataset::{audit, export, freeze, merge, selection};
 use crate::exit::{Failure, Result, Said};
 use crate::forget::{self, Places, Selection};
 use crate::{drift, store};
 
 pub(super) fn dataset(command: &DatasetCommand, now: Timestamp) -> Result<Said> {
     match command {
-        DatasetCommand::Export { place, output, purpose, scene, duplicate, validation, limit, labels } => {
+        DatasetCommand::Export {
+            place,
+            output,
+            purpose,
+            scene,
+            duplicate,
+            validation,
+            limit,
+            labels,
+            only,
+        } => {
+            let only = only.as_deref().map(selection::read).transpose()?;
             let rules = Rules {
                 purpose: *purpose,
                 seed: scene.seed,
@@ -27,6 +38,7 @@ pub(super) fn dataset(command: &DatasetCommand, now: Timestamp) -> Result<Said> 
                 validation: *validation,
                 limit: *limit,
                 labels: labels.clone(),
+                only: only.map(|selection| selection.records),
             };
             with(place, |source, folder| export::run(source, folder, output, &rules))
         }

@@ -10,19 +10,34 @@ use crate::exit::{Failure, Result, Said};
 use crate::outcomes::Heard;
 use crate::serve::data::Data;
 use crate::serve::database::Database;
-use crate::serve::database::devices::{Device, Standing};
+use crate::serve::database::devices::{Device, Standing, Token};
 use crate::serve::devices::Desk;
 
 pub(super) fn devices(command: &DevicesCommand, who: &str, now: Timestamp) -> Result<Said> {
     match command {
-        DevicesCommand::Token { name, hours, data } => at_desk(data, who, now, async |desk| {
-            let token = desk.token(name, *hours).await?;
+        DevicesCommand::Token { name, batch, hours, data } => at_desk(data, who, now, async |desk| {
+            let token = desk.token(name, *hours, *batch).await?;
+            let whom = if *batch == 1 {
+                format!("{name} in, once,")
+            } else {
+                format!("{batch} devices in, each once,")
+            };
             let words = vec![
                 token.clone(),
-                format!("lets {name} in, once, within {hours} h; it is shown now and never again"),
+                format!("lets {whom} within {hours} h; it is shown now and never again"),
                 "on the device: stopline-agent enroll --token -".into(),
             ];
-            Ok(Said::new(words, json!({"token": token, "name": name, "hours": hours})))
+            Ok(Said::new(words, json!({"token": token, "name": name, "hours": hours, "counted": batch})))
+        }),
+        DevicesCommand::Tokens { data } => at_desk(data, who, now, async |desk| {
+            let tokens = desk.database.open_tokens(now.as_second()).await?;
+            let words = tokens.iter().map(|token| open_token(token, now)).collect();
+            Ok(Said::new(words, json!({"tokens": tokens})))
+        }),
+        DevicesCommand::EndToken { name, data } => at_desk(data, who, now, async |desk| {
+            let ended = desk.end_tokens(name).await?;
+            let words = vec![format!("{name}: ended ({ended}); whoever came by it stays in")];
+            Ok(Said::new(words, json!({"name": name, "ended": ended})))
         }),
         DevicesCommand::List { data } => at_desk(data, who, now, async |desk| {
             let devices = desk.database.devices().await?;
@@ -53,6 +68,14 @@ fn stand(ended: &Ended, standing: Standing, who: &str, now: Timestamp) -> Result
         let words = vec![format!("{} ({}) is {}", device.id, device.name, standing.word())];
         Ok(Said::new(words, json!({"device": device.id, "standing": standing})))
     })
+}
+
+fn open_token(token: &Token, now: Timestamp) -> String {
+    let hours = (token.expires_s - now.as_second()) / 3_600;
+    format!(
+        "{}: {} of {} came, good for {hours} h more, by {}",
+        token.name, token.came, token.counted, token.made_by
+    )
 }
 
 fn at_desk(

@@ -21,6 +21,7 @@ pub(super) fn pack(args: &Pack, now: Timestamp) -> Result<Said> {
         golden: args.golden.clone(),
         card: args.card.clone(),
         output: args.output.clone(),
+        factory_image: args.factory_image.clone(),
     };
     let stopline = (!args.pack_a_model_that_may_not_work_at_all).then(|| Stopline::new(&args.stopline));
     let (mut said, bundle) = pack::run(&parts, stopline.as_ref())?;

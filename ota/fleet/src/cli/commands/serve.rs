@@ -27,6 +27,8 @@ use crate::serve::database::Database;
 use crate::serve::database::people::Role;
 use crate::serve::hooks::Hook;
 use crate::serve::mqtt::topics::Topics;
+use crate::serve::records::Records;
+use crate::serve::recover;
 use crate::serve::server::{self, Addresses, Options, Repository};
 use crate::serve::web;
 use crate::store::{self, Store};
@@ -139,6 +141,28 @@ pub(super) fn backup(args: &Backup, who: &str, now: Timestamp) -> Result<Said> {
         let said = backup::backup(&data, &database, &args.to, args.records, now.as_second()).await;
         database.close().await;
         said
+    })
+}
+
+pub(super) fn recover(store: Option<&str>, args: &DataArgs, who: &str, now: Timestamp) -> Result<Said> {
+    let data = Data::open(&args.data)?;
+    let file = data.folder().join("stopline.db");
+    if args.database.is_none() && file.exists() {
+        return Err(Failure::refused(format!(
+            "{}: it is there. If it is damaged, move it away first, with its -wal and -shm; nothing is written over it",
+            file.display()
+        )));
+    }
+    let place = store.map_or_else(|| data.store().display().to_string(), str::to_owned);
+    let records = Records::open(&place)?;
+    runtime()?.block_on(async {
+        let url = args.database.clone().unwrap_or_else(|| data.database_url());
+        let database = Database::open(&url).await?;
+        let said = recover::recover(&data, &database, &records).await;
+        database.close().await;
+        let said = said?;
+        data.audit().append(who, "recover", said.json.clone(), now)?;
+        Ok(said)
     })
 }
 

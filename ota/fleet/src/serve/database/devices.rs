@@ -94,19 +94,55 @@ impl FromRow<'_, sqlx::any::AnyRow> for Device {
 }
 
 /// What a token is good for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Token {
-    /// What the device will be called.
+    /// What the device will be called; of a batch, what comes before its number.
     pub name: String,
+    /// Who made it.
+    pub made_by: String,
+    /// When, in seconds since 1970.
+    pub made_s: i64,
     /// Last second at which it is good.
     pub expires_s: i64,
-    /// When it was used; 0: not yet.
-    pub used_s: i64,
-    /// Who used it.
-    pub device: String,
+    /// How many devices it lets in.
+    pub counted: i64,
+    /// How many came.
+    pub came: i64,
+}
+
+impl FromRow<'_, sqlx::any::AnyRow> for Token {
+    fn from_row(row: &sqlx::any::AnyRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            name: row.try_get("name")?,
+            made_by: row.try_get("made_by")?,
+            made_s: row.try_get("made_s")?,
+            expires_s: row.try_get("expires_s")?,
+            counted: row.try_get("counted")?,
+            came: row.try_get("came")?,
+        })
+    }
+}
+
+impl Token {
+    /// What its `number`-th device is called, from 1: a batch counts its devices.
+    pub fn name_of(&self, number: i64) -> String {
+        if self.counted == 1 { self.name.clone() } else { format!("{} {number}", self.name) }
+    }
 }
 
 impl Database {
+    /// Tokens that still let somebody in, the newest first.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn open_tokens(&self, now_s: i64) -> Result<Vec<Token>> {
+        let query = sqlx::query_as(
+            "SELECT name, made_by, made_s, expires_s, counted, came FROM tokens \
+             WHERE expires_s >= $1 AND came < counted ORDER BY made_s DESC, name",
+        );
+        query.bind(now_s).fetch_all(&self.pool).await.map_err(failed)
+    }
+
     /// One device.
     ///
     /// # Errors
@@ -239,25 +275,21 @@ impl Writing {
         Ok(())
     }
 
-    /// Keeps a token's digest.
+    /// Keeps a token by its digest.
     ///
     /// # Errors
     /// The database's.
-    pub async fn add_token(
-        &mut self,
-        hash: &str,
-        name: &str,
-        made_by: &str,
-        (made_s, expires_s): (i64, i64),
-    ) -> Result<()> {
-        let statement = "INSERT INTO tokens (hash, name, made_by, made_s, expires_s, device, used_s) \
-                         VALUES ($1, $2, $3, $4, $5, '', 0)";
+    pub async fn add_token(&mut self, hash: &str, token: &Token) -> Result<()> {
+        let statement = "INSERT INTO tokens (hash, name, made_by, made_s, expires_s, counted, came) \
+                         VALUES ($1, $2, $3, $4, $5, $6, $7)";
         sqlx::query(statement)
             .bind(hash)
-            .bind(name)
-            .bind(made_by)
-            .bind(made_s)
-            .bind(expires_s)
+            .bind(&token.name)
+            .bind(&token.made_by)
+            .bind(token.made_s)
+            .bind(token.expires_s)
+            .bind(token.counted)
+            .bind(token.came)
             .execute(self.on())
             .await
             .map_err(failed)?;
@@ -269,33 +301,50 @@ impl Writing {
     /// # Errors
     /// The database's.
     pub async fn token(&mut self, hash: &str) -> Result<Option<Token>> {
-        let row =
-            sqlx::query("SELECT name, expires_s, used_s, device FROM tokens WHERE hash = $1").bind(hash);
-        let row = row.fetch_optional(self.on()).await.map_err(failed)?;
-        let read = |row: sqlx::any::AnyRow| -> sqlx::Result<Token> {
-            Ok(Token {
-                name: row.try_get(0)?,
-                expires_s: row.try_get(1)?,
-                used_s: row.try_get(2)?,
-                device: row.try_get(3)?,
-            })
-        };
-        row.map(read).transpose().map_err(failed)
+        let query = sqlx::query_as(
+            "SELECT name, made_by, made_s, expires_s, counted, came FROM tokens WHERE hash = $1",
+        );
+        query.bind(hash).fetch_optional(self.on()).await.map_err(failed)
     }
 
-    /// It has counted.
+    /// Whether the token has let this device in before.
     ///
     /// # Errors
     /// The database's.
-    pub async fn use_token(&mut self, hash: &str, device: &str, now_s: i64) -> Result<()> {
-        sqlx::query("UPDATE tokens SET used_s = $1, device = $2 WHERE hash = $3")
-            .bind(now_s)
-            .bind(device)
+    pub async fn has_let_in(&mut self, hash: &str, device: &str) -> Result<bool> {
+        let query = sqlx::query("SELECT used_s FROM token_devices WHERE hash = $1 AND device = $2");
+        let row = query.bind(hash).bind(device).fetch_optional(self.on()).await.map_err(failed)?;
+        Ok(row.is_some())
+    }
+
+    /// Counts a device that a token lets in: its number, from 1, or none where as many have come as were counted. One
+    /// statement counts, so that two servers at one database never let in one too many.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn use_token(&mut self, hash: &str, device: &str, now_s: i64) -> Result<Option<i64>> {
+        let statement = "UPDATE tokens SET came = came + 1 WHERE hash = $1 AND came < counted RETURNING came";
+        let row = sqlx::query(statement).bind(hash).fetch_optional(self.on()).await.map_err(failed)?;
+        let Some(row) = row else { return Ok(None) };
+        sqlx::query("INSERT INTO token_devices (hash, device, used_s) VALUES ($1, $2, $3)")
             .bind(hash)
+            .bind(device)
+            .bind(now_s)
             .execute(self.on())
             .await
             .map_err(failed)?;
-        Ok(())
+        row.try_get(0).map(Some).map_err(failed)
+    }
+
+    /// Ends the tokens of this name, which let nobody else in from now on; how many there were.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn end_tokens(&mut self, name: &str, now_s: i64) -> Result<u64> {
+        let statement =
+            "UPDATE tokens SET expires_s = $1 WHERE name = $2 AND expires_s > $1 AND came < counted";
+        let query = sqlx::query(statement).bind(now_s - 1).bind(name);
+        Ok(query.execute(self.on()).await.map_err(failed)?.rows_affected())
     }
 
     /// Lets go of a device's boots: whoever of it speaks next is the one.

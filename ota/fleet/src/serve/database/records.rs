@@ -26,6 +26,19 @@ pub struct Sealed {
     pub received_s: i64,
 }
 
+/// Which records are wanted for a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    /// Arrived then or later, seconds since 1970.
+    pub from_s: i64,
+    /// Arrived before then.
+    pub to_s: i64,
+    /// Of this value class, or a more valuable one.
+    pub class: i64,
+    /// So many, at most.
+    pub most: i64,
+}
+
 impl FromRow<'_, sqlx::any::AnyRow> for Sealed {
     fn from_row(row: &sqlx::any::AnyRow) -> sqlx::Result<Self> {
         Ok(Self {
@@ -50,6 +63,23 @@ impl Database {
         let statement =
             "SELECT * FROM records WHERE device = $1 OR $1 = '' ORDER BY received_s DESC, digest LIMIT $2";
         let found = sqlx::query_as(statement).bind(device.unwrap_or_default()).bind(most);
+        found.fetch_all(&self.pool).await.map_err(failed)
+    }
+
+    /// Records for a data set, the most valuable first and of those the newest; of one device where one is named.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn chosen(&self, device: &str, asked: &Asked, now_s: i64) -> Result<Vec<Sealed>> {
+        let statement = "SELECT * FROM records WHERE (device = $1 OR $1 = '') AND received_s >= $2 AND received_s < $3 \
+                         AND class >= $4 AND expires_s > $5 ORDER BY class DESC, received_s DESC, digest LIMIT $6";
+        let found = sqlx::query_as(statement)
+            .bind(device)
+            .bind(asked.from_s)
+            .bind(asked.to_s)
+            .bind(asked.class)
+            .bind(now_s)
+            .bind(asked.most);
         found.fetch_all(&self.pool).await.map_err(failed)
     }
 

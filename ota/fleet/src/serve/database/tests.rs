@@ -5,13 +5,14 @@ mod cluster;
 #[path = "../../../tests/needs/mod.rs"]
 mod needs;
 
-use super::devices::{Device, Standing};
+use super::devices::{Device, Standing, Token};
 use super::people::{Invitation, Person, Role};
 use super::records::Sealed;
 use super::*;
 use stopline_depot::message::Message;
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
+const OTHER: &str = "fedcba9876543210fedcba9876543210";
 
 fn device(id: &str, key: &str) -> Device {
     Device {
@@ -40,9 +41,18 @@ async fn suite(database: &Database) {
     let mut writing = database.write().await.unwrap();
     writing.put_device(&device(ID, "k1")).await.unwrap();
     assert_eq!(writing.holder_of("k1").await.unwrap().as_deref(), Some(ID));
-    writing.add_token("h", "van 7", "cli:x", (1, 5)).await.unwrap();
-    writing.use_token("h", ID, 3).await.unwrap();
-    assert_eq!(writing.token("h").await.unwrap().unwrap().used_s, 3);
+    let lot =
+        Token { name: "lot".into(), made_by: "cli:x".into(), made_s: 1, expires_s: 5, counted: 2, came: 0 };
+    writing.add_token("h", &lot).await.unwrap();
+    assert_eq!(writing.use_token("h", ID, 3).await.unwrap(), Some(1));
+    assert!(writing.has_let_in("h", ID).await.unwrap() && !writing.has_let_in("h", OTHER).await.unwrap());
+    assert_eq!(writing.use_token("h", OTHER, 3).await.unwrap(), Some(2));
+    assert_eq!(writing.use_token("h", "a third", 3).await.unwrap(), None, "two were counted");
+    assert_eq!(writing.token("h").await.unwrap().unwrap(), Token { came: 2, ..lot.clone() });
+    writing.add_token("i", &Token { name: "next".into(), ..lot }).await.unwrap();
+    assert_eq!(writing.end_tokens("lot", 3).await.unwrap(), 0, "used up already");
+    assert_eq!(writing.end_tokens("next", 3).await.unwrap(), 1);
+    assert_eq!(writing.token("i").await.unwrap().unwrap().expires_s, 2);
     assert!(writing.add_message(&message(1), 10).await.unwrap());
     assert!(!writing.add_message(&message(1), 11).await.unwrap(), "once in effect");
     assert!(writing.add_message(&message(2), 12).await.unwrap());

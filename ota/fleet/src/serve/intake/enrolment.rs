@@ -53,10 +53,6 @@ pub(super) async fn enroll(
     if token.expires_s < now_s {
         return refuse(StatusCode::UNAUTHORIZED, "the token has expired");
     }
-    // The device that used it may ask again: the answer may not have arrived.
-    if token.used_s != 0 && token.device != request.device {
-        return refuse(StatusCode::UNAUTHORIZED, "the token was used");
-    }
     let key = key_text(&request.key);
     let there = writing.device(&request.device).await?;
     if let Some(there) = &there {
@@ -68,16 +64,25 @@ pub(super) async fn enroll(
     if writing.holder_of(&key).await?.is_some_and(|holder| holder != request.device) {
         return refuse(StatusCode::CONFLICT, "this key is enrolled under another id");
     }
+    // A device that it let in may ask again: the answer may not have arrived. It keeps its name, and is not counted twice.
+    let name = if writing.has_let_in(&hash, &request.device).await? {
+        there.map_or_else(|| token.name.clone(), |there| there.name)
+    } else {
+        let Some(number) = writing.use_token(&hash, &request.device, now_s).await? else {
+            return refuse(StatusCode::UNAUTHORIZED, "the token was used");
+        };
+        token.name_of(number)
+    };
     let (certificate, until_s) = server.authority.issue(&request, now_s)?;
     server.write_down(
         &format!("device:{}", request.device),
         "devices.enroll",
-        json!({"name": token.name, "key": key}),
+        json!({"name": name, "key": key, "until_s": until_s}),
     )?;
     let device = Device {
         id: request.device.clone(),
         key,
-        name: token.name.clone(),
+        name,
         standing: Standing::Active,
         reason: String::new(),
         replaces: String::new(),
@@ -87,7 +92,6 @@ pub(super) async fn enroll(
         certificate_until_s: until_s,
     };
     writing.put_device(&device).await?;
-    writing.use_token(&hash, &request.device, now_s).await?;
     writing.commit().await?;
     Ok(issued(&server, &certificate))
 }

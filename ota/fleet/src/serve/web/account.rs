@@ -7,6 +7,7 @@ use axum::extract::{ConnectInfo, Form, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
+use qrcodegen::{QrCode, QrCodeEcc};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -75,6 +76,7 @@ fn form_of(invitation: &Invitation, secret: &str, problem: Option<&str>) -> Mark
                     input type="password" name="password" autocomplete="new-password" required minlength=(auth::SHORTEST); }
                 label { "The same once more"
                     input type="password" name="again" autocomplete="new-password" required minlength=(auth::SHORTEST); }
+                @if let Some(picture) = picture(&uri) { figure { (picture) figcaption { "For the authenticator's camera" } } }
                 p { "Secret for the authenticator (Base32, SHA-1, six digits, 30 seconds): " code id="totp" { (invitation.totp) }
                     " " a href=(uri) { "open in an authenticator" } }
                 label { "The code that it shows now"
@@ -83,6 +85,23 @@ fn form_of(invitation: &Invitation, secret: &str, problem: Option<&str>) -> Mark
             }
         },
     )
+}
+
+/// A QR code (ISO/IEC 18004) with its quiet zone of four modules, as one path. None where the text is too long for one.
+fn picture(text: &str) -> Option<Markup> {
+    let code = QrCode::encode_text(text, QrCodeEcc::Medium).ok()?;
+    let dark = (0..code.size()).flat_map(|y| (0..code.size()).map(move |x| (x, y)));
+    let path: String = dark
+        .filter(|&(x, y)| code.get_module(x, y))
+        .map(|(x, y)| format!("M{} {}h1v1h-1z", x + 4, y + 4))
+        .collect();
+    let side = code.size() + 8;
+    Some(html! {
+        svg class="qr" id="qr" viewBox=(format!("0 0 {side} {side}")) role="img" aria-label="QR code with the authenticator's secret" {
+            rect width=(side) height=(side) fill="#fff" {}
+            path d=(path) fill="#000" {}
+        }
+    })
 }
 
 #[derive(Deserialize)]

@@ -37,7 +37,7 @@ pub(super) async fn token(State(server): Shared, posted: Posted) -> Result<Respo
     let visitor = &posted.visitor;
     visitor.must_be(&server, Role::Operator, "devices.token")?;
     let who = visitor.who();
-    let token = desk(&server, &who).token(posted.field("name"), 24).await?;
+    let token = desk(&server, &who).token(posted.field("name"), 24, 1).await?;
     let page = pages::page(
         visitor,
         "Devices",

@@ -1,6 +1,7 @@
 //! The pages. Whatever comes from outside is escaped where it is put in: maud does so for every text.
 
 pub mod audit;
+pub mod datasets;
 pub mod devices;
 pub mod events;
 pub mod health;
@@ -13,11 +14,12 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::visitor::Visitor;
 
-const PAGES: [(&str, &str); 7] = [
+const PAGES: [(&str, &str); 8] = [
     ("Devices", "/devices"),
     ("Registry", "/registry"),
     ("Events", "/events"),
     ("Records", "/records"),
+    ("Datasets", "/datasets"),
     ("Health", "/health"),
     ("Audit", "/audit"),
     ("People", "/people"),
