@@ -205,6 +205,8 @@ fn the_board_is_held_while_a_model_comes_and_let_go_afterwards() {
 #[test]
 fn with_the_ignition_off_it_is_held_so_long_and_no_longer_and_on_it_has_no_limit() {
     let world = World::new(&HELD.replace("600", "1"));
+    // Some seven seconds.
+    world.server.state.lock().unwrap().pace = Some((4 << 10, Duration::from_millis(50)));
     world.write("ignition", "1");
     let path = world.inhibitor(LIVES);
     let mut child = world.check_now(&path).spawn().unwrap();
@@ -212,11 +214,9 @@ fn with_the_ignition_off_it_is_held_so_long_and_no_longer_and_on_it_has_no_limit
     // Longer than the limit, while it is on.
     std::thread::sleep(Duration::from_millis(1_200));
     assert!(world.holds() && child.try_wait().unwrap().is_none());
-    world.server.state.lock().unwrap().pace = Some((4 << 10, Duration::from_millis(50)));
     world.write("ignition", "0");
     until("the end of the hold", || !world.holds());
     assert!(child.try_wait().unwrap().is_none(), "it was let go in the middle of the work, which goes on");
-    world.server.state.lock().unwrap().pace = None;
     assert!(child.wait().unwrap().success());
     assert!(world.device.staged(&world.digest).is_some());
 }

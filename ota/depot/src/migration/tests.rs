@@ -2,7 +2,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use proptest::prelude::*;
-use toml_edit::value;
+use toml_edit::{Key, value};
 
 use super::*;
 
@@ -15,8 +15,10 @@ const CHAIN: Chain = Chain {
         Step {
             from: 1,
             edit: |document| {
-                let Some(old) = document.remove("colour") else { return Vec::new() };
-                document.insert("color", old);
+                // The comment above a key is the key's.
+                let Some((old, item)) = document.remove_entry("colour") else { return Vec::new() };
+                let new = Key::new("color").with_leaf_decor(old.leaf_decor().clone());
+                document.insert_formatted(&new, item);
                 vec!["colour is called color".into()]
             },
         },
