@@ -21,6 +21,7 @@ mod frame_to_dataset;
 mod image;
 mod looking_on;
 mod models_over_the_air;
+mod old_configuration;
 mod operator_to_activation;
 mod paired;
 #[cfg(feature = "h264")]

@@ -9,6 +9,8 @@ mod exposing;
 mod fetching;
 mod floor;
 mod following;
+mod kept;
+mod powering;
 mod renewing;
 mod setting;
 pub mod usb;
@@ -36,6 +38,7 @@ use crate::config::Config;
 use crate::error::AgentError;
 use crate::http::{Cause, Http};
 use crate::identity::Identity;
+use crate::power::Power;
 use crate::report::Reporter;
 use crate::repository::{self, Directive, WebMetadata, WebTargets, directive};
 use crate::sequence::Sequence;
@@ -67,6 +70,7 @@ pub struct Agent {
     depot: Depot<RealDisk>,
     state: StateReader<RealDisk>,
     senses: Senses,
+    power: Power,
     reporter: Reporter,
     sequence: Sequence,
     watch: Watch,
@@ -131,6 +135,7 @@ impl Agent {
         let meter =
             Meter::open(&config.home, zone.clone(), config.budget.clone(), config.window.mobile_day_bytes);
         let senses = Senses::new(config.device.clone(), zone, meter);
+        let power = Power::new(&config, clock.clone());
         let boot_id = clock::boot_id();
         let sequence = Sequence::open(&config.home, boot_id.clone());
         let spool = Spool::open(&config.home, sequence.clone()).map_err(AgentError::io(&config.home))?;
@@ -151,6 +156,7 @@ impl Agent {
             depot,
             state,
             senses,
+            power,
             reporter,
             sequence,
             watch,
@@ -189,11 +195,17 @@ impl Agent {
     /// Why the repository's metadata could not be had or was not accepted; nothing new is begun then, and what is installed
     /// stays.
     pub fn poll(&mut self) -> Result<(), AgentError> {
+        let polled = self.ask();
+        self.rest();
+        polled
+    }
+
+    fn ask(&mut self) -> Result<(), AgentError> {
         self.enrol();
         self.renew();
         // Who asks means what the repository says now, not what it said last.
         let asked = std::mem::take(&mut self.asked);
-        self.look();
+        self.take_up();
         self.asked = asked;
         self.check_budget()?;
         let refreshed = self.refresh();
@@ -217,6 +229,11 @@ impl Agent {
 
     /// Takes up what the runtime has done and what was put off.
     pub fn look(&mut self) {
+        self.take_up();
+        self.rest();
+    }
+
+    fn take_up(&mut self) {
         self.keeper.tick(self.clock.since_boot_ms());
         for model in self.config.models.clone() {
             if let Err(error) = self.follow(&model) {

@@ -33,6 +33,11 @@ pub trait Clock: Send + Sync + fmt::Debug {
     /// Milliseconds since boot, sleep included.
     fn since_boot_ms(&self) -> u64;
 
+    /// Milliseconds of these that the machine slept.
+    fn slept_ms(&self) -> u64 {
+        0
+    }
+
     /// Waits. A held clock moves on instead.
     fn sleep(&self, pause: Duration);
 }
@@ -58,15 +63,25 @@ impl Clock for SystemClock {
     }
 
     fn since_boot_ms(&self) -> u64 {
-        let now = clock_gettime(ClockId::Boottime);
-        let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
-        let nanos = u64::try_from(now.tv_nsec).unwrap_or_default();
-        seconds.saturating_mul(1_000).saturating_add(nanos / 1_000_000)
+        ms(ClockId::Boottime)
+    }
+
+    fn slept_ms(&self) -> u64 {
+        // In this order what passes between the two is no sleep.
+        let boot = ms(ClockId::Boottime);
+        boot.saturating_sub(ms(ClockId::Monotonic))
     }
 
     fn sleep(&self, pause: Duration) {
         std::thread::sleep(pause);
     }
+}
+
+fn ms(clock: ClockId) -> u64 {
+    let now = clock_gettime(clock);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
+    let nanos = u64::try_from(now.tv_nsec).unwrap_or_default();
+    seconds.saturating_mul(1_000).saturating_add(nanos / 1_000_000)
 }
 
 /// A shared clock is a clock of the workflow.

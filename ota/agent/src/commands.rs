@@ -1,6 +1,7 @@
 //! The command line.
 
 mod enrolling;
+mod migrating;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -65,6 +66,11 @@ enum Command {
         #[command(flatten)]
         of: Of,
     },
+    /// Bring the configuration to the newest schema.
+    Config {
+        #[command(subcommand)]
+        what: migrating::What,
+    },
     /// Make the device's identity if there is none, and show its id and public key.
     #[command(after_help = HELP)]
     Identity(Of),
@@ -109,6 +115,7 @@ impl Cli {
                 let ask = Ask { config: of.config.clone(), runtime_config, logs, doctor };
                 diagnose(&out, &ask, &of)
             }
+            Command::Config { what } => migrating::run(&what),
             Command::Identity(of) => identity(&of),
             Command::Enroll { way, of } => enrolling::enroll(&way, &of),
         }

@@ -2,6 +2,7 @@
 //! default.
 
 mod parts;
+mod power;
 mod remote;
 mod reporting;
 #[cfg(test)]
@@ -13,21 +14,33 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 use stopline_depot::digest::Digest;
 use stopline_depot::eligible::Allowance;
+use stopline_depot::migration::{Chain, Migration, MigrationError};
 use stopline_depot::versioned::check_name;
 
 use crate::budget::{Caps, Purpose};
 
 pub use parts::{Device, DeviceKey, Download, Enrolment, Mqtt, MqttVersion, Poll, Tls};
+pub use power::Power;
 pub use remote::Remote;
 pub use reporting::{Budget, HomeAssistant, Notify, Telemetry, Upload};
 
+/// The schema this code reads.
+pub const SCHEMA: u32 = 1;
+
 /// Bytes of the file, at most.
 const LIMIT: u64 = 256 << 10;
+
+/// From every schema that was ever in use to the newest. A file that names none is of schema 1, the first.
+pub const CHAIN: Chain =
+    Chain { program: "stopline-agent", newest: SCHEMA, unnamed: 1, steps: &[], limit: LIMIT };
 
 /// What the agent is told.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// Version of this schema; 1, also where it is left out.
+    #[serde(default = "parts::schema")]
+    pub schema: u32,
     /// Where the repository is served: `metadata/` and `targets/` lie below it. `https://`; `http://` too, since nothing is
     /// believed for the way it came.
     pub repository: String,
@@ -69,6 +82,9 @@ pub struct Config {
     /// When it may fetch: narrows what roll-outs say.
     #[serde(default)]
     pub window: parts::OwnWindow,
+    /// What the board's supply allows.
+    #[serde(default)]
+    pub power: Power,
     /// How it fetches.
     #[serde(default)]
     pub download: Download,
@@ -126,7 +142,7 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Reads and checks it.
+    /// Reads and checks it. One of an older schema is brought to the newest first, and that is logged.
     ///
     /// # Errors
     /// [`ConfigError`] names the key.
@@ -136,7 +152,18 @@ impl Config {
             return Err(Self::wrong(path, format!("longer than {LIMIT} bytes")));
         }
         let text = std::fs::read_to_string(path).map_err(io)?;
-        let config = Self::parse(&text).map_err(|problem| Self::wrong(path, problem))?;
+        let (config, migration) = Self::of_any(&text).map_err(|problem| Self::wrong(path, problem))?;
+        if let Some(migration) = migration {
+            tracing::warn!(
+                id = "config.old",
+                "{path}: an old configuration of schema {} is read as one of schema {} ({}); for good: stopline-agent config \
+                 migrate --config {path}",
+                migration.from,
+                migration.to,
+                migration.changes.join(", "),
+                path = path.display()
+            );
+        }
         Ok(Self { source: Some(Digest::of(text.as_bytes())), ..config })
     }
 
@@ -145,9 +172,20 @@ impl Config {
     /// # Errors
     /// What is wrong with which key.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let config: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        Self::of_any(text).map(|(config, _)| config)
+    }
+
+    /// Of a text of any schema that is known, and what had to be changed.
+    fn of_any(text: &str) -> Result<(Self, Option<Migration>), String> {
+        let migration = match CHAIN.bring(text) {
+            // Where it is no TOML, the reader of it says better.
+            Err(MigrationError::Toml(_)) => None,
+            migration => migration.map_err(|error| error.to_string())?,
+        };
+        let newest = migration.as_ref().map_or(text, |migration| &migration.text);
+        let config: Self = toml::from_str(newest).map_err(|error| error.to_string())?;
         config.check()?;
-        Ok(config)
+        Ok((config, migration))
     }
 
     /// The zone that local times are in.
@@ -200,6 +238,7 @@ impl Config {
         self.zone()?;
         self.poll.check()?;
         self.window.check()?;
+        self.power.check()?;
         self.download.check()?;
         self.budget.check()?;
         self.upload.check()?;

@@ -124,5 +124,6 @@ pub fn waits(cause: DeployCause) -> bool {
             | DeployCause::Schema
             | DeployCause::Clock
             | DeployCause::Surroundings
+            | DeployCause::Power
     )
 }

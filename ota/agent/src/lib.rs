@@ -7,7 +7,7 @@
 //! - [`tls`], [`http`], [`repository`]: how it asks, and what the answer says.
 //! - [`certificate`], [`enrolment`]: how it shows who it is.
 //! - [`settings`]: what the operator sets from afar, within this device's limits.
-//! - [`budget`]: what may go over mobile networks.
+//! - [`budget`]: what may go over mobile networks. [`power`]: what the board's supply allows.
 //! - [`decision`]: what is to be done, as a pure function.
 //! - [`download`]: a file over a bad link.
 //! - [`agent`]: its steps; [`report`], [`spool`]: what it tells of them; [`sequence`], [`queue`]: numbered, and kept until it
@@ -34,6 +34,7 @@ pub mod fleet;
 pub mod http;
 pub mod identity;
 pub mod mqtt;
+pub mod power;
 pub mod queue;
 pub mod report;
 pub mod reporting;

@@ -19,6 +19,7 @@ use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::control;
 use crate::identity::Identity;
+use crate::power;
 use crate::settings::Keeper;
 use crate::surroundings::Senses;
 use crate::tls::{Papers, TimeBound};
@@ -73,6 +74,7 @@ pub fn of(config: &Config, identity: Option<&Identity>, clock: Arc<dyn Clock>) -
         "clock": clock::wall_s(&*clock),
         "certificate": identity.map(|identity| certificate(config, identity, clock.clone())),
         "network": network(config, &*clock),
+        "power": power::status(config),
         "settings": Keeper::open(&config.home).kept().in_words(),
         "outcomes_waiting": waiting("outcomes"),
         "messages_waiting": waiting("messages"),

@@ -116,7 +116,8 @@ fn kind_of(interface: &str) -> Network {
     }
 }
 
-fn first_line(path: &Path) -> Option<String> {
+/// The first line of a small file, where it can be read.
+pub(crate) fn first_line(path: &Path) -> Option<String> {
     let mut text = String::new();
     fs::File::open(path).ok()?.take(64).read_to_string(&mut text).ok()?;
     text.lines().next().map(|line| line.trim().to_owned())

@@ -13,7 +13,9 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::sign::{CertifiedKey, Signer, SigningKey, SingleCertAndKey};
 use rustls::time_provider::TimeProvider;
-use rustls::{ClientConfig, RootCertStore, SignatureAlgorithm, SignatureScheme};
+use rustls::{
+    ClientConfig, ConfigBuilder, RootCertStore, SignatureAlgorithm, SignatureScheme, WantsVerifier,
+};
 use stopline_depot::digest::Digest;
 
 use crate::certificate::{self, Age, Certificate};
@@ -67,16 +69,8 @@ impl Papers {
     /// [`TlsError`] names the file.
     pub fn client(&self) -> Result<ClientConfig, TlsError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let failed = |error: rustls::Error| TlsError {
-            what: "protocol versions",
-            path: None,
-            problem: error.to_string(),
-        };
         let shown = self.shown(&provider)?;
-        let builder = ClientConfig::builder_with_details(provider, self.time.clone())
-            .with_safe_default_protocol_versions()
-            .map_err(failed)?
-            .with_root_certificates(self.authorities()?);
+        let builder = self.begun(provider)?.with_root_certificates(self.authorities()?);
         Ok(match shown {
             None => builder.with_no_client_auth(),
             Some(shown) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(shown))),
@@ -89,16 +83,22 @@ impl Papers {
     /// # Errors
     /// [`TlsError`] names the file.
     pub fn stranger(&self, authorities: Option<&Path>) -> Result<ClientConfig, TlsError> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = self.begun(Arc::new(rustls::crypto::ring::default_provider()))?;
+        Ok(builder.with_root_certificates(believed(authorities)?).with_no_client_auth())
+    }
+
+    /// A client's side before it is said whom it believes: rustls on ring, by our own time.
+    fn begun(
+        &self,
+        provider: Arc<CryptoProvider>,
+    ) -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, TlsError> {
         let failed = |error: rustls::Error| TlsError {
             what: "protocol versions",
             path: None,
             problem: error.to_string(),
         };
-        let builder = ClientConfig::builder_with_details(provider, self.time.clone())
-            .with_safe_default_protocol_versions()
-            .map_err(failed)?;
-        Ok(builder.with_root_certificates(believed(authorities)?).with_no_client_auth())
+        let builder = ClientConfig::builder_with_details(provider, self.time.clone());
+        builder.with_safe_default_protocol_versions().map_err(failed)
     }
 
     /// The same as long as [`Self::client`] would be.

@@ -167,3 +167,29 @@ fn an_agent_that_was_taken_back_finds_what_the_newer_one_left_and_changes_nothin
     assert_eq!(phase(&agent), Some((Phase::Staged, None)));
     assert_eq!(device.offer().map(|offer| (offer.digest, HARDWARE)), Some((digest, "orin")));
 }
+
+#[test]
+fn a_configuration_of_tomorrow_is_refused_with_what_to_do_and_todays_is_left_alone() {
+    let (_operator, _server, device, _) = world();
+    let path = device.path("agent.toml");
+    let migrate = |text: &str, more: &[&str]| {
+        std::fs::write(&path, text).unwrap();
+        let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_stopline-agent"));
+        let done = program.args(["config", "migrate", "--config"]).arg(&path).args(more).output().unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text, "written for nothing");
+        let said = [done.stdout, done.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+        (done.status.code(), said)
+    };
+    for text in [device.config.clone(), format!("schema = 1 # the first\n{}", device.config)] {
+        for more in [[].as_slice(), &["--dry-run"]] {
+            let (code, said) = migrate(&text, more);
+            assert_eq!(code, Some(0), "{said}");
+            assert!(said.ends_with("schema 1 is the newest; nothing to change\n"), "{said}");
+        }
+    }
+    let (code, said) = migrate(&format!("schema = 2\nof_tomorrow = 1\n{}", device.config), &[]);
+    assert_eq!(code, Some(3), "{said}");
+    for words in ["found 2, expected at most 1", "install the newer stopline-agent", ".schema-1"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}

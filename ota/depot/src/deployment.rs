@@ -80,6 +80,8 @@ pub enum DeployCause {
     Clock,
     /// Deferred: a fault that the model has no part in, such as a lost camera.
     Surroundings,
+    /// Deferred: the battery is too low.
+    Power,
     /// Rejected: a signature, threshold or role does not hold.
     Signature,
     /// Rejected: expired metadata.

@@ -73,6 +73,9 @@ pub enum Hindrance {
     NotParked,
     /// The battery is too low, or not known where a least charge is asked for.
     Battery,
+    /// The board's supply is below the floor that its owner set. Not for [`may_fetch`] to say: a device looks at its supply
+    /// itself.
+    Power,
 }
 
 impl Hindrance {
@@ -81,6 +84,7 @@ impl Hindrance {
         match self {
             Self::NoNetwork | Self::NetworkKind | Self::DayBudget | Self::MonthBudget => DeployCause::Network,
             Self::LocalTime | Self::NotParked | Self::Battery => DeployCause::Window,
+            Self::Power => DeployCause::Power,
         }
     }
 }

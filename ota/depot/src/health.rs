@@ -60,6 +60,9 @@ pub struct Health {
     /// What drifted, oldest first; at most [`DRIFTS`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drift: Vec<DriftHealth>,
+    /// What the vehicle says; left out by a camera without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vehicle: Option<VehicleHealth>,
     /// What was captured; left out where nothing is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capture: Option<CaptureHealth>,
@@ -86,6 +89,14 @@ pub struct DriftHealth {
     pub identity: ModelIdentity,
     /// What it is.
     pub alarm: Alarm,
+}
+
+/// What the vehicle says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VehicleHealth {
+    /// The ignition is on; left out while it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ignition: Option<bool>,
 }
 
 /// Frames captured since the process began.

@@ -21,6 +21,7 @@
 //! - [`campaign`]: what frames the operator asks vehicles for.
 //! - [`slots`]: where all of it lies, and who writes it.
 //! - [`spool`]: captured frames, encrypted, that wait for the agent; each ends exactly once.
+//! - [`migration`]: configurations of an older schema, brought to the newest.
 //! - [`versioned`]: files with a schema version; what is newer waits.
 
 mod archive;
@@ -40,6 +41,7 @@ mod hex;
 pub mod judging;
 pub mod manifest;
 pub mod message;
+pub mod migration;
 pub mod outbox;
 pub mod outcome;
 pub mod record;

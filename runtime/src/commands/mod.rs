@@ -6,6 +6,7 @@ mod bench;
 mod bookmark;
 mod calibrate;
 mod check;
+mod config;
 #[cfg(feature = "demo")]
 mod demo;
 mod detect;
@@ -74,6 +75,8 @@ enum Command {
     Eval(eval::Args),
     /// Prove from the numbers that a configuration can do what is asked of it.
     Check(check::Args),
+    /// Bring a configuration of an older schema to the newest.
+    Config(config::Args),
     /// Find a camera's lens and its place on the vehicle.
     Calibrate(calibrate::Args),
     /// Look into a model file, write a first manifest for it, or test a bundle.
@@ -130,6 +133,7 @@ impl Cli {
             Command::Bench(args) => bench::run(&args),
             Command::Eval(args) => eval::run(&args),
             Command::Check(args) => check::run(&args),
+            Command::Config(args) => config::run(&args),
             Command::Calibrate(args) => calibrate::run(&args),
             Command::Model(args) => model::run(&args),
             Command::Doctor(args) => doctor::run(&args),

@@ -11,6 +11,7 @@ mod capture;
 mod depot;
 mod drift;
 mod error;
+mod migration;
 mod model;
 mod place;
 pub mod reload;
@@ -41,6 +42,7 @@ pub use capture::{Capture, CaptureRule, Region};
 pub use depot::{Depot, ShadowLimits, TestLimits, TrialLimits};
 pub use drift::DriftConfig;
 pub use error::{ConfigError, Misfit};
+pub use migration::CHAIN;
 pub use model::{Engine, Light, Model, When};
 pub use run::{LogLevel, Run};
 pub use stopline_decide::decider::Function;
@@ -139,12 +141,19 @@ impl Config {
         Self::from_toml(&read(path)?, path)
     }
 
-    /// Reads and checks `text`, which stands in the file `path`: the name for messages, its folder for relative paths.
+    /// Reads and checks `text`, which stands in the file `path`: the name for messages, its folder for relative paths. One of
+    /// an older schema is brought to the newest first, and that is logged.
     ///
     /// # Errors
     /// As [`Config::load`].
     pub fn from_toml(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let place = Place::new(text, path);
+        let (text, name) = migration::brought(text, path)?;
+        Self::of_newest(&text, name, path)
+    }
+
+    /// Of a text that has been brought to the newest schema; `name`: what messages call it.
+    fn of_newest(text: &str, name: String, path: &Path) -> Result<Self, ConfigError> {
+        let place = Place::new(text, name);
         let mut config: Self = toml::from_str(text).map_err(|error| place.toml(&error))?;
         config.check().map_err(|misfit| place.misfit(misfit))?;
         config.resolve(path.parent().unwrap_or(Path::new("")));

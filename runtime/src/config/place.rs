@@ -1,7 +1,5 @@
 //! Where in the file a key stands, for messages.
 
-use std::path::Path;
-
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -14,8 +12,8 @@ pub(super) struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    pub fn new(text: &'a str, path: &Path) -> Self {
-        Self { text, path: path.display().to_string() }
+    pub fn new(text: &'a str, path: String) -> Self {
+        Self { text, path }
     }
 
     /// What the reader of TOML refused.

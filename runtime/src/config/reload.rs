@@ -7,6 +7,7 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
+use super::migration::brought;
 use super::{Config, ConfigError};
 
 /// The keys that take effect without a restart, with section numbers left out. Nothing that arms, decides, or limits a
@@ -50,7 +51,9 @@ impl InForce {
     /// # Errors
     /// As [`Config::from_toml`].
     pub fn from_toml(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let config = Config::from_toml(text, path)?;
+        // Held against a newer form of the same file, an old one has not changed.
+        let (text, name) = brought(text, path)?;
+        let config = Config::of_newest(&text, name, path)?;
         // It was read once already, so it is TOML.
         let table = text.parse().unwrap_or_default();
         Ok(Self { config, table })

@@ -107,6 +107,40 @@ fn text_that_is_no_toml_says_where() {
     assert!(matches!(Config::load(Path::new("/nowhere/x.toml")), Err(ConfigError::Read { .. })));
 }
 
+/// The least configuration as it was without a schema, with a comment.
+fn old() -> String {
+    changed("schema = 1\n", "# Our car.\n")
+}
+
+#[test]
+fn a_file_without_a_schema_is_read_as_one_of_the_newest() {
+    assert_eq!(read(&old()).expect("reads"), read(LEAST).expect("reads"));
+    let said = refused(&old().replacen("name = \"car\"", "name = \"a car\"", 1));
+    assert!(said.contains("stopline.toml (as schema 1):4: run.name"), "{said}");
+    let said = refused(&changed("schema = 1", "schema = 2\nof_tomorrow = true"));
+    for words in ["stopline.toml:1: schema: found 2", "install the newer stopline", ".schema-1"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    for schema in ["'1'", "-1", "1.0"] {
+        assert!(refused(&changed("schema = 1", &format!("schema = {schema}"))).contains("stopline.toml:1"));
+    }
+}
+
+#[test]
+fn a_file_that_was_migrated_while_it_ran_has_not_changed() {
+    let before = InForce::from_toml(&old(), Path::new("stopline.toml")).expect("reads");
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let path = folder.path().join("stopline.toml");
+    std::fs::write(&path, old()).expect("writes");
+    assert!(before.reload(&path).expect("reloads").1.is_empty());
+    let taken = |text: &str| Config::from_toml(text, &path).map(drop).map_err(|error| error.to_string());
+    CHAIN.rewrite(&path, false, taken).expect("migrates");
+    assert_eq!(std::fs::read_to_string(&path).expect("reads"), format!("schema = 1\n{}", old()));
+    // Its paths are seen from another folder, which is no key of it.
+    assert!(before.reload(&path).expect("reloads").1.is_empty());
+    assert!(CHAIN.bring(EXAMPLE).expect("the example is read").is_none(), "the example is of the newest");
+}
+
 #[test]
 fn a_model_serves_by_light_and_speed_and_unknown_counts_as_fulfilled() {
     let night = When { light: Some(Light::Night), min_speed_kmh: Some(30.0), max_speed_kmh: Some(60.0) };

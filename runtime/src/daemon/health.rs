@@ -10,13 +10,14 @@ use std::time::Duration;
 use stopline_decide::cause::{FaultSet, State};
 use stopline_depot::health::{
     ArmingHealth, CameraHealth, CommandHealth, DRIFTS, DriftHealth, Health, MachineHealth, ModelHealth,
-    SCHEMA, StateHealth, StreamHealth, TRANSITIONS, TransitionHealth,
+    SCHEMA, StateHealth, StreamHealth, TRANSITIONS, TransitionHealth, VehicleHealth,
 };
 use stopline_depot::record::WallTime;
 use stopline_sensors::clock::{Clock, Monotonic};
 
 use super::act::ActuatorGauge;
 use super::arming::Arming;
+use super::drive::Drive;
 use super::report::ModelSeat;
 use super::slot::Slot;
 use super::tick::Now;
@@ -38,6 +39,8 @@ pub struct Overview {
     pub models: Vec<Arc<ModelSeat>>,
     /// The newest period.
     pub now: Arc<Slot<Now>>,
+    /// The vehicle's signals; none for a camera on a wall.
+    pub vehicle: Option<Drive>,
     /// Whether commands are armed.
     pub arming: Arc<Arming>,
     /// What the actuators say.
@@ -128,6 +131,10 @@ impl Overview {
             transitions: self.transitions.iter().cloned().collect(),
             transitions_total: self.transitions_total,
             drift: self.drift.iter().cloned().collect(),
+            vehicle: self
+                .vehicle
+                .as_ref()
+                .map(|vehicle| VehicleHealth { ignition: vehicle.newest(at).ignition.fresh() }),
             capture: None,
             stream,
         }

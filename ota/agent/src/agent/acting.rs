@@ -87,7 +87,7 @@ impl Agent {
             Decision::Reject(cause) => self.refuse(model, &directive, &candidate, cause),
             Decision::Defer(cause) => {
                 self.begin(model, &directive, &candidate, false)?;
-                self.wait_for(model, cause)
+                self.wait_for(model, cause, "")
             }
             Decision::Go { forgiven } => {
                 self.begin(model, &directive, &candidate, forgiven)?;
@@ -179,8 +179,10 @@ impl Agent {
             return Ok(());
         }
         if let Err(hindrance) = self.may_fetch(&directive.rollout.window, candidate.packed.file.length) {
-            return self.wait_for(model, hindrance.cause());
+            let low = if hindrance == Hindrance::Power { self.power.low() } else { None };
+            return self.wait_for(model, hindrance.cause(), &low.unwrap_or_default());
         }
+        self.power.begin(&format!("fetching and staging a bundle of {model}"));
         self.advance(model, Phase::Fetching, None, "")?;
         match self.fetch_and_stage(&directive.rollout.window, candidate) {
             Ok(()) => {
@@ -200,7 +202,7 @@ impl Agent {
             return self.end(model);
         }
         if let AgentError::Download(DownloadError::Stopped { .. }) = error {
-            return self.wait_for(model, cause);
+            return self.wait_for(model, cause, &error.to_string());
         }
         let now = clock::wall_s(&*self.clock).unwrap_or_default();
         let share = u16::try_from(spread(self.identity.id(), model, 1_000)).unwrap_or_default();
@@ -216,13 +218,13 @@ impl Agent {
     }
 
     /// Waits for something that is looked at again and again; told once.
-    fn wait_for(&mut self, model: &str, cause: DeployCause) -> Result<(), AgentError> {
+    fn wait_for(&mut self, model: &str, cause: DeployCause, detail: &str) -> Result<(), AgentError> {
         let now = self.depot.journal().of(model).map(|deployment| (deployment.phase, deployment.cause));
         match now {
             None => Ok(()),
             Some((Phase::Deferred, Some(before))) if before == cause => Ok(()),
             Some((phase, _)) if !phase.may_become(Phase::Deferred) && phase != Phase::Deferred => Ok(()),
-            Some(_) => self.advance(model, Phase::Deferred, Some(cause), ""),
+            Some(_) => self.advance(model, Phase::Deferred, Some(cause), detail),
         }
     }
 
@@ -311,6 +313,9 @@ impl Agent {
     }
 
     pub(super) fn may_fetch(&self, window: &Window, bytes: u64) -> Result<(), Hindrance> {
+        if self.power.low().is_some() {
+            return Err(Hindrance::Power);
+        }
         may_fetch(window, &self.config.allowance(), &self.senses.look(&*self.clock), bytes)
     }
 

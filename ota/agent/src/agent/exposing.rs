@@ -10,8 +10,7 @@ use stopline_depot::deployment::Phase;
 use stopline_depot::digest::Digest;
 use stopline_depot::slots::ServiceRecord;
 
-use super::Agent;
-use crate::error::AgentError;
+use super::{Agent, kept};
 use crate::report::Transition;
 
 /// Active seconds that are worth a message at the first look.
@@ -37,10 +36,7 @@ struct Told {
 impl Exposing {
     pub(super) fn open(home: &Path) -> Self {
         let path = home.join("exposed.json");
-        let told = std::fs::read(&path)
-            .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_default();
+        let told = kept::read(&path);
         Self { path, told, here: BTreeSet::new(), unread: BTreeSet::new() }
     }
 
@@ -53,22 +49,19 @@ impl Exposing {
         every > 0 && (since >= every || first)
     }
 
-    /// It was told. A file that is lost costs a message too many, so nothing is synced.
+    /// It was told. A file that is lost costs a message too many.
     fn told(&mut self, model: &str, record: &ServiceRecord) {
         let told = Told { digest: record.digest, active_s: record.exposure.active_s };
         self.told.insert(model.to_owned(), told);
         self.here.insert(model.to_owned());
-        let written = serde_json::to_vec(&self.told).map_err(std::io::Error::other);
-        if let Err(error) = written.and_then(|bytes| std::fs::write(&self.path, bytes)) {
-            tracing::debug!("{}: {error}", self.path.display());
-        }
+        kept::write(&self.path, &self.told);
     }
 }
 
 impl Agent {
     /// Tells what the bundle of `model` has done, where it is time.
     pub(super) fn expose(&mut self, model: &str) {
-        let record = match self.state.service(model).map_err(AgentError::from) {
+        let record = match self.state.service(model) {
             Ok(Some(record)) => record,
             Ok(None) => return,
             Err(error) => {

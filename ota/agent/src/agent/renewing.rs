@@ -11,7 +11,7 @@ impl Agent {
     /// Renews the certificate if it is due, and takes up what lies on disk. What goes wrong is told and tried again at the
     /// next poll: no update waits for it.
     pub(super) fn renew(&mut self) {
-        self.take_up();
+        self.take_papers_up();
         let Some(old) = self.due() else { return };
         let (code, renewed) = match self.ask_for_another(&old) {
             Ok(new) => ("ok", Ok(new)),
@@ -26,7 +26,7 @@ impl Agent {
                     days,
                     "the certificate is good for {days} days"
                 );
-                self.take_up();
+                self.take_papers_up();
             }
             Err(error) => {
                 let days = old.not_after.saturating_sub(self.papers.now()) / 86_400;
@@ -53,7 +53,7 @@ impl Agent {
     }
 
     /// Connections from now on show and believe what lies on disk, if that is not what they do already.
-    fn take_up(&mut self) {
+    fn take_papers_up(&mut self) {
         let mark = self.papers.mark();
         if mark == self.mark {
             return;

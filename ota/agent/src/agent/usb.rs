@@ -44,6 +44,14 @@ impl Agent {
     /// # Errors
     /// [`AgentError`]: nothing of the model that it is about was changed. Models before it in the configuration are installed.
     pub fn install(&mut self, folder: &Path) -> Result<Vec<Installed>, AgentError> {
+        self.check_power(folder)?;
+        self.power.begin("installing bundles from a folder");
+        let installed = self.install_all(folder);
+        self.rest();
+        installed
+    }
+
+    fn install_all(&mut self, folder: &Path) -> Result<Vec<Installed>, AgentError> {
         let candidates = self.on_stick(folder)?;
         if candidates.is_empty() {
             let problem = format!(

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use stopline_depot::deployment::Phase;
 
+use super::kept;
+
 /// Seconds for which a Good model is watched.
 const GOOD_S: u32 = 7 * 86_400;
 
@@ -21,10 +23,7 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn open(home: &Path, every_s: u32) -> Self {
         let path = home.join("watch.json");
-        let left = std::fs::read(&path)
-            .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_default();
+        let left = kept::read(&path);
         Self { path, every_s, left }
     }
 
@@ -53,12 +52,9 @@ impl Watch {
         self.keep();
     }
 
-    /// One that is lost costs some polls, so nothing is synced.
+    /// One that is lost costs some polls.
     fn keep(&self) {
-        let written = serde_json::to_vec(&self.left).map_err(std::io::Error::other);
-        if let Err(error) = written.and_then(|bytes| std::fs::write(&self.path, bytes)) {
-            tracing::debug!("{}: {error}", self.path.display());
-        }
+        kept::write(&self.path, &self.left);
     }
 }
 

@@ -9,6 +9,10 @@ use stopline_depot::versioned::check_name;
 
 use super::reporting::HomeAssistant;
 
+pub(super) fn schema() -> u32 {
+    super::SCHEMA
+}
+
 pub(super) fn home() -> PathBuf {
     "/var/lib/stopline-agent".into()
 }

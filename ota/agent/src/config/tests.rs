@@ -34,6 +34,19 @@ fn few_keys_are_enough() {
 }
 
 #[test]
+fn a_file_names_its_schema_or_is_of_the_first_and_a_newer_one_is_refused_with_what_to_do() {
+    for text in [LEAST.to_owned(), format!("schema = 1\n{LEAST}")] {
+        assert_eq!(Config::parse(&text).unwrap().schema, 1);
+        assert!(CHAIN.bring(&text).unwrap().is_none(), "there is nothing to migrate");
+    }
+    let newer = Config::parse(&format!("schema = 2\nof_tomorrow = 1\n{LEAST}")).unwrap_err();
+    for words in ["schema: found 2", "install the newer stopline-agent", ".schema-1"] {
+        assert!(newer.contains(words), "{words}: {newer}");
+    }
+    assert!(Config::parse(&format!("schema = 0\n{LEAST}")).unwrap_err().contains("expected 1 to 1"));
+}
+
+#[test]
 fn what_is_wrong_is_refused_by_its_key() {
     for (line, key) in [
         ("colour = 'red'", "colour"),
@@ -51,6 +64,14 @@ fn what_is_wrong_is_refused_by_its_key() {
         ("[upload]\nspool = '/s'", "fleet_url"),
         ("[upload]\nbatch_bytes = 8000000", "upload.batch_bytes"),
         ("[upload]\nchunk_bytes = 1", "upload.chunk_bytes"),
+        ("[power]\nfloor_percent = 20", "power.battery"),
+        ("[power]\nbattery = 'BAT0'\nfloor_percent = 101", "power.floor_percent"),
+        ("[power]\nbattery = 'BAT0'\nfloor_v = -1.0", "power.floor_v"),
+        ("[power]\nbattery = 'BAT0'\nfloor_v = nan", "power.floor_v"),
+        ("[power]\nbattery = '..'", "power.battery"),
+        ("[power]\nbattery = 'a/b'", "power.battery"),
+        ("[power]\nhold_up_s = 86401", "power.hold_up_s"),
+        ("[power]\nwake_hook = ['wake']", "power.wake_hook"),
         ("[budget]\nbilling_day = 32", "budget.billing_day"),
         ("[budget]\nreserve_percent = 91", "budget.reserve_percent"),
         ("[budget]\ninterface = '../lo'", "budget.interface"),

@@ -12,6 +12,7 @@ pub fn in_words(status: &Value) -> String {
         format!("clock       {}", clock(&status["clock"])),
         format!("certificate {}", certificate(&status["certificate"])),
         format!("network     {}", network(&status["network"])),
+        format!("power       {}", power(&status["power"])),
         format!(
             "outcomes    {} waiting for the fleet, messages {}, open alerts {}",
             status["outcomes_waiting"], status["messages_waiting"], status["alerts_open"]
@@ -90,6 +91,25 @@ fn network(of: &Value) -> String {
     let day = used(&of["mobile_day_bytes"], &of["mobile_day_most"], "today");
     let month = used(&of["mobile_month_bytes"], &of["mobile_month_most"], "this month");
     format!("{kind}; over mobile networks {day}, {month}")
+}
+
+fn power(of: &Value) -> String {
+    let ignition = match of["ignition"].as_bool() {
+        Some(true) => "ignition on",
+        Some(false) => "ignition off",
+        None => "ignition not known",
+    };
+    let battery = &of["battery"];
+    if battery.is_null() {
+        return format!("no battery is looked at; {ignition}");
+    }
+    let percent = battery["percent"].as_u64().map(|percent| format!("{percent} %"));
+    let volts = battery["volts"].as_f64().map(|volts| format!("{volts:.2} V"));
+    let known: Vec<String> = percent.into_iter().chain(volts).collect();
+    let known = if known.is_empty() { "not known".to_owned() } else { known.join(", ") };
+    let fed = if battery["fed"] == true { ", is charged or full" } else { "" };
+    let low = of["low"].as_str().map(|low| format!("; {low}: nothing is fetched or installed"));
+    format!("battery {known}{fed}; {ignition}{}", low.unwrap_or_default())
 }
 
 fn used(bytes: &Value, most: &Value, when: &str) -> String {

@@ -236,7 +236,14 @@ impl Read {
     }
 }
 
-/// Reads one process's ledger. What is half a line, or no line of ours, is passed over.
+/// Of a first line, whatever else a newer program writes there.
+#[derive(Debug, Deserialize)]
+struct Schema {
+    schema: u64,
+}
+
+/// Reads one process's ledger. What is half a line, or no line of ours, is passed over; what a newer program wrote is refused,
+/// since nothing may be written behind it.
 pub(super) fn read_side(disk: &impl Disk, folder: &Path, side: Side) -> io::Result<Read> {
     let mut numbers: Vec<u32> = disk.list(folder)?.iter().filter_map(|name| side.number(name)).collect();
     numbers.sort_unstable();
@@ -245,6 +252,13 @@ pub(super) fn read_side(disk: &impl Disk, folder: &Path, side: Side) -> io::Resu
     for number in numbers.into_iter().skip(surplus) {
         // Rotated away meanwhile, where it is gone: the newer ones know its sums.
         let Some(bytes) = disk.read(&folder.join(side.file(number)), LARGEST)? else { continue };
+        if let Some(found) = newer(&bytes) {
+            let problem = format!(
+                "{}: schema {found}; this program reads up to {SCHEMA}. Install a newer one; until then the spool is left alone",
+                folder.join(side.file(number)).display()
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
+        }
         read.length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         read.torn = bytes.last().is_some_and(|last| *last != b'\n');
         for line in bytes.split(|byte| *byte == b'\n') {
@@ -257,4 +271,11 @@ pub(super) fn read_side(disk: &impl Disk, folder: &Path, side: Side) -> io::Resu
         }
     }
     Ok(read)
+}
+
+/// The schema of a file that a newer program began.
+fn newer(bytes: &[u8]) -> Option<u64> {
+    let head = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let Schema { schema } = serde_json::from_slice(head).ok()?;
+    (schema > u64::from(SCHEMA)).then_some(schema)
 }

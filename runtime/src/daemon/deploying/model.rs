@@ -19,6 +19,7 @@ use super::{Around, Placed, World};
 use crate::config::{Depot as DepotConfig, Model, ShadowLimits, TestLimits};
 use crate::daemon::exchange::Seated;
 use crate::daemon::notes::Notes;
+use crate::daemon::pace::Pace;
 use crate::daemon::report::ModelSeat;
 use crate::models::deployer::{Deployer, Do, Failed, Known, Limits, Seen, TrialSeen};
 use crate::models::store::Store;
@@ -203,10 +204,10 @@ impl Deployed {
     /// What the bundle that decides has done, whether it is on trial or not.
     fn count_service(&mut self, now_s: u64, store: &Store) {
         let Some(bundle) = self.seat.facts.newest().and_then(|facts| facts.bundle) else { return };
-        let counted = self.counted();
+        let (pace, cycles, overrides) = (&self.seat.pace, self.cycles.count, self.overrides.count);
         let told = self.deployer.told().filter(|told| told.digest == bundle.digest);
         let brought = || told.map(|told| told.rollout_id.clone());
-        self.service.look(bundle, &counted, now_s, brought, store);
+        self.service.look(bundle, || counted(pace, cycles, overrides), now_s, brought, store);
     }
 
     fn seen(&mut self, around: &Around<'_>, world: &World, store: &Store) -> Seen {
@@ -255,11 +256,7 @@ impl Deployed {
 
     /// What was counted in this process.
     fn counted(&self) -> Exposure {
-        Exposure {
-            ignition_cycles: self.cycles.count,
-            overrides: self.overrides.count,
-            ..self.seat.pace.exposure()
-        }
+        counted(&self.seat.pace, self.cycles.count, self.overrides.count)
     }
 
     fn hear_jobs(&mut self, seen: &mut Seen) {
@@ -513,6 +510,11 @@ impl Deployed {
             Ok(())
         });
     }
+}
+
+/// What a process has counted of a model.
+fn counted(pace: &Pace, ignition_cycles: u64, overrides: u64) -> Exposure {
+    Exposure { ignition_cycles, overrides, ..pace.exposure() }
 }
 
 /// A phase's or cause's stable name, as files have it.

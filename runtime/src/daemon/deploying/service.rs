@@ -33,22 +33,24 @@ impl Service {
     }
 
     /// One look: `bundle` decides, `counted` is what it did in this process by `now_s`, the marks' counts since the process
-    /// began. `brought` names the roll-out that brought a bundle.
+    /// began; it is asked for only where something is written. `brought` names the roll-out that brought a bundle.
     pub fn look(
         &mut self,
         bundle: BundleFacts,
-        counted: &Exposure,
+        counted: impl FnOnce() -> Exposure,
         now_s: u64,
         brought: impl FnOnce() -> Option<String>,
         store: &Store,
     ) {
         let same = self.record.as_ref().is_some_and(|record| record.digest == bundle.digest);
-        if !same {
-            self.take_up(bundle, counted, brought, store);
-            self.keep(counted, now_s, store);
-        } else if now_s >= self.written_s.saturating_add(KEEP_S) {
-            self.keep(counted, now_s, store);
+        if same && now_s < self.written_s.saturating_add(KEEP_S) {
+            return;
         }
+        let counted = counted();
+        if !same {
+            self.take_up(bundle, &counted, brought, store);
+        }
+        self.keep(&counted, now_s, store);
     }
 
     fn take_up(
@@ -125,23 +127,23 @@ mod tests {
         let store = Store::open(folder.path()).unwrap();
         let by = || Some("r-2".to_owned());
         let mut first = Service::new("m", false);
-        first.look(bundle("old", true), &counted(300, 1), 1, by, &store);
+        first.look(bundle("old", true), || counted(300, 1), 1, by, &store);
         assert_eq!(told(&store), ("factory".into(), 300, 0, 1));
-        first.look(bundle("old", true), &counted(600, 1), 2, by, &store);
+        first.look(bundle("old", true), || counted(600, 1), 2, by, &store);
         assert_eq!(told(&store).1, 300, "not at every look");
-        first.look(bundle("old", true), &counted(900, 2), 700, by, &store);
+        first.look(bundle("old", true), || counted(900, 2), 700, by, &store);
         assert_eq!(told(&store), ("factory".into(), 900, 0, 2));
 
         // Another takes its place: its frames are counted anew, overrides go on in the process.
-        first.look(bundle("new", false), &counted(30, 2), 701, by, &store);
+        first.look(bundle("new", false), || counted(30, 2), 701, by, &store);
         assert_eq!(told(&store), ("r-2".into(), 30, 0, 0));
         first.keep(&counted(60, 3), 702, &store);
         assert_eq!(told(&store), ("r-2".into(), 60, 0, 1));
 
         let mut second = Service::new("m", true);
-        second.look(bundle("new", false), &counted(15, 0), 1, || None, &store);
+        second.look(bundle("new", false), || counted(15, 0), 1, || None, &store);
         assert_eq!(told(&store), ("r-2".into(), 75, 1, 1), "the start after a crash counts it");
-        second.look(bundle("old", false), &counted(3, 0), 2, || None, &store);
+        second.look(bundle("old", false), || counted(3, 0), 2, || None, &store);
         assert_eq!(told(&store), ("returned".into(), 3, 0, 0));
     }
 
@@ -150,7 +152,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let mut service = Service::new("m", true);
-        service.look(bundle("new", false), &counted(30, 0), 1, || None, &store);
+        service.look(bundle("new", false), || counted(30, 0), 1, || None, &store);
         assert_eq!(told(&store), ("returned".into(), 30, 0, 0));
     }
 }

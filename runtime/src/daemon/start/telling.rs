@@ -146,6 +146,7 @@ pub(super) fn publisher(
         cameras: cameras.into_iter().zip(gauges).collect(),
         models: parts.models.clone(),
         now: Arc::clone(&parts.now),
+        vehicle: config.vehicle.is_some().then(|| parts.drive.clone()),
         arming: Arc::clone(&parts.arming),
         actuators: Arc::clone(&parts.actuators),
         timings: Arc::clone(&parts.timings),

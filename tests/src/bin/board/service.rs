@@ -416,6 +416,10 @@ fn nightly() -> Found {
 
 fn upgraded() -> Found {
     let pid = main_pid()?;
+    // As one that was written before schemas were.
+    let before = std::fs::read_to_string(CONFIG).map_err(|error| error.to_string())?;
+    let old = before.replacen("schema = 1\n", "", 1);
+    std::fs::write(CONFIG, &old).map_err(|error| error.to_string())?;
     let said = run("dpkg", &["--install", "/packages/stopline.deb"])?;
     if main_pid()? != pid {
         return Err(format!("the process is another one: {said}"));
@@ -423,6 +427,10 @@ fn upgraded() -> Found {
     let kept = std::fs::read_to_string(CONFIG).map_err(|error| error.to_string())?;
     if !kept.contains("vcan0") {
         return Err("the configuration was overwritten".to_owned());
+    }
+    let aside = std::fs::read_to_string(format!("{CONFIG}.schema-0")).map_err(|error| error.to_string())?;
+    if kept != format!("schema = 1\n{old}") || aside != old {
+        return Err(format!("the old configuration was not migrated: {said}{kept}"));
     }
     said.lines().rev().find(|line| line.contains("next start")).map(str::to_owned).ok_or(said.clone())
 }

@@ -119,3 +119,20 @@ fn a_new_file_cut_at_every_call_keeps_the_sums() {
         }
     }
 }
+
+#[test]
+fn a_ledger_of_a_newer_program_is_refused_with_advice_and_left_alone() {
+    let mut disk = started();
+    opened(&disk).append(&mut disk, &lines(0)).unwrap();
+    let path = Path::new(FOLDER).join("runtime-2.jsonl");
+    let newer = b"{\"schema\":2,\"of_tomorrow\":true}\n";
+    crate::disk::replace(&mut disk, &path, newer).unwrap();
+    let refused = Ledger::<usize>::open(&disk, Path::new(FOLDER), Side::Runtime).unwrap_err().to_string();
+    assert!(
+        refused.contains("runtime-2.jsonl: schema 2") && refused.contains("Install a newer one"),
+        "{refused}"
+    );
+    assert_eq!(disk.read(&path, 1 << 10).unwrap().unwrap(), newer);
+    // The other side's is its own.
+    assert!(Ledger::<usize>::open(&disk, Path::new(FOLDER), Side::Agent).is_ok());
+}
