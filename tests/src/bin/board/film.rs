@@ -16,8 +16,8 @@ pub const SIZE: (u32, u32) = (960, 540);
 /// Frames a second of the recording.
 pub const RATE: u32 = 15;
 /// The part that is shown: nobody is in sight yet, to the brake.
-const FROM: Duration = Duration::from_millis(2000);
-const TO: Duration = Duration::from_millis(5400);
+const FROM: Duration = Duration::from_millis(2400);
+const TO: Duration = Duration::from_millis(5100);
 /// Up to here the pictures may be shown to and fro while the daemon starts: the person comes into sight at 2.857 s.
 const ROAD_UNTIL: Duration = Duration::from_millis(2800);
 
@@ -53,7 +53,8 @@ impl Form {
 /// Writes the film of the recording into `folder`.
 pub fn make(recording: &Path, folder: &Path) -> Result<String, String> {
     let options = ClipOptions { from: Some(FROM), to: Some(TO), ..ClipOptions::default() };
-    let mut source = ClipSource::open(recording, options, Arc::new(SystemClock)).map_err(|error| error.to_string())?;
+    let mut source =
+        ClipSource::open(recording, options, Arc::new(SystemClock)).map_err(|error| error.to_string())?;
     for form in Form::ALL {
         std::fs::create_dir_all(folder.join(form.code())).map_err(|error| error.to_string())?;
     }
@@ -70,7 +71,8 @@ pub fn make(recording: &Path, folder: &Path) -> Result<String, String> {
         }
         for form in Form::ALL {
             let path = folder.join(form.code()).join(format!("{number:03}"));
-            std::fs::write(&path, form.bytes(&frame)?).map_err(|error| format!("{}: {error}", path.display()))?;
+            std::fs::write(&path, form.bytes(&frame)?)
+                .map_err(|error| format!("{}: {error}", path.display()))?;
         }
         number += 1;
     }
@@ -119,7 +121,8 @@ fn jpeg(frame: &Frame) -> Result<Vec<u8>, String> {
         }
     }
     let mut bytes = Vec::new();
-    let (width, height) = (u16::try_from(SIZE.0).unwrap_or_default(), u16::try_from(SIZE.1).unwrap_or_default());
+    let (width, height) =
+        (u16::try_from(SIZE.0).unwrap_or_default(), u16::try_from(SIZE.1).unwrap_or_default());
     jpeg_encoder::Encoder::new(&mut bytes, 90)
         .encode(&samples, width, height, jpeg_encoder::ColorType::Ycbcr)
         .map_err(|error| error.to_string())?;

@@ -8,6 +8,8 @@ mod faults;
 mod film;
 mod lines;
 mod mjpeg;
+mod network;
+mod newcomer;
 mod nightly;
 mod peer;
 mod pictures;
@@ -61,4 +63,5 @@ fn devices(board: &mut rig::Board) {
     pictures::checks(board);
     faults::checks(board);
     mjpeg::checks(board);
+    network::checks(board);
 }

@@ -107,10 +107,13 @@ with_unsigned_models_that_may_do_anything = true
 
 fn crossing(form: Form) -> Found {
     fresh_bus()?;
-    let (chip, switch) = lines::chip().map(|(chip, folder)| (chip, folder.join(format!("sim_gpio{SWITCH}/pull"))))?;
+    let (chip, switch) =
+        lines::chip().map(|(chip, folder)| (chip, folder.join(format!("sim_gpio{SWITCH}/pull"))))?;
     let switch = switch.to_string_lossy().into_owned();
     tell_kernel(&switch, "pull-down")?;
-    let write = |name: &str, text: &str| std::fs::write(format!("{RUN}/{name}"), text).map_err(|error| error.to_string());
+    let write = |name: &str, text: &str| {
+        std::fs::write(format!("{RUN}/{name}"), text).map_err(|error| error.to_string())
+    };
     std::fs::create_dir_all(RUN).map_err(|error| error.to_string())?;
     write("car.dbc", DBC)?;
     write("stopline.toml", &config(form, &chip))?;
@@ -139,7 +142,8 @@ fn second(shown: &Shown, at: Monotonic) -> Option<f64> {
 }
 
 fn truth() -> Result<TrueEvent, String> {
-    let json = std::fs::read(format!("{DEMO}/clips/pedestrian.truth.json")).map_err(|error| error.to_string())?;
+    let json =
+        std::fs::read(format!("{DEMO}/clips/pedestrian.truth.json")).map_err(|error| error.to_string())?;
     let truth = Truth::from_json(&json).map_err(|error| error.to_string())?;
     truth.events.into_iter().next().ok_or("no event in the truth".to_owned())
 }
@@ -160,9 +164,14 @@ fn judge(shown: &Shown, heard: &[Frame], line: &[Monotonic], carried_out: f32) -
     })?;
     let strongest = heard.iter().map(|frame| frame.payload.deceleration).fold(0.0, f32::max);
     // UN R152, 5.2.1.1: at least 5 m/s².
-    ensure(strongest >= 5.0 && carried_out > 0.0, || format!("{strongest} asked, {carried_out} carried out"))?;
-    let switched = second(shown, *line.first().ok_or("the line never changed")?).ok_or("the line was on before")?;
-    ensure((switched - braked).abs() < 0.2, || format!("braked at {braked:.2} s, the line at {switched:.2} s"))?;
+    ensure(strongest >= 5.0 && carried_out > 0.0, || {
+        format!("{strongest} asked, {carried_out} carried out")
+    })?;
+    let switched =
+        second(shown, *line.first().ok_or("the line never changed")?).ok_or("the line was on before")?;
+    ensure((switched - braked).abs() < 0.2, || {
+        format!("braked at {braked:.2} s, the line at {switched:.2} s")
+    })?;
     Ok(format!(
         "{} frames in order; in sight at {in_sight:.2} s, braked at {braked:.2} s, up to {strongest:.1} m/s², \
          {carried_out:.1} carried out; the line at {switched:.2} s",
@@ -185,10 +194,18 @@ impl Road {
         let device = v4l::Device::with_path(LOOPBACK).map_err(|error| format!("camera: {error}"))?;
         let format = v4l::Format::new(SIZE.0, SIZE.1, v4l::FourCC::new(&code));
         let taken = Output::set_format(&device, &format).map_err(|error| format!("camera: {error}"))?;
-        ensure(taken.fourcc == format.fourcc && (taken.width, taken.height) == SIZE, || format!("camera: {taken:?}"))?;
+        ensure(taken.fourcc == format.fourcc && (taken.width, taken.height) == SIZE, || {
+            format!("camera: {taken:?}")
+        })?;
         let (go, over) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let mut running =
-            Running { film, device, car: Car::new()?, go: Arc::clone(&go), over: Arc::clone(&over), shown: Vec::new() };
+        let mut running = Running {
+            film,
+            device,
+            car: Car::new()?,
+            go: Arc::clone(&go),
+            over: Arc::clone(&over),
+            shown: Vec::new(),
+        };
         let thread = std::thread::Builder::new().name("road".into()).spawn(move || {
             let result = running.play();
             running.over.store(true, Ordering::SeqCst);
@@ -286,7 +303,8 @@ impl Car {
         };
         let track: Vec<[f64; 5]> = text.lines().filter_map(line).collect();
         ensure(track.len() > 100, || format!("{path}: {} lines", track.len()))?;
-        let sender = Sender::new(Protection::p01(0x100, DataIdMode::Both), 8).map_err(|error| error.to_string())?;
+        let sender =
+            Sender::new(Protection::p01(0x100, DataIdMode::Both), 8).map_err(|error| error.to_string())?;
         Ok(Self { port: Peer::new()?, sender, track })
     }
 

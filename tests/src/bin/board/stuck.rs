@@ -15,6 +15,10 @@ pub fn checks(board: &mut Board) {
     board.check("unarmed and silent, a bus that is down is told too", down_unarmed);
     board.check("the interface is removed and made again", removed);
     board.check("the send queue is full", queue_full);
+    board.check(
+        "a queue of one frame: the next is refused, and the one in it is old when it leaves",
+        queue_of_one,
+    );
     board.check("no echo for two periods, and what was held back is dropped", held_and_dropped);
     board.check("no echo, and what was held back leaves in the end", held_and_released);
     board.check("there is no such bus", no_bus);
@@ -110,6 +114,34 @@ fn queue_full() -> Found {
     let old = heard.iter().filter(|frame| frame.payload.deceleration > 1.5).count();
     ensure(after.fault.is_none() && heard.len() >= 4 && old == 0, || format!("{after:?}, {heard:?}"))?;
     Ok(format!("told at once; {} frames after it, none old", heard.len()))
+}
+
+/// Our own first frame fills it: the kernel says ENOBUFS to the second. That first one leaves when it is long stale.
+fn queue_of_one() -> Found {
+    fresh_bus()?;
+    let (mut sender, mut peer) = (actuator("")?, Peer::new()?);
+    periods(&mut sender, &mut peer, &idle(), 10)?;
+    peer.news()?;
+    peer.most = 0.0;
+    tc(&format!("qdisc add dev {BUS} root netem delay 700ms limit 1"))?;
+    let mut faults = Vec::new();
+    for _ in 0..10 {
+        faults.extend(period(&mut sender, &mut peer, &braking(4.0))?.fault);
+    }
+    ensure(faults.contains(&Fault::QueueFull), || format!("{faults:?}"))?;
+    // Nobody asks for the brake any more when the frame leaves.
+    periods(&mut sender, &mut peer, &idle(), 45)?;
+    tc(&format!("qdisc del dev {BUS} root"))?;
+    periods(&mut sender, &mut peer, &idle(), 80)?;
+    let old = peer.news()?.iter().filter(|frame| frame.payload.deceleration > 0.0).count();
+    ensure(old <= 1 && peer.most <= 0.0, || {
+        format!("{old} old frames left, the brake reached {}", peer.most)
+    })?;
+    let after = period(&mut sender, &mut peer, &idle())?;
+    ensure(after.fault.is_none() && peer.brakes.link == Link::Alive, || {
+        format!("{after:?}, {:?}", peer.brakes)
+    })?;
+    Ok(format!("{} of 10 periods refused, {old} old frame, which the receiver did not act on", faults.len()))
 }
 
 fn held_and_dropped() -> Found {
