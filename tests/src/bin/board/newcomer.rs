@@ -40,7 +40,12 @@ impl Section {
         let section = section.ok_or("README.md has no section `Put it on a board`")?;
         let blocks = |kind: &str| -> Vec<String> {
             let fence = format!("```{kind}\n");
-            section.split(&fence).skip(1).filter_map(|rest| rest.split("\n```").next()).map(str::to_owned).collect()
+            section
+                .split(&fence)
+                .skip(1)
+                .filter_map(|rest| rest.split("\n```").next())
+                .map(str::to_owned)
+                .collect()
         };
         let ([file], [first, second]) = (&blocks("toml")[..], &blocks("console")[..]) else {
             return Err("expected one TOML block and two of commands".to_owned());
