@@ -31,12 +31,12 @@ static ALLOCATOR: Counting = Counting;
 fn main() -> ExitCode {
     let mut board = rig::Board::default();
     match std::env::args().nth(1).as_deref() {
+        None | Some("devices") => devices(&mut board),
         Some("service") => service::checks(&mut board),
         Some("sight") => sight::checks(&mut board),
         Some("film") => return told(sight::make_film(std::env::args().nth(2))),
         Some("probe") => return wall::probe(),
         Some(part) => return victim::play(part),
-        None => devices(&mut board),
     }
     println!("BOARD DONE passed={} failed={} skipped={}", board.passed, board.failed, board.skipped);
     if board.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
