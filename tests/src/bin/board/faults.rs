@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use stopline_sensors::clock::{Clock, SystemClock};
+use stopline_sensors::frame::Stamp;
 use stopline_sensors::source::{Event, FrameSource, SourceError};
 use stopline_sensors::v4l2::{ControlPanel, ControlValue, V4l2Config};
 use stopline_tests::source_suite::{Expect, conforms};
@@ -13,7 +14,23 @@ use crate::rig::{
     set, until, value,
 };
 
+/// vivid's injected faults, each of which has its check here; only that of media requests has none, which no camera of ours
+/// is asked with.
+const INJECTED: [&str; 10] = [
+    "disconnect",
+    "inject_fatal_streaming_error",
+    "inject_req_validate_error",
+    ERROR_FLAG,
+    "inject_vidioc_qbuf_error",
+    "inject_vidioc_reqbufs_error",
+    "inject_vidioc_streamon_error",
+    DROPPED,
+    "wrap_sequence_number",
+    WRAP_STAMPS,
+];
+
 pub fn checks(board: &mut Board) {
+    board.check("every fault that vivid can inject has its check", all_injected);
     for device in [CAMERA, MULTI] {
         board.check(&format!("silence and resume {device}"), || silence(device, Duration::from_millis(400)));
     }
@@ -21,6 +38,7 @@ pub fn checks(board: &mut Board) {
         .check("a long silence: the stream is started anew", || silence(CAMERA, Duration::from_millis(2600)));
     board.check("dropped buffers are counted", dropped);
     board.check("the sequence number wraps", wraps);
+    board.check("stamps that are years ahead are not believed", stamps_wrap);
     board.check("a buffer with the error flag is skipped and counted", error_flag);
     board.check("nothing but damaged buffers is silence", only_damaged);
     board.check("VIDIOC_QBUF fails once", queueing_fails);
@@ -111,6 +129,39 @@ fn error_flag() -> Found {
     let counters = source.counters();
     ensure(counters.skipped >= 1 && counters.lost == 0, || format!("{counters:?}"))?;
     Ok(format!("{event:?}"))
+}
+
+const WRAP_STAMPS: &str = "wrap_timestamp";
+
+/// By the names of the controls: a newer vivid may have more.
+fn all_injected() -> Found {
+    let panel = ControlPanel::open(CAMERA.as_ref()).map_err(|error| error.to_string())?;
+    let injects =
+        |name: &&String| ["inject", "wrap", "disconnect", "dropped"].iter().any(|part| name.contains(part));
+    let names = panel.names();
+    let mut found: Vec<&str> = names.iter().filter(injects).map(String::as_str).collect();
+    found.sort_unstable();
+    ensure(found == INJECTED, || format!("vivid has {found:?}"))?;
+    Ok(format!("{} controls", found.len()))
+}
+
+/// vivid lays its stamps so that they wrap in 16 s, at 63 bits: some 290 years from now.
+fn stamps_wrap() -> Found {
+    set(CAMERA, WRAP_STAMPS, ControlValue::Choice("64 Bit".into()))?;
+    let result = (|| {
+        let mut source = open(&plain(CAMERA))?;
+        let frames = frames(&mut source, 10)?;
+        let now = SystemClock.monotonic();
+        let believed = frames.iter().filter(|frame| frame.meta().stamp != Stamp::Arrival).count();
+        let ahead = frames.iter().filter(|frame| frame.meta().captured > now).count();
+        let distrusted = source.distrusted_stamps();
+        ensure(believed == 0 && ahead == 0 && distrusted >= 10, || {
+            format!("{believed} believed, {ahead} in the future, {distrusted} counted")
+        })?;
+        Ok(format!("{distrusted} stamps not believed, time of arrival in their place"))
+    })();
+    set(CAMERA, WRAP_STAMPS, ControlValue::Choice("None".into()))?;
+    result
 }
 
 const ERROR_FLAG: &str = "inject_v4l2_buf_flag_error";

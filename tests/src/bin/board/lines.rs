@@ -17,7 +17,7 @@ use crate::rig::{Board, Found, ensure, pause};
 use crate::victim::Victim;
 
 /// What `init` wrote down: the chip's device, and its folder in sysfs.
-const WRITTEN: &str = "/tmp/lines";
+pub const WRITTEN: &str = "/tmp/lines";
 
 const CHECKS: [(&str, fn() -> Found); 9] = [
     ("the actuator suite on a level line", || {
@@ -46,14 +46,14 @@ pub fn checks(board: &mut Board) {
 }
 
 /// The chip's device and its folder in sysfs.
-fn chip() -> Result<(String, PathBuf), String> {
+pub fn chip() -> Result<(String, PathBuf), String> {
     let written = std::fs::read_to_string(WRITTEN).map_err(|error| error.to_string())?;
     let (chip, folder) = written.trim().split_once(' ').ok_or("no chip was written down")?;
     Ok((chip.into(), folder.into()))
 }
 
 /// The level of a line, from the other end.
-fn level(line: u32) -> Result<bool, String> {
+pub fn level(line: u32) -> Result<bool, String> {
     let path = chip()?.1.join(format!("sim_gpio{line}/value"));
     let value = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(value.trim() == "1")

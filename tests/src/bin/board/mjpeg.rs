@@ -16,7 +16,7 @@ use v4l::video::Output;
 use crate::rig::{self, Board, Found, SIZE, config, ensure, next, open};
 
 /// Where `tests/board/init` puts the loopback device.
-const LOOPBACK: &str = "/dev/video9";
+pub const LOOPBACK: &str = "/dev/video9";
 
 pub fn checks(board: &mut Board) {
     if !Path::new(LOOPBACK).exists() {

@@ -14,10 +14,10 @@ use stopline_tests::daemon::scene;
 
 use crate::peer::{Peer, fresh_bus};
 use crate::rig::{Board, Found};
-use crate::{nightly as night, wall};
+use crate::{newcomer, nightly as night, wall};
 
 /// Emulated, and starting a model: everything is waited for so long.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 const SCENE: &str = "/srv/scene";
 pub const CONFIG: &str = "/etc/stopline/stopline.toml";
 const VIVID: &str = "/sys/bus/platform/drivers/vivid";
@@ -104,6 +104,7 @@ pub fn checks(board: &mut Board) {
     board.check("service: it ends in order", stopped);
     board.check("watchdog: systemd feeds that of the board", fed);
     board.check("package: a purge takes everything that is ours", purged);
+    newcomer::checks(board);
 }
 
 /// Runs a program; its output, or what it said when it failed.

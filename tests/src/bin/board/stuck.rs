@@ -15,6 +15,7 @@ pub fn checks(board: &mut Board) {
     board.check("unarmed and silent, a bus that is down is told too", down_unarmed);
     board.check("the interface is removed and made again", removed);
     board.check("the send queue is full", queue_full);
+    board.check("a queue of one frame is full: each of ours is refused, and none leaves late", queue_of_one);
     board.check("no echo for two periods, and what was held back is dropped", held_and_dropped);
     board.check("no echo, and what was held back leaves in the end", held_and_released);
     board.check("there is no such bus", no_bus);
@@ -110,6 +111,38 @@ fn queue_full() -> Found {
     let old = heard.iter().filter(|frame| frame.payload.deceleration > 1.5).count();
     ensure(after.fault.is_none() && heard.len() >= 4 && old == 0, || format!("{after:?}, {heard:?}"))?;
     Ok(format!("told at once; {} frames after it, none old", heard.len()))
+}
+
+/// Somebody's frame fills it: the kernel says ENOBUFS to each of ours, and none of them may leave when it drains.
+fn queue_of_one() -> Found {
+    fresh_bus()?;
+    let (mut sender, mut peer) = (actuator("")?, Peer::new()?);
+    periods(&mut sender, &mut peer, &idle(), 10)?;
+    peer.news()?;
+    peer.most = 0.0;
+    tc(&format!("qdisc add dev {BUS} root netem delay 700ms limit 1"))?;
+    let other = Peer::new()?;
+    other.send(BusId::Standard(0x700), &[0])?;
+    ensure(other.send(BusId::Standard(0x700), &[0]).is_err(), || "the queue takes two".into())?;
+    for count in 1..=10 {
+        let outcome = period(&mut sender, &mut peer, &braking(4.0))?;
+        ensure(outcome.fault == Some(Fault::QueueFull) && !outcome.sent, || {
+            format!("period {count}: {outcome:?}")
+        })?;
+    }
+    // It drains, and nobody asks for the brake any more.
+    periods(&mut sender, &mut peer, &idle(), 45)?;
+    tc(&format!("qdisc del dev {BUS} root"))?;
+    periods(&mut sender, &mut peer, &idle(), 80)?;
+    let old = peer.news()?.iter().filter(|frame| frame.payload.deceleration > 0.0).count();
+    ensure(old == 0 && peer.most <= 0.0, || {
+        format!("{old} old frames left, the brake reached {}", peer.most)
+    })?;
+    let after = period(&mut sender, &mut peer, &idle())?;
+    ensure(after.fault.is_none() && peer.brakes.link == Link::Alive, || {
+        format!("{after:?}, {:?}", peer.brakes)
+    })?;
+    Ok("10 of 10 periods refused, none of their frames left when it drained".into())
 }
 
 fn held_and_dropped() -> Found {
