@@ -60,7 +60,10 @@ fn what_cannot_be_migrated_stays_byte_for_byte_and_says_what_to_do() {
             "schema = 2\nof_tomorrow = 1\n",
             &["found 2, expected at most 1", "install the newer stopline", ".schema-1"],
         ),
-        ("[run]\ncolour = 1\n", &["it stays as it is", "brought to schema 1", ":3:1", "unknown field `colour`"]),
+        (
+            "[run]\ncolour = 1\n",
+            &["it stays as it is", "brought to schema 1", ":3:1", "unknown field `colour`"],
+        ),
         ("schema = 1\n[run\n", &["stopline.toml"]),
         ("schema = 'one'\n", &["found \"one\", expected 0 to 1"]),
     ];
