@@ -216,12 +216,14 @@ impl Carried {
     }
 
     /// Deceleration in whole steps of the signal, rounded down: never more is sent than asked. The small sum undoes the
-    /// rounding of products.
+    /// rounding of products. In f32, as the decision's own frame counts it (`stopline_decide::frame`): just below a whole step
+    /// the last bit decides.
+    #[allow(clippy::cast_possible_truncation, reason = "a deceleration is f32 to begin with")]
     fn rounded_down(&self, deceleration: f64, message: &Message) -> f64 {
         let step = (message.signals()[self.signal].factor / self.factor).abs();
         // An offset that is no multiple of the step shifts the grid.
         let shift = (self.offset - message.signals()[self.signal].offset) / self.factor;
-        let steps = ((deceleration + shift) / step + 1e-3).floor();
+        let steps = f64::from((((deceleration + shift) / step) as f32 + 1e-3).floor());
         let rounded = steps * step - shift;
         if rounded.is_finite() { rounded.max(0.0) } else { 0.0 }
     }

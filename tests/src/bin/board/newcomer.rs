@@ -21,7 +21,8 @@ const BUILD: &str = "cargo build --release && cross/package";
 const REFUSED: i32 = 12;
 
 pub fn checks(board: &mut Board) {
-    if !std::env::var_os("STOPLINE_FULL").is_some_and(|value| !value.is_empty()) {
+    // The machine passes the variable on, empty where it is not set.
+    if std::env::var_os("STOPLINE_FULL").is_none_or(|value| value.is_empty()) {
         println!("BOARD newcomer: the README's section is followed with STOPLINE_FULL=1 only");
         return;
     }
