@@ -306,10 +306,41 @@ pub struct BatchState {
     pub schema: u32,
     /// Bytes that the server has of it, from the first on.
     pub offset: u64,
-    /// One for each record, once all of it is committed. Only then does the device let a record go.
+    /// What became of each record, once all of it is committed. Only then does the device let a record go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipts: Option<Vec<Receipt>>,
+    /// What became of the records of the batch that `receipts` does not name: of many small ones each digest would cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rest: Option<Received>,
 }
+
+impl BatchState {
+    /// So far it has come.
+    pub fn at(offset: u64) -> Self {
+        Self { schema: Self::SCHEMA, offset, receipts: None, rest: None }
+    }
+
+    /// It is committed: `receipts` has one for each of its records.
+    pub fn committed(offset: u64, mut receipts: Vec<Receipt>) -> Self {
+        let stored = receipts.iter().filter(|receipt| receipt.result == Received::Stored).count();
+        let rest = (stored > FEW).then_some(Received::Stored);
+        receipts.retain(|receipt| Some(receipt.result) != rest);
+        Self { receipts: Some(receipts), rest, ..Self::at(offset) }
+    }
+
+    /// The receipts of the batch with these records; `None` while it is not committed. A record may have none.
+    pub fn receipts_of(&self, records: &[Entry]) -> Option<Vec<Receipt>> {
+        let named = self.receipts.as_ref()?;
+        let of = |entry: &Entry| {
+            let own = named.iter().find(|receipt| receipt.digest == entry.digest).copied();
+            own.or_else(|| Some(Receipt { digest: entry.digest, result: self.rest? }))
+        };
+        Some(records.iter().filter_map(of).collect())
+    }
+}
+
+/// Records that are named each, although all of them are stored.
+const FEW: usize = 8;
 
 /// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -353,6 +384,9 @@ impl Versioned for BatchState {
         let receipts = self.receipts.as_ref().map_or(0, Vec::len);
         if receipts > MAX_RECORDS {
             return Err(format!("receipts: {receipts}; at most {MAX_RECORDS} are expected"));
+        }
+        if self.rest.is_some() && self.receipts.is_none() {
+            return Err("rest: `receipts` is expected beside it".into());
         }
         if usize::try_from(self.offset).map_or(true, |offset| offset > MAX_BYTES) {
             return Err(format!("offset: {}; at most {MAX_BYTES} are expected", self.offset));

@@ -7,7 +7,7 @@ use reqwest::header::HeaderName;
 use serde::Deserialize;
 use stopline_depot::batch::{BatchState, Receipt};
 use stopline_depot::digest::Digest;
-use stopline_depot::versioned::{self, Versioned as _};
+use stopline_depot::versioned;
 
 use super::batches::Draft;
 use super::{UploadError, Uploader};
@@ -35,7 +35,7 @@ impl Uploader {
         let mut state = self.ask(&path)?;
         let mut stuck = 0;
         loop {
-            if let Some(receipts) = state.receipts {
+            if let Some(receipts) = state.receipts_of(&draft.manifest.records) {
                 return Ok(receipts);
             }
             let from = usize::try_from(state.offset).ok().filter(|from| *from <= tar.len());
@@ -67,11 +67,13 @@ impl Uploader {
         self.may_send(HEADERS)?;
         let state = self.ask(&path)?;
         let is_whole = usize::try_from(state.offset).is_ok_and(|offset| offset == tar.len());
-        if state.receipts.is_some() || !is_whole {
-            return Ok(state.receipts);
+        let receipts = state.receipts_of(&draft.manifest.records);
+        if receipts.is_some() || !is_whole {
+            return Ok(receipts);
         }
         // All of it came, and it was cut off before it could say so.
-        Ok(self.patch(&path, (tar.len(), tar.len()), &[])?.receipts)
+        let state = self.patch(&path, (tar.len(), tar.len()), &[])?;
+        Ok(state.receipts_of(&draft.manifest.records))
     }
 
     fn ask(&mut self, path: &str) -> Result<BatchState, UploadError> {
@@ -80,9 +82,7 @@ impl Uploader {
         match reply {
             Ok(reply) => state_of(path, &reply),
             // A server that knows nothing of it.
-            Err(Refusal::Later { status: 404, .. }) => {
-                Ok(BatchState { schema: 1, offset: 0, receipts: None })
-            }
+            Err(Refusal::Later { status: 404, .. }) => Ok(BatchState::at(0)),
             Err(refusal) => Err(refusal.into()),
         }
     }
@@ -151,7 +151,7 @@ fn state_of(path: &str, reply: &Reply) -> Result<BatchState, UploadError> {
     if reply.status == 409 {
         let At { offset } =
             serde_json::from_slice(&reply.body).map_err(|error| problem(error.to_string()))?;
-        return Ok(BatchState { schema: BatchState::SCHEMA, offset, receipts: None });
+        return Ok(BatchState::at(offset));
     }
     versioned::read(&reply.body).map_err(|error| problem(error.to_string()))
 }

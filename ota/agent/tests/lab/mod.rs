@@ -205,9 +205,11 @@ fn answer(state: &mut State, question: &Question, peer: Option<&(String, Vec<u8>
     {
         return refused;
     }
-    let receipts = state.done.get(id).cloned();
     let offset = state.parts.get(id).map_or(0, Vec::len) as u64;
-    (200, versioned::write(&BatchState { schema: 1, offset, receipts }).unwrap())
+    let done = state.done.get(id).cloned();
+    let answer =
+        done.map_or_else(|| BatchState::at(offset), |receipts| BatchState::committed(offset, receipts));
+    (200, versioned::write(&answer).unwrap())
 }
 
 /// Takes in a piece; what is answered where it is not taken.

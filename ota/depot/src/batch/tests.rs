@@ -130,3 +130,26 @@ fn only_a_record_of_its_own_may_be_longer_than_a_batch() {
     assert!(packed(&[longest]).len() <= MAX_BYTES);
     assert!(matches!(Batch::read(&vec![0; MAX_BYTES + 1]), Err(BatchError::TooLong { .. })));
 }
+
+#[test]
+fn many_stored_records_share_one_word_and_the_others_keep_theirs() {
+    let contents: Vec<Vec<u8>> = (0_u8..20).map(|byte| vec![byte; 3]).collect();
+    let records = manifest(&contents).records;
+    let result = |at: usize| if at == 7 { Received::NotWanted } else { Received::Stored };
+    let receipts: Vec<Receipt> = records
+        .iter()
+        .enumerate()
+        .map(|(at, entry)| Receipt { digest: entry.digest, result: result(at) })
+        .collect();
+    let whole = BatchState::committed(100, receipts.clone());
+    assert_eq!(whole.receipts.as_deref(), Some(&receipts[7..8]));
+    let read: BatchState = versioned::read(&versioned::write(&whole).unwrap()).unwrap();
+    assert_eq!(read.receipts_of(&records), Some(receipts.clone()));
+    // Few are named each, and one that nothing was said of has no receipt.
+    let few = BatchState::committed(100, receipts[..3].to_vec());
+    assert_eq!((few.receipts.as_deref(), few.rest), (Some(&receipts[..3]), None));
+    assert_eq!(few.receipts_of(&records), Some(receipts[..3].to_vec()));
+    assert_eq!(BatchState::at(50).receipts_of(&records), None);
+    let loose = BatchState { rest: Some(Received::Stored), ..BatchState::at(50) };
+    assert!(loose.check().unwrap_err().contains("rest"));
+}

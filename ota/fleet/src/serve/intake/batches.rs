@@ -18,7 +18,6 @@ use serde_json::json;
 use stopline_depot::batch::{Batch, BatchManifest, BatchState, Entry, MAX_BYTES, Receipt, Received, judge};
 use stopline_depot::digest::Digest;
 use stopline_depot::disk::folder_of;
-use stopline_depot::versioned::Versioned as _;
 
 use super::{Asking, Refusal, unpacked};
 use crate::exit::{Failure, Result as Done};
@@ -46,7 +45,7 @@ pub(super) async fn state(
         return Ok(Json(done));
     }
     let offset = length_of(&part(&server, &device, &id))?;
-    Ok(Json(BatchState { schema: BatchState::SCHEMA, offset, receipts: None }))
+    Ok(Json(BatchState::at(offset)))
 }
 
 /// `PATCH`: more of it.
@@ -107,10 +106,10 @@ async fn take(
     make_room(&path)?;
     let offset = append(&path, at, length, body).await?;
     if offset < length {
-        return Ok(Json(BatchState { schema: BatchState::SCHEMA, offset, receipts: None }).into_response());
+        return Ok(Json(BatchState::at(offset)).into_response());
     }
     let receipts = finish(server, device, id, &path).await?;
-    Ok(Json(BatchState { schema: BatchState::SCHEMA, offset, receipts: Some(receipts) }).into_response())
+    Ok(Json(BatchState::committed(offset, receipts)).into_response())
 }
 
 /// Removes what nobody went on with.
@@ -139,7 +138,7 @@ async fn committed(server: &Server, device: &Device, id: &Digest) -> Result<Opti
     };
     let receipts = serde_json::from_str(&receipts).map_err(Failure::failed)?;
     let offset = u64::try_from(length).map_err(Failure::failed)?;
-    Ok(Some(BatchState { schema: BatchState::SCHEMA, offset, receipts: Some(receipts) }))
+    Ok(Some(BatchState::committed(offset, receipts)))
 }
 
 /// Writes what arrives at the end of the part, at most up to `length`. What arrived before a cut stays.
