@@ -14,14 +14,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use stopline_agent::clock::{Clock as _, boot_id};
+use stopline_agent::clock::Clock as _;
 use stopline_agent::identity::Identity;
-use stopline_agent::sequence::Sequence;
-use stopline_agent::telemetry::hooks::Hooks;
 use stopline_agent::telemetry::outbox::{MOST_WAITING, Outbox};
-use stopline_agent::telemetry::{Heard, Parts, Telemetry};
-use stopline_agent::tls::{Papers, TimeBound};
-use stopline_agent::upload::Progress;
+use stopline_agent::telemetry::{Heard, Telemetry};
 use stopline_depot::message::{Acknowledge, Body, Change, Event, Kind, Message, State};
 use stopline_depot::outbox::{self, Subject};
 
@@ -43,25 +39,11 @@ fn plain(more: &str) -> World {
 }
 
 fn kept(world: &World) -> Outbox {
-    let home = world.device.path("home");
-    Outbox::open(&home, &world.identity, Sequence::open(&home, boot_id())).unwrap()
+    world.kept()
 }
 
 fn telemetry(world: &World) -> Telemetry {
-    let config = world.config();
-    let papers = Papers::new(&config, &world.identity, world.device.clock.clone(), TimeBound::default());
-    let handle = world.device.runtime.handle().clone();
-    let hooks = Hooks::open(&config, &papers, handle, world.device.clock.clone()).unwrap();
-    let parts = Parts {
-        config,
-        clock: world.device.clock.clone(),
-        identity: world.identity.clone(),
-        senses: world.senses(),
-        outbox: kept(world),
-        line: Some(world.line()),
-        upload: Progress::default(),
-    };
-    Telemetry::open(parts, hooks).unwrap()
+    world.telemetry()
 }
 
 /// As the loop says it.
@@ -382,39 +364,6 @@ fn a_message_that_the_server_does_not_understand_holds_up_no_other() {
     go_on(10);
     assert_eq!(changes(&world, "warning-1-2"), [Change::New]);
     assert!(!file.exists());
-}
-
-#[test]
-fn what_telemetry_costs_in_a_month() {
-    let world = plain("");
-    let mut telemetry = telemetry(&world);
-    telemetry.step();
-    let span = |from: usize| {
-        until("the connection's end", || world.lab.look(|lab| lab.carried.len() > from));
-        world.lab.look(|lab| {
-            lab.carried[from..].iter().fold((0, 0), |(up, down), one| (up + one.received, down + one.sent))
-        })
-    };
-    drop(telemetry);
-    let first = span(0);
-    let mut telemetry = self::telemetry(&world);
-    telemetry.step();
-    pass(&world, 61);
-    telemetry.step();
-    drop(telemetry);
-    let both = span(1);
-    println!(
-        "birth and state, TLS with certificates: {first:?} bytes up and down; the same and figures: {both:?}"
-    );
-    let (up, down) = (both.0.saturating_sub(first.0), both.1.saturating_sub(first.1));
-    // A connection for each: after 15 minutes the last one has gone.
-    let handshake = first.0 + first.1;
-    let month = 96 * 30 * (up + down + handshake);
-    println!(
-        "LTE bytes in a month, figures every 15 minutes by HTTPS, each with a handshake: {month} and {} for IP and TCP headers",
-        96 * 30 * 24 * 52
-    );
-    assert!(month < 40_000_000, "{month}");
 }
 
 #[test]

@@ -13,6 +13,9 @@ use stopline_agent::fleet::Line;
 use stopline_agent::identity::Identity;
 use stopline_agent::sequence::Sequence;
 use stopline_agent::surroundings::Senses;
+use stopline_agent::telemetry::hooks::Hooks;
+use stopline_agent::telemetry::outbox::Outbox;
+use stopline_agent::telemetry::{self, Telemetry};
 use stopline_agent::tls::{Papers, TimeBound};
 use stopline_agent::upload::{self, Progress, Uploader};
 use stopline_depot::digest::Digest;
@@ -101,6 +104,30 @@ impl World {
         let papers = Papers::new(&config, &self.identity, clock.clone(), TimeBound::default());
         let handle = self.device.runtime.handle().clone();
         Line::open(config.fleet_url.as_deref().unwrap(), &config.download, papers, handle, clock).unwrap()
+    }
+
+    /// Messages that wait.
+    pub fn kept(&self) -> Outbox {
+        let home = self.device.path("home");
+        Outbox::open(&home, &self.identity, Sequence::open(&home, boot_id())).unwrap()
+    }
+
+    /// The agent's telemetry, as a start finds it.
+    pub fn telemetry(&self) -> Telemetry {
+        let config = self.config();
+        let papers = Papers::new(&config, &self.identity, self.device.clock.clone(), TimeBound::default());
+        let handle = self.device.runtime.handle().clone();
+        let hooks = Hooks::open(&config, &papers, handle, self.device.clock.clone()).unwrap();
+        let parts = telemetry::Parts {
+            config,
+            clock: self.device.clock.clone(),
+            identity: self.identity.clone(),
+            senses: self.senses(),
+            outbox: self.kept(),
+            line: Some(self.line()),
+            upload: Progress::default(),
+        };
+        Telemetry::open(parts, hooks).unwrap()
     }
 
     /// The agent's upload, as a start finds it.
