@@ -9,6 +9,7 @@ mod attention;
 mod capture;
 mod daemon;
 mod dbc_parity;
+mod drift;
 mod engines;
 mod eval_parity;
 mod idle_writes;
