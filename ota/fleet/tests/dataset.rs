@@ -388,6 +388,26 @@ fn datumaro_counts_what_we_counted() {
 }
 
 #[test]
+fn fiftyone_s_importers_count_what_we_counted() {
+    let Some(python) = std::env::var_os("STOPLINE_FIFTYONE_PYTHON").map(PathBuf::from) else {
+        return needs::skip("no FiftyOne: a gigabyte, which tests/run --full installs from PyPI")
+            .unwrap_or_default();
+    };
+    let (lab, _) = labelled_lab(6);
+    let export = export_as(&lab, "training", &training());
+    let ours = json_of(&export.join("provenance.json"));
+    for reader in ["fiftyone-coco", "fiftyone-yolo"] {
+        let theirs = read_with(&python, &export, reader);
+        println!("{reader}: {theirs}");
+        for split in ["train", "val"] {
+            let ours = &ours["counts"]["splits"][split];
+            assert_eq!(theirs[split]["pictures"], ours["pictures"], "{reader} {split}");
+            assert_eq!(theirs[split]["boxes"], ours["boxes"], "{reader} {split}");
+        }
+    }
+}
+
+#[test]
 fn the_program_does_it_from_key_to_receipt() {
     let lab = Lab::new();
     // So many scenes that half of them are some in any shuffle.

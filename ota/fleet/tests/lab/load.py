@@ -1,7 +1,9 @@
 """Opens an export with the field's own readers and prints what they count, as JSON. No code of ours reads the export."""
 import contextlib
 import json
+import os
 import sys
+import tempfile
 
 
 def coco(export):
@@ -48,6 +50,33 @@ def datumaro(export, form):
     return counts
 
 
+def fiftyone(export, form):
+    # Its importers, which read the files; its database, where the pictures would be looked at, is not asked for.
+    home = tempfile.mkdtemp()
+    os.environ.update(FIFTYONE_DO_NOT_TRACK="true", FIFTYONE_CONFIG_PATH=f"{home}/config.json", HOME=home)
+    counts = {}
+    with contextlib.redirect_stdout(sys.stderr):
+        for split in ("train", "val"):
+            if form == "coco":
+                from fiftyone.utils.coco import COCODetectionDatasetImporter
+
+                importer = COCODetectionDatasetImporter(
+                    data_path=f"{export}/images/{split}", labels_path=f"{export}/annotations/instances_{split}.json",
+                    label_types="detections",
+                )
+            else:
+                from fiftyone.utils.yolo import YOLOv5DatasetImporter
+
+                importer = YOLOv5DatasetImporter(dataset_dir=export, yaml_path="data.yaml", split=split)
+            boxes = pictures = 0
+            with importer:
+                for path, _, label in importer:
+                    pictures += os.path.getsize(path) > 0
+                    boxes += len(label.detections) if label else 0
+            counts[split] = {"pictures": pictures, "boxes": boxes}
+    return counts
+
+
 def main():
     export, reader = sys.argv[1:3]
     found = {
@@ -55,6 +84,8 @@ def main():
         "results": results,
         "datumaro-coco": lambda export: datumaro(export, "coco"),
         "datumaro-yolo": lambda export: datumaro(export, "yolo"),
+        "fiftyone-coco": lambda export: fiftyone(export, "coco"),
+        "fiftyone-yolo": lambda export: fiftyone(export, "yolo"),
     }[reader](export)
     print(json.dumps(found))
 
