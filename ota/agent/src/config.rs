@@ -19,7 +19,7 @@ use stopline_depot::versioned::check_name;
 
 use crate::budget::{Caps, Purpose};
 
-pub use parts::{Device, DeviceKey, Download, Enrolment, Mqtt, MqttVersion, Poll, Tls};
+pub use parts::{Device, DeviceKey, Download, Enrolment, Metered, Mqtt, MqttVersion, Poll, Tls};
 pub use power::Power;
 pub use remote::Remote;
 pub use reporting::{Budget, HomeAssistant, Notify, Telemetry, Upload};
@@ -236,6 +236,7 @@ impl Config {
         }
         self.models.iter().try_for_each(|model| check_name("models", model))?;
         self.zone()?;
+        self.device.check()?;
         self.poll.check()?;
         self.window.check()?;
         self.power.check()?;

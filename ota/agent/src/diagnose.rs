@@ -8,11 +8,12 @@ pub mod scrub;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::asked;
 use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::telemetry::machine;
@@ -23,12 +24,12 @@ pub const LARGEST: usize = 1 << 20;
 const LOG_BYTES: usize = 384 << 10;
 /// Bytes read of a configuration, a health file, a doctor's findings.
 const PART_BYTES: usize = 128 << 10;
+/// Bytes taken of what a program prints.
+const MOST: u64 = 384 << 10;
 /// Lines asked of the journal.
 const JOURNAL_LINES: &str = "3000";
 /// How long a program may take that is asked.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Between two looks at whether it has ended.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// What is to be gathered.
 #[derive(Debug, Clone, Default)]
@@ -117,7 +118,7 @@ fn doctor(program: &Path, config: Option<&Path>) -> Value {
     };
     let mut command = Command::new(program);
     command.args(["doctor", "--json", "--config"]).arg(config);
-    match said(command) {
+    match asked::said(command, PATIENCE, MOST) {
         Ok(text) => document(&text),
         Err(problem) => json!({"problem": problem}),
     }
@@ -142,7 +143,8 @@ fn logs(ask: &Ask) -> Vec<(String, String)> {
             "-o",
             "short-iso",
         ]);
-        let text = said(journal).unwrap_or_else(|problem| format!("no journal: {problem}"));
+        let text =
+            asked::said(journal, PATIENCE, MOST).unwrap_or_else(|problem| format!("no journal: {problem}"));
         return vec![("journal".into(), scrub::text(&text))];
     }
     let name = |path: &PathBuf| path.display().to_string();
@@ -164,34 +166,4 @@ fn text_of(path: &Path, most: usize) -> String {
         Ok(whole.to_owned())
     };
     read().unwrap_or_else(|error| format!("{}: {error}", path.display()))
-}
-
-/// What a program prints, within its time and bounds.
-fn said(mut command: Command) -> Result<String, String> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let told = |error: std::io::Error| format!("{name}: {error}");
-    let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().map_err(told)?;
-    let out = child.stdout.take();
-    let reader = std::thread::spawn(move || {
-        let (mut bytes, most) = (Vec::new(), u64::try_from(LOG_BYTES).unwrap_or(u64::MAX));
-        let Some(mut out) = out else { return bytes };
-        // What cannot be read is not there; the rest is read too, so that the program can end.
-        let _ = out.by_ref().take(most).read_to_end(&mut bytes);
-        let _ = std::io::copy(&mut out, &mut std::io::sink());
-        bytes
-    });
-    let mut waited = Duration::ZERO;
-    while child.try_wait().map_err(told)?.is_none() {
-        if waited >= PATIENCE {
-            // It may have ended just now.
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err(format!("{name}: not ended within {PATIENCE:?}"));
-        }
-        std::thread::sleep(LOOK);
-        waited += LOOK;
-    }
-    let bytes = reader.join().map_err(|_| format!("{name}: cannot be read"))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -14,9 +14,11 @@
 //!   is received.
 //! - [`fleet`], [`upload`]: captured records to the fleet's server. [`telemetry`]: what the device says of itself, and alerts.
 //! - [`daemon`], [`reporting`], [`control`], [`mqtt`]: when it takes them, and who may ask for one.
-//! - [`commands`], [`status`], [`diagnose`]: the command line, and what is given to whoever helps.
+//! - [`commands`], [`status`], [`diagnose`]: the command line, and what is given to whoever helps; [`asked`]: what other
+//!   programs of the board say.
 
 pub mod agent;
+pub mod asked;
 pub mod budget;
 pub mod certificate;
 pub mod clock;

@@ -1,6 +1,9 @@
 //! What the device knows of itself and its surroundings now: network, battery, whether it is parked, bytes used. What cannot
 //! be read is unknown.
 
+mod metered;
+
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
@@ -9,9 +12,11 @@ use jiff::tz::TimeZone;
 use stopline_depot::eligible::Surroundings;
 use stopline_depot::rollout::Network;
 
+use metered::NetworkManager;
+
 use crate::budget::{Caps, Meter, Purpose};
 use crate::clock::{self, Clock};
-use crate::config::Device;
+use crate::config::{Device, Metered};
 
 /// Looks around.
 #[derive(Debug, Clone)]
@@ -19,12 +24,15 @@ pub struct Senses {
     device: Device,
     zone: TimeZone,
     meter: Meter,
+    manager: Option<NetworkManager>,
 }
 
 impl Senses {
     /// By the configuration; bytes over mobile networks are `meter`'s to count.
     pub fn new(device: Device, zone: TimeZone, meter: Meter) -> Self {
-        Self { device, zone, meter }
+        let asks = |Metered::NetworkManager| NetworkManager::new(Path::new("busctl"));
+        let manager = device.metered.map(asks);
+        Self { device, zone, meter, manager }
     }
 
     /// Now.
@@ -67,14 +75,20 @@ impl Senses {
         self.meter.close();
     }
 
-    /// By the interface that the default route goes over.
+    /// By the interface that the default route goes over, and whether that connection costs.
     pub fn network(&self) -> Option<Network> {
         let network = self.device.network.or_else(|| {
             let routes = |path| fs::read_to_string(path).unwrap_or_default();
             let interface = default_interface_v4(&routes("/proc/net/route"))
                 .or_else(|| default_interface_v6(&routes("/proc/net/ipv6_route")))?;
-            Some(kind_of(&interface))
+            let named = named(&self.device.interfaces, &interface);
+            Some(named.unwrap_or_else(|| kind_of(&interface)))
         });
+        let costs = || self.manager.as_ref().is_some_and(|manager| manager.costs() != Some(false));
+        let network = match network {
+            Some(Network::Ethernet | Network::Wifi) if costs() => Some(Network::Lte),
+            other => other,
+        };
         let roams = || {
             self.device.roaming_file.as_deref().and_then(first_line).is_some_and(|line| line.starts_with('1'))
         };
@@ -103,6 +117,16 @@ fn default_interface_v6(table: &str) -> Option<String> {
         (is_default && *interface != "lo").then(|| (metric, (*interface).to_owned()))
     });
     routes.min().map(|(_, interface)| interface)
+}
+
+/// As the configuration says.
+fn named(interfaces: &BTreeMap<String, Network>, interface: &str) -> Option<Network> {
+    let fits = |name: &str| match name.strip_suffix('*') {
+        Some(begin) => interface.starts_with(begin),
+        None => interface == name,
+    };
+    let fitting = interfaces.iter().filter(|(name, _)| fits(name));
+    fitting.max_by_key(|(name, _)| name.len()).map(|(_, kind)| *kind)
 }
 
 /// By systemd's and the kernel's names. What is not known costs money: it counts as LTE.
@@ -144,6 +168,25 @@ mod tests {
             ["eth0", "enp3s0", "wlp2s0", "wwan0", "usb0"].map(kind_of),
             [Network::Ethernet, Network::Ethernet, Network::Wifi, Network::Lte, Network::Lte]
         );
+    }
+
+    #[test]
+    fn the_configuration_names_interfaces_before_their_names_do() {
+        let kinds = [
+            ("en*", Network::Wifi),
+            ("enx*", Network::Lte),
+            ("eth1", Network::Lte),
+            ("wlan-car", Network::Ethernet),
+        ];
+        let kinds: BTreeMap<String, Network> =
+            kinds.into_iter().map(|(name, kind)| (name.to_owned(), kind)).collect();
+        let of = |interface| named(&kinds, interface);
+        assert_eq!(
+            ["enx0011", "eth1", "wlan-car"].map(of),
+            [Some(Network::Lte), Some(Network::Lte), Some(Network::Ethernet)]
+        );
+        assert_eq!(["eth10", "e0", "wlan-cars"].map(of), [None; 3]);
+        assert_eq!(of("enp3s0"), Some(Network::Wifi), "the longest name that fits");
     }
 
     #[test]

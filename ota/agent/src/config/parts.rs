@@ -1,5 +1,6 @@
 //! The tables of the configuration file.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -46,9 +47,36 @@ pub struct Device {
     pub synchronised_file: Option<PathBuf>,
     /// A file whose first character is 1 while the mobile network is a foreign one; without one it never is.
     pub roaming_file: Option<PathBuf>,
-    /// Kind of network, where the name of the interface does not tell (`eth`, `en`: Ethernet; `wl`: WLAN; `ww`, `wwan`,
-    /// `ppp`: LTE).
+    /// Kind of network, whatever its interface is.
     pub network: Option<Network>,
+    /// Kinds by the interface's name, or its beginning and `*`; the longest that fits. Others go by their
+    /// names: `eth`, `en` Ethernet, `wl` WLAN, anything else LTE.
+    pub interfaces: BTreeMap<String, Network>,
+    /// Who is asked whether an Ethernet or WLAN connection costs: one that does, or of which that is not known, counts as LTE.
+    pub metered: Option<Metered>,
+}
+
+/// Who knows whether a connection costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Metered {
+    /// NetworkManager, over the system bus.
+    NetworkManager,
+}
+
+impl Device {
+    pub(super) fn check(&self) -> Result<(), String> {
+        let wrong = |name: &&String| {
+            let begin = name.strip_suffix('*').unwrap_or(name);
+            begin.is_empty() || begin.len() > 15 || begin.contains(['*', '/'])
+        };
+        match self.interfaces.keys().find(wrong) {
+            Some(name) => Err(format!(
+                "device.interfaces: {name:?}; the name of an interface, or its beginning and *, is expected"
+            )),
+            None => Ok(()),
+        }
+    }
 }
 
 /// When it asks.

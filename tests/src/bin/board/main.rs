@@ -7,6 +7,7 @@ mod bus;
 mod faults;
 mod film;
 mod lines;
+mod metered;
 mod mjpeg;
 mod network;
 mod newcomer;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Some("sight") => sight::checks(&mut board),
         Some("film") => return told(sight::make_film(std::env::args().nth(2))),
         Some("probe") => return wall::probe(),
+        Some("network") => return metered::probe(),
         Some(part) => return victim::play(part),
     }
     println!("BOARD DONE passed={} failed={} skipped={}", board.passed, board.failed, board.skipped);

@@ -14,7 +14,7 @@ use stopline_tests::daemon::scene;
 
 use crate::peer::{Peer, fresh_bus};
 use crate::rig::{Board, Found};
-use crate::{newcomer, nightly as night, wall};
+use crate::{metered, newcomer, nightly as night, wall};
 
 /// Emulated, and starting a model: everything is waited for so long.
 pub const PATIENCE: Duration = Duration::from_secs(90);
@@ -93,6 +93,7 @@ pub fn checks(board: &mut Board) {
             ],
         )
     });
+    board.check("network: what NetworkManager says of costs is what the agent goes by", metered::told);
     board.check("service: the camera goes and comes back", unplugged);
     board.check("watchdog: a loop that stands is restarted; the receiver has timed out before", stalled);
     board.check("service: kill -9 is followed by a start", killed);

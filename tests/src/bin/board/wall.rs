@@ -11,7 +11,7 @@ use crate::rig::{CAMERA, Found};
 use crate::service::{run, wait};
 
 /// Where a probe puts its answers: a folder that systemd makes for it.
-const ANSWERS: &str = "/run/probe/answers";
+pub const ANSWERS: &str = "/run/probe/answers";
 
 /// Tries everything and writes `name=ok` or `name=error`, a line each.
 pub fn probe() -> ExitCode {
@@ -56,7 +56,7 @@ fn write(path: &str) -> io::Result<()> {
 
 /// Runs the probe with the sandbox of `unit`: exactly what is in `may` must have worked.
 pub fn holds(unit: &str, may: &[&str]) -> Found {
-    let answers = inside(unit)?;
+    let answers = inside(unit, "probe")?;
     let mut denied = Vec::new();
     for line in answers.lines() {
         let (name, result) = line.split_once('=').ok_or_else(|| format!("not an answer: {line}"))?;
@@ -75,8 +75,8 @@ pub fn holds(unit: &str, may: &[&str]) -> Found {
     Ok(format!("may {}; denied {}", may.join(" "), denied.join("; ")))
 }
 
-/// The unit as it is installed, with the probe as its program.
-fn inside(unit: &str) -> Result<String, String> {
+/// The answers of this program as `part`, in the unit as it is installed.
+pub fn inside(unit: &str, part: &str) -> Result<String, String> {
     let path = format!("/usr/lib/systemd/system/{unit}.service");
     let text = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
     let other = [
@@ -92,7 +92,9 @@ fn inside(unit: &str) -> Result<String, String> {
         .lines()
         .filter(|line| !other.iter().any(|begin| line.starts_with(begin)))
         .map(|line| match line {
-            "[Service]" => "[Service]\nType=oneshot\nRuntimeDirectory=probe\nRuntimeDirectoryPreserve=yes\nExecStart=/checks probe\n".to_owned(),
+            "[Service]" => format!(
+                "[Service]\nType=oneshot\nRuntimeDirectory=probe\nRuntimeDirectoryPreserve=yes\nExecStart=/checks {part}\n"
+            ),
             line => format!("{line}\n"),
         })
         .collect();
