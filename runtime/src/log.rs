@@ -25,7 +25,12 @@ pub fn install(level: &str, fixed: bool) {
             JOURNAL.store(true, Ordering::Relaxed);
             journal.boxed()
         }
-        None => fmt::layer().with_writer(std::io::stderr).without_time().with_target(false).boxed(),
+        None => fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_ansi(stopline_journal::colours())
+            .without_time()
+            .with_target(false)
+            .boxed(),
     };
     tracing_subscriber::registry().with(filter).with(lines).init();
     if !fixed {

@@ -115,6 +115,7 @@ impl ClipSource {
                     .map_or(duration, |to| duration.min(to))
                     .saturating_sub(options.from.unwrap_or_default())
             }),
+            device: None,
         };
         Ok(Self {
             info,

@@ -71,6 +71,7 @@ impl ImageSource {
             period: None,
             frames: (!options.looped).then_some(files.len() as u64),
             duration: None,
+            device: None,
         };
         Ok(Self {
             info,

@@ -75,6 +75,7 @@ impl PatternSource {
             period: Some(period),
             frames,
             duration: frames.map(|frames| period.saturating_mul(u32::try_from(frames).unwrap_or(u32::MAX))),
+            device: None,
         };
         let background = draw::bars(options.format, options.size);
         Ok(Self {

@@ -116,6 +116,7 @@ fn nothing_known() -> SourceInfo {
         period: None,
         frames: None,
         duration: None,
+        device: None,
     }
 }
 

@@ -41,6 +41,8 @@ pub struct SourceInfo {
     pub frames: Option<u64>,
     /// How long the recording is, where known.
     pub duration: Option<Duration>,
+    /// The camera's folder in sysfs, where it is a device of this machine.
+    pub device: Option<std::path::PathBuf>,
 }
 
 impl SourceInfo {

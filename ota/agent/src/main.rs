@@ -13,7 +13,12 @@ fn main() -> ExitCode {
     let filter = EnvFilter::try_from_env("STOPLINE_AGENT_LOG").unwrap_or_else(|_| "info".into());
     let lines = match Journal::connect("stopline-agent") {
         Some(journal) => journal.boxed(),
-        None => fmt::layer().with_writer(std::io::stderr).without_time().with_target(false).boxed(),
+        None => fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_ansi(stopline_journal::colours())
+            .without_time()
+            .with_target(false)
+            .boxed(),
     };
     tracing_subscriber::registry().with(filter).with(lines).init();
     match cli.run() {

@@ -182,6 +182,9 @@ pub struct CameraHealth {
     /// Milliseconds from the start of the process to the first decision; left out before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_decision_ms: Option<u64>,
+    /// Whether it is powered, in the kernel's words (`active`, `suspended`); left out where nobody says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power: Option<String>,
     /// Codes of what is wrong with it.
     pub faults: Vec<String>,
     /// The models that looked at its newest frame.

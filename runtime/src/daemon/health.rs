@@ -187,6 +187,7 @@ fn camera(name: &str, gauges: &Gauges) -> CameraHealth {
         restored: counters.restored,
         decided: gauges.decided.load(Ordering::Relaxed),
         invalid: gauges.invalid.load(Ordering::Relaxed),
+        power: info.and_then(|info| stopline_sensors::v4l2::power_of(info.device.as_deref()?)),
         ..CameraHealth::default()
     }
 }

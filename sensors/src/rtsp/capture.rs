@@ -300,6 +300,7 @@ impl Capture {
             period: Some(period),
             frames: None,
             duration: None,
+            device: None,
         }
     }
 

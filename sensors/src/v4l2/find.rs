@@ -159,14 +159,30 @@ const LEVELS_TO_DEVICE: usize = 4;
 /// The serial number of the device a class entry belongs to.
 fn serial_of(entry: &Path) -> Option<String> {
     let device = std::fs::canonicalize(entry.join("device")).ok()?;
-    let text = device
-        .ancestors()
-        .take(LEVELS_TO_DEVICE)
-        // Only the device itself: above it lie hubs and the host controller, whose `serial` is another's.
-        .find(|folder| folder.join("idVendor").exists())
-        .and_then(|folder| std::fs::read_to_string(folder.join("serial")).ok())?;
+    let text = std::fs::read_to_string(usb_of(&device)?.join("serial")).ok()?;
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// The USB device that a device in sysfs is a part of: above it lie hubs and the host controller, which are others.
+fn usb_of(device: &Path) -> Option<&Path> {
+    device.ancestors().take(LEVELS_TO_DEVICE).find(|folder| folder.join("idVendor").exists())
+}
+
+/// The folder in sysfs of what a node belongs to: the USB device, or the device that the driver names. It stays the same where
+/// the camera comes back in the same place.
+pub fn device_of(node: &Path, roots: &Roots) -> Option<PathBuf> {
+    let real = std::fs::canonicalize(node).ok()?;
+    let device = std::fs::canonicalize(roots.class.join(real.file_name()?).join("device")).ok()?;
+    Some(usb_of(&device).map_or_else(|| device.clone(), Path::to_owned))
+}
+
+/// Whether a device is powered, in the kernel's words (`power/runtime_status`: `active`, `suspended`, …); `None` where it is
+/// gone, or the kernel does not manage its power.
+pub fn power_of(device: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(device.join("power/runtime_status")).ok()?;
+    let text = text.trim();
+    (!text.is_empty() && text != "unsupported").then(|| text.to_owned())
 }
 
 fn index_of(entry: &Path) -> u32 {
@@ -180,6 +196,33 @@ fn index_of(entry: &Path) -> u32 {
 mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
+
+    #[test]
+    fn the_power_is_that_of_the_usb_device_or_of_the_driver_s_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let roots = Roots { dev: at("dev"), class: at("class") };
+        for (node, device, status) in
+            [("video0", "usb1/1-1/1-1:1.0", "usb1/1-1"), ("video1", "platform/isp", "platform/isp")]
+        {
+            fs::create_dir_all(at(device)).unwrap();
+            fs::create_dir_all(at(status).join("power")).unwrap();
+            fs::create_dir_all(roots.class.join(node)).unwrap();
+            fs::create_dir_all(&roots.dev).unwrap();
+            fs::write(roots.dev.join(node), "").unwrap();
+            symlink(at(device), roots.class.join(node).join("device")).unwrap();
+            fs::write(at(status).join("power/runtime_status"), "active\n").unwrap();
+        }
+        fs::write(at("usb1/1-1/idVendor"), "046d\n").unwrap();
+        fs::write(at("platform/isp/power/runtime_status"), "unsupported\n").unwrap();
+        let power = |node: &str| power_of(&device_of(&roots.dev.join(node), &roots).unwrap());
+        assert_eq!((power("video0").as_deref(), power("video1")), (Some("active"), None));
+        assert_eq!(device_of(&roots.dev.join("video2"), &roots), None);
+        fs::write(at("usb1/1-1/power/runtime_status"), "suspended\n").unwrap();
+        assert_eq!(power("video0").as_deref(), Some("suspended"));
+        fs::remove_dir_all(at("usb1")).unwrap();
+        assert_eq!(power_of(&at("usb1/1-1")), None, "unplugged");
+    }
 
     use super::*;
 

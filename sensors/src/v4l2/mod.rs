@@ -30,5 +30,6 @@ mod stream;
 pub use config::V4l2Config;
 pub use controls::{ControlPanel, ControlReport, ControlValue};
 pub use describe::{Description, Offer, describe};
+pub use find::power_of;
 pub use formats::CameraFormat;
 pub use source::V4l2Source;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::config::V4l2Config;
 use super::controls::ControlReport;
-use super::find::{Identity, Roots};
+use super::find::{self, Identity, Roots};
 use super::queue::{Filled, Readiness};
 use super::reconnect::Reconnect;
 use super::stamp::{Sequencer, Stamper};
@@ -67,6 +67,7 @@ impl V4l2Source {
             period: stream.setup.period,
             frames: None,
             duration: None,
+            device: find::device_of(stream.node.path(), &Roots::default()),
         };
         Ok(Self {
             name,

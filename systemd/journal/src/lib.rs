@@ -5,7 +5,7 @@
 //! that brakes writes its log by this too.
 
 use std::fmt::{self, Write as _};
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -94,6 +94,12 @@ impl<S: Subscriber> Layer<S> for Journal {
         event.record(&mut told);
         self.send(*event.metadata().level(), &told);
     }
+}
+
+/// Whether lines on standard error may have colours: it is a terminal, and `NO_COLOR` (no-color.org) is unset or empty. In a file
+/// or a pipe they would be noise.
+pub fn colours() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// The journal's id of an event's `id`: the first 128 bits of its SHA-256, in hexadecimal digits. The same in every version.

@@ -41,6 +41,7 @@ impl Flawed {
             period: Some(Duration::from_millis(40)),
             frames: Some(10),
             duration: None,
+            device: None,
         };
         Box::new(Self { flaw, info, at: 0, counters: Counters::default(), pool: BufferPool::default(), salt })
     }

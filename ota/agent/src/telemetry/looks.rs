@@ -214,6 +214,7 @@ fn cameras(health: &Health) -> BTreeMap<String, CameraStats> {
             decided: camera.decided,
             dropped: dropped.into_iter().fold(0, u64::saturating_add),
             lost: camera.lost,
+            power: camera.power.clone(),
         };
         (camera.name.clone(), stats)
     };

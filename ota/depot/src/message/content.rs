@@ -226,7 +226,7 @@ pub struct MobileStats {
 }
 
 /// A camera, since the start of the runtime.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct CameraStats {
     /// Frames decided on per second, over the last whole second.
     pub decided_fps: f32,
@@ -236,6 +236,9 @@ pub struct CameraStats {
     pub dropped: u64,
     /// Times it was lost.
     pub lost: u64,
+    /// Whether it is powered, in the kernel's words (`active`, `suspended`); left out where nobody says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power: Option<String>,
 }
 
 /// What a stage took in the span, microseconds. Percentiles are upper bounds by powers of two.

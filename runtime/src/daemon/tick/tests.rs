@@ -70,6 +70,7 @@ impl Rig {
             period: Some(FRAME),
             frames: None,
             duration: None,
+            device: None,
         };
         self.tick.sights[0].gauges.info.set(info).expect("opened once");
         self.seats.send((0, self.camera.watch())).expect("room");

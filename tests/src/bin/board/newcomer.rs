@@ -123,7 +123,8 @@ fn put_into_service() -> Found {
         let expected = if command.starts_with("stopline check") { REFUSED } else { 0 };
         ensure(done.status.code() == Some(expected), || {
             let said = [&done.stdout[..], &done.stderr[..]].concat();
-            format!("{command}: {}, expected {expected}: {}", done.status, String::from_utf8_lossy(&said))
+            let said = String::from_utf8_lossy(&said);
+            format!("{command}: {}, expected {expected}: {said}; {}", done.status, journal("stopline", "10"))
         })?;
     }
     let pid = property("stopline", "MainPID")?;

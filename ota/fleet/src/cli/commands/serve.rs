@@ -56,7 +56,7 @@ fn run(args: &Serve, json: bool, phrase: &Passphrase) -> Result<Said> {
     let filter = EnvFilter::try_from_env("STOPLINE_FLEET_LOG").unwrap_or_else(|_| "info,sqlx=warn".into());
     let lines = match Journal::connect("stopline-fleet") {
         Some(journal) => journal.boxed(),
-        None => fmt::layer().with_writer(std::io::stderr).boxed(),
+        None => fmt::layer().with_writer(std::io::stderr).with_ansi(stopline_journal::colours()).boxed(),
     };
     tracing_subscriber::registry().with(filter).with(lines).init();
     let told = |words: &[String], at: Addresses| {
