@@ -5,6 +5,9 @@
 //! STORE/records/DIGEST.json    what of it is clear, and who sent it
 //! STORE/tombstones/DIGEST      it was forgotten: it is not taken in again
 //! ```
+//! What devices put there themselves lies in another folder until it is one of these ([`incoming`]).
+
+pub mod incoming;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -57,6 +57,10 @@ pub struct Serve {
     /// Where sealed records go, if not into the data folder: a folder, s3://BUCKET/PREFIX, gs://…, az://….
     #[arg(long, value_name = "PLACE")]
     pub store: Option<String>,
+    /// Devices put batches into the store themselves, each by a request that is signed for it and good for 15 minutes. Theirs
+    /// alone, whose configuration names the store (`upload.stores`); the others send to this server.
+    #[arg(long, requires = "store")]
+    pub presigned: bool,
     #[command(flatten)]
     pub at: Signing,
 }

@@ -181,6 +181,7 @@ fn options(set_up: &SetUp, args: &Serve, phrase: &Passphrase) -> Result<Options>
         data: set_up.data.data.clone(),
         database: set_up.data.database.clone(),
         store: args.store.clone(),
+        presigned: args.presigned,
         names: names(&set_up.name),
         devices: args.devices,
         people: set_up.operators,
