@@ -14,7 +14,7 @@ use stopline_depot::versioned;
 use super::sending::{HEADERS, most_chunk, wrong};
 use super::{UploadError, Uploader};
 use crate::fleet::Refusal;
-use crate::http::{Http, HttpError, plain};
+use crate::http::{Answer, Http, HttpError, plain};
 
 /// Bytes between two looks at what hinders, at most.
 const PIECE: usize = 64 << 10;
@@ -128,10 +128,31 @@ impl Uploader {
         None
     }
 
-    /// Puts the batch there, piece by piece within budget, windows and rate; the status that was answered.
+    /// Puts the batch there; the status that was answered.
     fn put(&mut self, url: &Url, place: &Place, tar: &[u8]) -> Result<u16, UploadError> {
         self.may_send(u64::try_from(tar.len()).unwrap_or(u64::MAX))?;
         let http = self.store_client()?;
+        let counted = || self.parts.senses.look(&*self.parts.clock).mobile.day_bytes;
+        let before = counted();
+        let answer = self.put_pieces(&http, url, place, tar);
+        // Each look counted what the connection had carried by then. What it took with it when it was cut is made up for.
+        let missed = http.take_received().saturating_sub(counted().saturating_sub(before));
+        self.parts.senses.spend(&*self.parts.clock, missed);
+        let answer = answer?;
+        let status = answer.status();
+        match status {
+            // Said again, with receipts or without, by the server; what has expired is asked for anew.
+            200..=299 | 401 | 403 => Ok(status),
+            _ => {
+                let after_s = answer.header(&RETRY_AFTER).and_then(|text| text.trim().parse().ok());
+                let problem = format!("status {status}; the batch is put again, or goes by the server");
+                Err(UploadError::Store { store: plain(url), code: "store", problem, after_s })
+            }
+        }
+    }
+
+    /// Piece by piece, within budget, windows and rate.
+    fn put_pieces(&self, http: &Http, url: &Url, place: &Place, tar: &[u8]) -> Result<Answer, UploadError> {
         let headers: Vec<(HeaderName, HeaderValue)> = place
             .headers
             .iter()
@@ -147,26 +168,12 @@ impl Uploader {
             // Dropped where it may not go on: the store keeps nothing of a body that ends early.
             self.may_send(u64::try_from(piece.len()).unwrap_or(u64::MAX))?;
             let began = self.parts.clock.since_boot_ms();
-            let goes_on = putting.send(Bytes::copy_from_slice(piece));
-            self.parts.senses.spend(&*self.parts.clock, http.take_received());
-            if !goes_on.map_err(failed)? {
+            if !putting.send(Bytes::copy_from_slice(piece)).map_err(failed)? {
                 break;
             }
             self.pace(piece.len(), began);
         }
-        let answer = putting.end();
-        self.parts.senses.spend(&*self.parts.clock, http.take_received());
-        let answer = answer.map_err(failed)?;
-        let status = answer.status();
-        match status {
-            // Said again, with receipts or without, by the server; what has expired is asked for anew.
-            200..=299 | 401 | 403 => Ok(status),
-            _ => {
-                let after_s = answer.header(&RETRY_AFTER).and_then(|text| text.trim().parse().ok());
-                let problem = format!("status {status}; the batch is put again, or goes by the server");
-                Err(UploadError::Store { store: plain(url), code: "store", problem, after_s })
-            }
-        }
+        putting.end().map_err(failed)
     }
 
     fn store_client(&mut self) -> Result<Http, UploadError> {

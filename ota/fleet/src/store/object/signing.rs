@@ -105,3 +105,56 @@ impl Signing {
         Ok(SignedPut { url: url.into(), headers })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signed(url: &str, known: &[(&str, &str)]) -> (String, Vec<(String, String)>) {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let known: Vec<_> =
+            known.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let (_, signing, path) = open(&url.parse().unwrap(), &known).unwrap();
+        let at = path.parts().chain(ObjectPath::from("incoming/a/b").parts()).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let content = (&Digest::of(b"batch"), 5);
+        let signed = runtime.block_on(signing.unwrap().put(&at, content, Duration::from_secs(900))).unwrap();
+        (signed.url, signed.headers)
+    }
+
+    #[test]
+    fn s3_binds_the_content() {
+        let known = [
+            ("aws_access_key_id", "AKIAIOSFODNN7EXAMPLE"),
+            ("aws_secret_access_key", "x"),
+            ("aws_region", "eu-central-1"),
+        ];
+        let (url, headers) = signed("s3://fleet-records/north", &known);
+        assert!(
+            url.starts_with("https://s3.eu-central-1.amazonaws.com/fleet-records/north/incoming/a/b?"),
+            "{url}"
+        );
+        for part in
+            ["X-Amz-Expires=900&", "X-Amz-SignedHeaders=host%3Bx-amz-checksum-sha256&", "X-Amz-Signature="]
+        {
+            assert!(url.contains(part), "{part} in {url}");
+        }
+        // As `printf batch | openssl dgst -sha256 -binary | base64` says it.
+        let expected =
+            ("x-amz-checksum-sha256".to_owned(), "S7JO/JZBr8Xe0cp36rtuL88GLSESzNYb2L1qzYkYC64=".to_owned());
+        assert_eq!(headers, [expected]);
+    }
+
+    #[test]
+    fn azure_signs_for_writing_one_blob_and_binds_no_more() {
+        let key = STANDARD.encode([7; 64]);
+        let known = [("azure_storage_account_name", "stopline"), ("azure_storage_account_key", key.as_str())];
+        let (url, headers) = signed("az://fleet-records/north", &known);
+        let address = "https://stopline.blob.core.windows.net/fleet-records/north/incoming/a/b?";
+        assert!(url.starts_with(address), "{url}");
+        for part in ["sp=w", "sr=b", "se=", "sig="] {
+            assert!(url.contains(part), "{part} in {url}");
+        }
+        assert_eq!(headers, [("x-ms-blob-type".to_owned(), "BlockBlob".to_owned())]);
+    }
+}
