@@ -6,7 +6,7 @@
 //! | `GET v1/batches/ID` | 200 `{schema, offset, receipts?}` | how much of the batch the server has |
 //! | `PATCH v1/batches/ID`, `Upload-Offset`, `Upload-Length`, bytes | 200, the same | what it has now; receipts once all of it is committed |
 //! | | 409, the same | another offset counts |
-//! | `POST v1/batches/ID/place`, `Upload-Length` | 200 `{schema, place}` or `{schema, state}` | a batch may go to the store ([`placing`]) |
+//! | `POST v1/batches/ID/place`, `Upload-Length` | 200 `{schema, place}` or `{schema, state}` | a place in a store, or receipts for what lies there |
 //!
 //! The manifest of the batch under way lies in `HOME/upload.json`, so that the same bytes go on after a restart: they are
 //! packed again from the records, which the spool holds. One thread does it ([`Uploader::run`]); a stalled link stops neither

@@ -205,6 +205,13 @@ fn look(browser: &mut Browser, size: (u32, u32), shot: Option<&Path>) {
              Math.abs(img.width / img.height - 320 / 240) * 10); })()",
     );
     assert!(off.as_f64().unwrap() < 2.0, "{off} pixels");
+    // Nor are words cut off at the picture's edges.
+    let cut = browser.ask(
+        "[...document.querySelectorAll('.frame text')].filter(one => { \
+         const words = one.getBoundingClientRect(); const frame = one.closest('.frame').getBoundingClientRect(); \
+         return words.left < frame.left - 2 || words.right > frame.right + 2 || words.top < frame.top - 2; }).length",
+    );
+    assert_eq!(cut, 0, "words that are cut off");
     if let Some(path) = shot {
         browser.picture(path);
     }

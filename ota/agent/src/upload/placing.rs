@@ -114,8 +114,8 @@ impl Uploader {
     /// The place's address, where it lies below one of this device's own stores.
     fn named(&mut self, place: &Place) -> Option<Url> {
         let url = Url::parse(&place.url).ok()?;
-        let stores = self.parts.config.upload.stores.iter().filter_map(|store| Url::parse(store).ok());
-        if stores.into_iter().any(|store| is_below(&store, &url)) {
+        let mut stores = self.parts.config.upload.stores.iter().filter_map(|store| Url::parse(store).ok());
+        if stores.any(|store| is_below(&store, &url)) {
             return Some(url);
         }
         let store = url.origin().ascii_serialization();

@@ -114,7 +114,7 @@ impl Gallery {
         }))
     }
 
-    /// Its picture as a JPEG of at most [`WIDTH`] pixels across; in words why not.
+    /// Its picture as a JPEG of at most 640 pixels across; in words why not.
     ///
     /// # Errors
     /// The store's.

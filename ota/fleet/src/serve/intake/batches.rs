@@ -1,5 +1,5 @@
 //! `v1/batches/ID`: sealed records, many in one tar, resumed by offset. What is on its way lies in `uploads/DEVICE/ID.part`; a
-//! batch that is whole is taken in ([`taking`]), and only then answered with receipts.
+//! batch that is whole is taken in (`taking.rs`), and only then answered with receipts.
 //!
 //! The offset that is answered is on the medium. Of one device at most [`UNFINISHED`] batches are on their way, so that one
 //! that goes wrong fills no disk.

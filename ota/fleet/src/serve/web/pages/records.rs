@@ -194,7 +194,10 @@ fn picture_of(record: &Sealed, shown: &Shown) -> Markup {
                 @for found in &opened.boxes {
                     @let [x, y, w, h] = found.bbox;
                     rect x=(number(x)) y=(number(y)) width=(number(w)) height=(number(h)) {}
-                    text x=(number(x)) y=(number(beside(y, letters))) font-size=(letters) {
+                    // From the side that is nearer to the middle of the picture, so that words are not cut off at its edge.
+                    @let is_right = x + w / 2.0 > f64::from(width) / 2.0;
+                    text x=(number(if is_right { x + w } else { x })) y=(number(beside(y, letters)))
+                        text-anchor=(if is_right { "end" } else { "start" }) font-size=(letters) {
                         (found.label) " " (score(found))
                     }
                 }
