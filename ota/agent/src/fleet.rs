@@ -2,6 +2,7 @@
 //! own says so in the header `Stopline`. What answers without it is somebody between: a captive portal, a proxy, a stranger.
 //! Nothing is concluded from what such a one says.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use reqwest::Method;
@@ -171,6 +172,16 @@ impl Line {
         tracing::trace!("{url}: {status}, Stopline: {header}");
         self.packs = answer.header(&ACCEPT_ENCODING).is_some_and(|codings| codings.contains("zstd"));
         judge(url, answer)
+    }
+
+    /// A client of somebody else's server, over the same network: nothing of this device is shown to it. Believed are the system's
+    /// authorities, or those of a file.
+    ///
+    /// # Errors
+    /// [`HttpError::Setup`].
+    pub fn to_stranger(&self, authorities: Option<&Path>) -> Result<Http, HttpError> {
+        let tls = self.papers.stranger(authorities).map_err(|error| HttpError::Setup(error.to_string()))?;
+        Http::new(&self.settings, tls, self.runtime.clone(), self.clock.clone())
     }
 
     /// Bytes that came and went since this was last asked, about.

@@ -1,5 +1,7 @@
 //! HTTP for a caller that waits: one request at a time, bounded in length, given up when it stalls.
 
+mod putting;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +14,9 @@ use tokio::runtime::Handle;
 
 use crate::clock::Clock;
 use crate::config::Download;
+
+pub use putting::Putting;
+pub(crate) use putting::plain;
 
 /// Bytes of a request line and headers and of those that come back, about: they count towards the budget.
 const HEADERS: u64 = 400;

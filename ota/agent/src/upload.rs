@@ -6,6 +6,7 @@
 //! | `GET v1/batches/ID` | 200 `{schema, offset, receipts?}` | how much of the batch the server has |
 //! | `PATCH v1/batches/ID`, `Upload-Offset`, `Upload-Length`, bytes | 200, the same | what it has now; receipts once all of it is committed |
 //! | | 409, the same | another offset counts |
+//! | `POST v1/batches/ID/place`, `Upload-Length` | 200 `{schema, place}` or `{schema, state}` | a place in a store, or receipts for what lies there |
 //!
 //! The manifest of the batch under way lies in `HOME/upload.json`, so that the same bytes go on after a restart: they are
 //! packed again from the records, which the spool holds. One thread does it ([`Uploader::run`]); a stalled link stops neither
@@ -13,6 +14,7 @@
 
 mod batches;
 mod ends;
+mod placing;
 mod sending;
 
 use std::path::Path;
@@ -67,6 +69,18 @@ pub enum UploadError {
         /// Why.
         source: std::io::Error,
     },
+    /// The store that the server named did not take a batch.
+    #[error("{store}: {problem}")]
+    Store {
+        /// Where it was put, without the signature.
+        store: String,
+        /// A stable word.
+        code: &'static str,
+        /// What was found, and what follows.
+        problem: String,
+        /// Seconds to wait, where the store says so.
+        after_s: Option<u64>,
+    },
     /// It may not go on now.
     #[error("records wait: {}", word_of(.0))]
     Hindered(Hindrance),
@@ -87,13 +101,16 @@ impl UploadError {
             Self::Spool(_) => "spool".into(),
             Self::Batch(_) => "batch".into(),
             Self::Io { .. } => "io".into(),
+            Self::Store { code, .. } => (*code).into(),
             Self::Hindered(hindrance) => word_of(hindrance),
         }
     }
 
     fn retry_after_s(&self) -> Option<u64> {
         match self {
-            Self::Refused(Refusal::Later { after_s, .. }) => after_s.map(|s| s.min(LONGEST_RETRY_AFTER_S)),
+            Self::Refused(Refusal::Later { after_s, .. }) | Self::Store { after_s, .. } => {
+                after_s.map(|s| s.min(LONGEST_RETRY_AFTER_S))
+            }
             _ => None,
         }
     }
@@ -150,6 +167,7 @@ pub struct Uploader {
     /// The batch under way.
     draft: Option<Draft>,
     ends: ends::Ends,
+    stores: placing::Stores,
     failures: u32,
     /// Milliseconds since boot before which nothing is tried.
     not_before: u64,
@@ -170,8 +188,8 @@ impl Uploader {
         };
         let chunk = sending::most_chunk(&parts.config.upload);
         let draft = batches::take_up(&parts.config.home, &claims);
-        let ends = ends::Ends::default();
-        Ok(Self { parts, claims, progress, draft, ends, failures: 0, not_before: 0, chunk })
+        let (ends, stores) = (ends::Ends::default(), placing::Stores::default());
+        Ok(Self { parts, claims, progress, draft, ends, stores, failures: 0, not_before: 0, chunk })
     }
 
     /// Uploads until the sender of `stop` has gone.

@@ -15,7 +15,7 @@
 //! - [`judging`]: whether a bundle may be loaded, judged by one who believes nobody.
 //! - [`eligible`]: when a vehicle asks, fetches and tries again.
 //! - [`outcome`]: what a device says of a deployment, signed.
-//! - [`batch`]: captured records on their way to the fleet, and its receipts.
+//! - [`batch`]: captured records on their way to the fleet, and its receipts; [`placing`]: the same by way of an object store.
 //! - [`message`]: what a device says of itself.
 //! - [`settings`]: what the operator may set on devices from afar.
 //! - [`campaign`]: what frames the operator asks vehicles for.
@@ -44,6 +44,7 @@ pub mod message;
 pub mod migration;
 pub mod outbox;
 pub mod outcome;
+pub mod placing;
 pub mod record;
 pub mod release;
 pub mod rollout;

@@ -19,6 +19,7 @@ use stopline_depot::health::{Health, HealthError};
 use stopline_depot::manifest::{Manifest, ManifestError};
 use stopline_depot::message::{Acknowledge, Message, Receipts};
 use stopline_depot::outcome::SignedOutcome;
+use stopline_depot::placing::Placing;
 use stopline_depot::release::Release;
 use stopline_depot::rollout::Rollout;
 use stopline_depot::settings;
@@ -152,6 +153,7 @@ fn documents() -> Vec<Document> {
         strict::<SignedOutcome>(("agent", "fleet"), frozen!("signed-outcome"), "counted as not heard; told"),
         strict::<BatchManifest>(("agent", "fleet"), frozen!("batch"), "422: the records wait; told"),
         strict::<BatchState>(ANSWERED, frozen!("batch-state"), "no receipt: the records wait; told"),
+        strict::<Placing>(ANSWERED, frozen!("placing"), "the batch goes by the server itself"),
         strict::<Message>(("agent", "fleet"), frozen!("message"), "put aside with an alarm; told"),
         strict::<Receipts>(ANSWERED, frozen!("receipts"), "no receipt: the messages wait; told"),
         strict::<Acknowledge>(ANSWERED, frozen!("acknowledge"), "the alert stays open; told"),

@@ -10,6 +10,9 @@ mod object;
 mod tests;
 
 use std::path::Path;
+use std::time::Duration;
+
+use stopline_depot::digest::Digest;
 
 pub use local::LocalStore;
 #[cfg(feature = "store")]
@@ -58,6 +61,14 @@ pub enum Added {
     Other,
 }
 
+/// A request that was signed here, for somebody who holds none of the store's credentials. Who reads it can make it.
+pub struct SignedPut {
+    /// Where, with the signature.
+    pub url: String,
+    /// Headers that must be sent with it.
+    pub headers: Vec<(String, String)>,
+}
+
 /// Where a repository is published. Paths are relative, of parts that are encoded already.
 pub trait Store: Send + Sync {
     /// What it is called in messages.
@@ -77,7 +88,7 @@ pub trait Store: Send + Sync {
         let found = self.read(path, stopline_depot::bundle::MAX_UNPACKED)?;
         Ok(found.map(|(bytes, _)| Source {
             length: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
-            tag: stopline_depot::digest::Digest::of(&bytes).to_string(),
+            tag: Digest::of(&bytes).to_string(),
             reader: Box::new(std::io::Cursor::new(bytes)),
         }))
     }
@@ -87,6 +98,21 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// What kept it from knowing.
     fn list(&self, folder: &str) -> Result<Vec<String>>;
+
+    /// Files anywhere below `folder`, and when each was written: seconds since 1970 by the store's clock.
+    ///
+    /// # Errors
+    /// What kept it from knowing.
+    fn ages(&self, folder: &str) -> Result<Vec<(String, i64)>>;
+
+    /// Signs one PUT of a file of this digest and length, good for a while; `None` where the store cannot. How much of it the
+    /// signature binds is the store's matter: what lies there afterwards is not yet known to be what was signed for.
+    ///
+    /// # Errors
+    /// What kept it from signing.
+    fn sign_put(&self, path: &str, _content: (&Digest, u64), _valid: Duration) -> Result<Option<SignedPut>> {
+        checked(path).map(|_| None)
+    }
 
     /// Adds a file that is never changed again.
     ///

@@ -1,74 +1,31 @@
 //! `publish s3://…` over HTTP, against a server that checks signatures (SigV4) and rights, and does conditional writes:
 //! moto, from PyPI. It keeps everything in memory, answers one request at a time, and judges neither the age of a request nor
-//! the digest of its body.
+//! the digest of its body. (What is pre-signed is judged by our own code before it: `presigned.rs`.)
 #![allow(clippy::unwrap_used)] // what cannot be prepared fails the test
 #![cfg(feature = "store")]
 
+mod bucket;
 mod desk;
 #[cfg(feature = "serve")]
 mod house;
 mod needs;
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 
+use bucket::Bucket;
 use desk::program::{Room, first_push};
 use serde_json::Value;
 
-/// The server; it ends with the test.
-struct Bucket {
-    server: Child,
-    said: Value,
-}
-
-impl Bucket {
-    fn start() -> Option<Self> {
-        let python = needs::python();
-        let moto = Command::new(&python).args(["-c", "import moto.server, boto3"]).output();
-        if !moto.is_ok_and(|output| output.status.success()) {
-            return needs::skip("no S3 server: moto[server,s3] is not in the Python test environment");
-        }
-        let mut command = Command::new(python);
-        command.arg(needs::fixture("s3/server.py")).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut server = command.spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        Some(Self { server, said: serde_json::from_str(&line).unwrap() })
-    }
-
-    fn text(&self, key: &str) -> String {
-        self.said[key].as_str().unwrap().to_owned()
-    }
-
-    /// A room whose repository lies in the bucket.
-    fn room(&self) -> Option<Room> {
-        let mut room = Room::new();
-        let program = needs::stand_in(room.folder.path())?;
-        room.environment.extend([
-            ("STOPLINE_PROGRAM", program.into()),
-            ("STOPLINE_REPOSITORY", format!("s3://{}/fleet", self.text("bucket")).into()),
-        ]);
-        room.environment.extend(self.environment().into_iter().map(|(name, value)| (name, value.into())));
-        Some(room)
-    }
-
-    /// By which programs come to it.
-    fn environment(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("AWS_ENDPOINT", self.text("url")),
-            ("AWS_ALLOW_HTTP", "true".to_owned()),
-            ("AWS_REGION", "us-east-1".to_owned()),
-            ("AWS_ACCESS_KEY_ID", self.text("key")),
-            ("AWS_SECRET_ACCESS_KEY", self.text("secret")),
-        ]
-    }
-}
-
-impl Drop for Bucket {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
+/// A room whose repository lies in the bucket.
+fn room(bucket: &Bucket) -> Option<Room> {
+    let mut room = Room::new();
+    let program = needs::stand_in(room.folder.path())?;
+    room.environment.extend([
+        ("STOPLINE_PROGRAM", program.into()),
+        ("STOPLINE_REPOSITORY", format!("s3://{}/fleet", bucket.text("bucket")).into()),
+    ]);
+    room.environment.extend(bucket.environment().into_iter().map(|(name, value)| (name, value.into())));
+    Some(room)
 }
 
 /// The page's commands, with the repository where the environment says.
@@ -81,7 +38,7 @@ fn push(room: &Room) {
 #[test]
 fn the_first_push_goes_into_a_bucket_and_a_vehicle_accepts_it_from_there() {
     let Some(bucket) = Bucket::start() else { return };
-    let Some(room) = bucket.room() else { return };
+    let Some(room) = room(&bucket) else { return };
     push(&room);
     room.well("stopline-fleet status");
     let place = format!("s3://{}/fleet", bucket.text("bucket"));
@@ -94,7 +51,7 @@ fn the_first_push_goes_into_a_bucket_and_a_vehicle_accepts_it_from_there() {
 #[test]
 fn a_wrong_secret_or_an_unknown_key_is_refused_by_the_bucket_and_told() {
     let Some(bucket) = Bucket::start() else { return };
-    let Some(mut room) = bucket.room() else { return };
+    let Some(mut room) = room(&bucket) else { return };
     push(&room);
     room.environment.push(("AWS_SECRET_ACCESS_KEY", "a-thief-guesses-forty-characters-of-a-key".into()));
     let (code, _, error) = room.run("stopline-fleet rollout pause stop-sign --online online");
@@ -109,7 +66,7 @@ fn two_publishers_racing_into_a_bucket_lose_and_mix_nothing() {
     let rounds = if std::env::var_os("STOPLINE_FULL").is_some() { 100 } else { 8 };
     println!("rounds: {rounds} (full: 100)");
     let Some(bucket) = Bucket::start() else { return };
-    let Some(room) = bucket.room() else { return };
+    let Some(room) = room(&bucket) else { return };
     push(&room);
     let versions = || -> (u64, u64) {
         let said: Value = serde_json::from_str(&room.well("stopline-fleet status --json")).unwrap();

@@ -50,6 +50,11 @@ impl Budget {
 pub struct Upload {
     /// The spool that the runtime writes; none: nothing is uploaded.
     pub spool: Option<PathBuf>,
+    /// Object stores that batches may be put to where the server gives a place in one: `https://HOST/` and as much of the path
+    /// as all places share. Empty: everything goes by the server.
+    pub stores: Vec<String>,
+    /// Certificates of the authorities that those stores are believed by, PEM; none: the system's.
+    pub store_authorities_file: Option<PathBuf>,
     /// Bytes of a batch, at most; a record that alone is longer goes alone.
     pub batch_bytes: u32,
     /// Bytes of one request.
@@ -74,6 +79,8 @@ impl Default for Upload {
     fn default() -> Self {
         Self {
             spool: None,
+            stores: Vec::new(),
+            store_authorities_file: None,
             batch_bytes: 4 << 20,
             chunk_bytes: 512 << 10,
             rate_bytes_per_s: 0,
@@ -99,8 +106,19 @@ impl Upload {
         within("upload.look_s", self.look_s, 1, 3_600)?;
         within("upload.first_back_off_ms", self.first_back_off_ms, 1, 3_600_000)?;
         within("upload.longest_back_off_ms", self.longest_back_off_ms, 1, 86_400_000)?;
+        self.stores.iter().try_for_each(|store| is_store(store))?;
         minutes("upload.local", self.local)
     }
+}
+
+fn is_store(store: &str) -> Result<(), String> {
+    super::is_web("upload.stores", store)?;
+    if store.starts_with("https://") && !store.contains('@') {
+        return Ok(());
+    }
+    Err(format!(
+        "upload.stores: {store:?}; https:// is expected, and no user: what is put there is signed beforehand"
+    ))
 }
 
 /// What the device says of itself.

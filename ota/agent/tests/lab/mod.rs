@@ -12,6 +12,7 @@ use stopline_agent::budget::sockets::{Carried, carried};
 use stopline_depot::batch::{Batch, BatchState, Receipt, Received, judge};
 use stopline_depot::digest::Digest;
 use stopline_depot::message::{self, Acknowledge, Message, Receipts, read_lines};
+use stopline_depot::placing::{Place, Placing};
 use stopline_depot::versioned;
 
 use crate::authority::name_and_key;
@@ -69,6 +70,18 @@ pub struct State {
     pub hook_status: Option<u16>,
     /// What each connection that has ended carried.
     pub carried: Vec<Carried>,
+    /// Where batches may be put; none: this server gives no places.
+    pub store: Option<String>,
+    /// What lies in the store, by path.
+    pub put: BTreeMap<String, Vec<u8>>,
+    /// Bytes of bodies of PUT questions as they came.
+    pub put_bytes: usize,
+    /// Headers of each PUT, and whether TLS showed a certificate.
+    pub puts: Vec<(BTreeMap<String, String>, bool)>,
+    /// Headers that a place asks for.
+    pub place_headers: Vec<(String, String)>,
+    /// The store says yes and keeps nothing.
+    pub store_lies: bool,
 }
 
 pub struct Lab {
@@ -181,7 +194,8 @@ fn questions(
         let stream = reader.get_mut();
         let after = after.map(|after| format!("Retry-After: {after}\r\n")).unwrap_or_default();
         let packs = if packs { "Accept-Encoding: zstd\r\n" } else { "" };
-        let ours = if question.path.starts_with("/hook") { "" } else { "Stopline: 1\r\n" };
+        let is_ours = !["/hook", "/bucket"].iter().any(|other| question.path.starts_with(other));
+        let ours = if !is_ours { "" } else { "Stopline: 1\r\n" };
         write!(stream, "HTTP/1.1 {status} x\r\n{ours}{packs}{after}Content-Length: {}\r\n\r\n", body.len())?;
         stream.write_all(&body)?;
         stream.flush()?;
@@ -194,12 +208,18 @@ fn answer(state: &mut State, question: &Question, peer: Option<&(String, Vec<u8>
         state.hooks.push((question.headers.clone(), body));
         return (state.hook_status.unwrap_or(200), Vec::new());
     }
+    if question.path.starts_with("/bucket") {
+        return stored(state, question, peer.is_some());
+    }
     let Some((device, key)) = peer else { return (401, b"{}".to_vec()) };
     let key: [u8; 32] = key.as_slice().try_into().unwrap();
     if question.path == "/v1/messages" {
         return messages(state, question, device);
     }
     let Some(id) = question.path.strip_prefix("/v1/batches/") else { return (404, b"{}".to_vec()) };
+    if let Some(id) = id.strip_suffix("/place") {
+        return placed(state, question, id, device, &key);
+    }
     if question.method == "PATCH"
         && let Some(refused) = patch(state, question, id, device, &key)
     {
@@ -242,8 +262,13 @@ fn patch(
         return None;
     }
     let tar = part.clone();
-    assert_eq!(Digest::of(&tar).to_string(), id, "the bytes are those of the name");
-    let batch = Batch::read(&tar).unwrap();
+    take_in(state, id, device, key, &tar)
+}
+
+/// A batch that is whole; what is answered where it is not taken.
+fn take_in(state: &mut State, id: &str, device: &str, key: &[u8; 32], tar: &[u8]) -> Option<(u16, Vec<u8>)> {
+    assert_eq!(Digest::of(tar).to_string(), id, "the bytes are those of the name");
+    let batch = Batch::read(tar).unwrap();
     assert_eq!(batch.manifest().device, device, "the device is the certificate's");
     if batch.records().any(|(entry, _)| state.poison.contains(&entry.digest)) {
         state.parts.remove(id);
@@ -264,6 +289,46 @@ fn patch(
     let receipts = batch.records().map(|record| take(state, record)).collect();
     state.done.insert(id.to_owned(), receipts);
     None
+}
+
+/// The store: takes what is put, and knows nobody.
+fn stored(state: &mut State, question: &Question, peer: bool) -> (u16, Vec<u8>) {
+    state.put_bytes += question.body.len();
+    state.puts.push((question.headers.clone(), peer));
+    let (path, query) = question.path.split_once('?').unwrap_or((&question.path, ""));
+    if question.method != "PUT" || query != "signature=47" {
+        return (403, b"<Error><Code>AccessDenied</Code></Error>".to_vec());
+    }
+    if question.whole && !state.store_lies {
+        state.put.insert(path.to_owned(), question.body.clone());
+    }
+    (200, Vec::new())
+}
+
+/// A place for a batch, or its receipts where it lies there.
+fn placed(state: &mut State, question: &Question, id: &str, device: &str, key: &[u8; 32]) -> (u16, Vec<u8>) {
+    let Some(store) = state.store.clone() else {
+        return (404, br#"{"error": "there is nothing here"}"#.to_vec());
+    };
+    let length: usize = question.headers["upload-length"].parse().unwrap();
+    let path = format!("/bucket/incoming/{device}/{id}");
+    let (mut done, mut place) = (state.done.get(id).cloned(), None);
+    if done.is_none()
+        && let Some(tar) = state.put.remove(&path)
+    {
+        assert_eq!(tar.len(), length);
+        if let Some(refused) = take_in(state, id, device, key, &tar) {
+            return refused;
+        }
+        done = state.done.get(id).cloned();
+    }
+    if done.is_none() {
+        let url = format!("{store}{path}?signature=47");
+        place = Some(Place { url, headers: state.place_headers.clone(), expires: 4_000_000_000 });
+    }
+    let state = done.map(|done| BatchState { schema: 1, offset: length as u64, receipts: Some(done) });
+    // Not checked here: what a server may say that is no place is the device's to refuse.
+    (200, serde_json::to_vec(&Placing { schema: 1, state, place }).unwrap())
 }
 
 fn messages(state: &mut State, question: &Question, device: &str) -> (u16, Vec<u8>) {

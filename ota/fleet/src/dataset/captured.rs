@@ -130,6 +130,20 @@ impl Source<'_> {
         Err(Failure::failed(format!("{}: its picture changed while it was read", anchor.digest)))
     }
 
+    /// What a record says of itself and its picture's bytes, as they came: neither is looked at yet. Why not, where it cannot be
+    /// opened.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn whole(&self, digest: &Digest) -> Result<Result<(CaptureRecord, Vec<u8>), String>> {
+        let plain = match self.plain(digest)? {
+            Ok(plain) => plain,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        let opened = open_plain(&plain).map_err(|error| error.to_string());
+        Ok(opened.map(|(record, jpeg)| (record, jpeg.to_vec())))
+    }
+
     /// When a record was taken, seconds since 1970; `None` where it cannot be opened.
     ///
     /// # Errors

@@ -86,18 +86,26 @@ impl Default for Eye {
     }
 }
 
+/// Decodes a picture, within limits.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn decode(jpeg: &[u8]) -> Result<RgbImage, String> {
+    let mut reader = ImageReader::with_format(Cursor::new(jpeg), ImageFormat::Jpeg);
+    let mut limits = Limits::default();
+    (limits.max_image_width, limits.max_image_height) = (Some(MAX_SIDE), Some(MAX_SIDE));
+    limits.max_alloc = Some(MAX_DECODED);
+    reader.limits(limits);
+    Ok(reader.decode().map_err(|error| format!("picture.jpg: {error}"))?.into_rgb8())
+}
+
 impl Eye {
     /// Decodes a picture, within limits, and looks at it.
     ///
     /// # Errors
     /// What is wrong with it.
     pub fn look(&self, jpeg: &[u8]) -> Result<Seen, String> {
-        let mut reader = ImageReader::with_format(Cursor::new(jpeg), ImageFormat::Jpeg);
-        let mut limits = Limits::default();
-        (limits.max_image_width, limits.max_image_height) = (Some(MAX_SIDE), Some(MAX_SIDE));
-        limits.max_alloc = Some(MAX_DECODED);
-        reader.limits(limits);
-        let picture = reader.decode().map_err(|error| format!("picture.jpg: {error}"))?.into_rgb8();
+        let picture = decode(jpeg)?;
         let hash = self.0.hash_image(&picture);
         let mut bytes = hash
             .as_bytes()

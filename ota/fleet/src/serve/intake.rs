@@ -5,6 +5,7 @@
 //! POST  v1/enroll, v1/renew      who shows no certificate may come here, and nowhere else
 //! GET   v1/batches/ID            how far it has come
 //! PATCH v1/batches/ID            Upload-Offset, Upload-Length, bytes
+//! POST  v1/batches/ID/place      Upload-Length: a place in the store, or receipts for what lies there
 //! POST  v1/messages              JSON lines, plain or zstd
 //! POST  v1/outcomes              one signed outcome
 //! GET   repository/…             the repository's files
@@ -18,6 +19,8 @@ mod files;
 pub mod locks;
 mod messages;
 mod outcomes;
+pub mod places;
+mod taking;
 
 use std::io::Read as _;
 use std::sync::Arc;
@@ -54,6 +57,7 @@ pub fn router(server: Arc<Server>) -> Router {
         .route("/v1/enroll", post(enrolment::enroll))
         .route("/v1/renew", post(enrolment::renew))
         .route("/v1/batches/{id}", get(batches::state).patch(batches::receive))
+        .route("/v1/batches/{id}/place", post(places::place))
         .route("/v1/messages", post(messages::receive))
         .route("/v1/outcomes", post(outcomes::receive))
         .route("/repository/{*path}", get(files::file))

@@ -5,6 +5,9 @@
 //! STORE/records/DIGEST.json    what of it is clear, and who sent it
 //! STORE/tombstones/DIGEST      it was forgotten: it is not taken in again
 //! ```
+//! What devices put there themselves lies in another folder until it is one of these ([`incoming`]).
+
+pub mod incoming;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -94,6 +97,11 @@ impl Records {
             data::make(Path::new(place))?;
         }
         Ok(Self { store: Arc::from(store::open(place)?) })
+    }
+
+    /// The store itself.
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
     }
 
     /// Keeps a record and its label. Both are on the medium when this returns.

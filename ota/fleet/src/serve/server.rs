@@ -16,9 +16,10 @@ use tokio::task::JoinHandle;
 use super::authority::{Authority, not_after_s};
 use super::data::Data;
 use super::database::Database;
+use super::gallery::Gallery;
 use super::hooks::{self, Hook};
 use super::ingest::{self, Alarms, Ingest};
-use super::intake::{self, locks::Locks};
+use super::intake::{self, locks::Locks, places::Places};
 use super::mqtt::hub::Hub;
 use super::mqtt::outside::{self, Broker, Outside};
 use super::mqtt::topics::Topics;
@@ -28,7 +29,7 @@ use super::tls::{self, PeerAcceptor};
 use super::web::{self, People};
 use crate::audit;
 use crate::clock::Clock;
-use crate::exit::{Failure, Result, Said};
+use crate::exit::{Exit, Failure, Result, Said};
 use crate::files;
 use crate::outcomes::Heard;
 use crate::rollouts::Step;
@@ -38,6 +39,8 @@ use crate::store::Store;
 const FIGURES_S: i64 = 30 * 86_400;
 /// Seconds for which receipts of batches are kept.
 const RECEIPTS_S: i64 = 30 * 86_400;
+/// Seconds for which what devices put into the store waits to be told of.
+const INCOMING_S: i64 = 86_400;
 /// Seconds for which an answer to an alert is told.
 const ANSWERS_S: i64 = 7 * 86_400;
 /// Between two rounds of what it does by itself.
@@ -93,6 +96,10 @@ pub struct Options {
     pub database: Option<String>,
     /// Where records go, unless it is the data folder.
     pub store: Option<String>,
+    /// Whether devices get requests signed for the store.
+    pub presigned: bool,
+    /// What opens records here, if anything does.
+    pub gallery: Option<Gallery>,
     /// Names and addresses of this server, for its certificate and for what browsers may ask for.
     pub names: Vec<String>,
     /// Where devices come.
@@ -123,6 +130,8 @@ pub struct Server {
     pub database: Database,
     /// Sealed records.
     pub records: Records,
+    /// What opens them here, if anything does.
+    pub gallery: Option<Gallery>,
     /// Which key belongs to which device.
     pub authority: Authority,
     /// Who did what.
@@ -139,6 +148,8 @@ pub struct Server {
     pub alarms: Alarms,
     /// One request of a device at a time where it must be so.
     pub locks: Locks,
+    /// Places in the store that devices put to.
+    pub places: Places,
     /// What the web needs.
     pub people: People,
 }
@@ -252,7 +263,7 @@ pub async fn serve(
     let (ingest, waiting) = Ingest::new();
     let store = options.store.clone().unwrap_or_else(|| data.store().display().to_string());
     let server = Arc::new(Server {
-        records: Records::open(&store)?,
+        records: records(&store, options.presigned).await?,
         authority: data.authority()?,
         audit: data.audit(),
         clock: options.clock.clone(),
@@ -261,6 +272,8 @@ pub async fn serve(
         hub: Hub::new(options.topics),
         alarms: Alarms::default(),
         locks: Locks::default(),
+        places: Places::new(options.presigned),
+        gallery: options.gallery,
         people: People::new(&options.names, people_at, has_tls),
         database,
         data,
@@ -269,7 +282,8 @@ pub async fn serve(
     server.write_down(
         "serve",
         "serve.start",
-        json!({"devices": devices_at.to_string(), "people": people_at.to_string(), "mqtt": mqtt_at.map(|at| at.to_string())}),
+        json!({"devices": devices_at.to_string(), "people": people_at.to_string(), "mqtt": mqtt_at.map(|at| at.to_string()),
+            "gallery": server.gallery.is_some()}),
     )?;
 
     let (certificate, key) = server.data.server_files();
@@ -305,6 +319,23 @@ pub async fn serve(
     server.write_down("serve", "serve.stop", json!({}))?;
     server.database.close().await;
     Ok(())
+}
+
+/// Opens the store. One that can never sign for devices is refused where that is asked for; one that cannot now is told.
+async fn records(place: &str, presigned: bool) -> Result<Records> {
+    let place = place.to_owned();
+    let opened = tokio::task::spawn_blocking(move || {
+        let records = Records::open(&place)?;
+        match presigned.then(|| records.check_places()) {
+            Some(Err(failure)) if failure.exit == Exit::Usage => Err(failure),
+            Some(Err(failure)) => {
+                tracing::warn!(id = "serve.presigned", "{failure}; devices send to this server meanwhile");
+                Ok(records)
+            }
+            _ => Ok(records),
+        }
+    });
+    opened.await.map_err(Failure::failed)?
 }
 
 /// Begins to speak MQTT: at an end point of its own, by way of a broker, or not at all.
@@ -399,6 +430,17 @@ async fn one_round(server: &Arc<Server>, is_hourly: bool) -> Result<()> {
     let shared = server.clone();
     let refreshed = tokio::task::spawn_blocking(move || {
         intake::batches::remove_old(&shared.data.uploads(), now_s)?;
+        match shared.records.forget_incoming(now_s - INCOMING_S) {
+            Ok(0) => {}
+            Ok(forgotten) => {
+                tracing::info!(
+                    id = "serve.incoming",
+                    forgotten,
+                    "batches in the store that no device told of"
+                );
+            }
+            Err(failure) => tracing::warn!(id = "serve.incoming", "{failure}; tried again in an hour"),
+        }
         if !shared.repository.can_sign() {
             return Ok(None);
         }

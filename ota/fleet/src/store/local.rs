@@ -75,6 +75,24 @@ impl Store for LocalStore {
         Ok(names.into_iter().filter(|name| path.join(name).is_file() && !name.starts_with('.')).collect())
     }
 
+    fn ages(&self, folder: &str) -> Result<Vec<(String, i64)>> {
+        use std::os::unix::fs::MetadataExt as _;
+        let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
+        while let Some(folder) = folders.pop() {
+            for name in files::names(&self.at(&folder)?)? {
+                let path = format!("{folder}/{name}");
+                let at = self.at(&path)?;
+                match fs::symlink_metadata(&at) {
+                    Ok(metadata) if metadata.is_dir() => folders.push(path),
+                    Ok(metadata) => found.push((path, metadata.mtime())),
+                    Err(error) if error.kind() == ErrorKind::NotFound => {}
+                    Err(error) => return Err(failed(&at)(error)),
+                }
+            }
+        }
+        Ok(found)
+    }
+
     fn add(&self, path: &str, content: Content<'_>) -> Result<Added> {
         let path = self.at(path)?;
         fs::create_dir_all(folder_of(&path)).map_err(failed(&path))?;

@@ -1,15 +1,20 @@
 //! S3, Google Cloud Storage, Azure: by conditional writes, which all three have.
 
+mod signing;
+
 use std::sync::Arc;
+use std::time::Duration;
 
 use object_store::path::Path as ObjectPath;
 use object_store::{
     Attribute, Attributes, Error as ObjectError, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions,
     PutPayload, UpdateVersion,
 };
+use stopline_depot::digest::Digest;
 use tokio::runtime::{Builder, Runtime};
 
-use super::{Added, Content, Store, TIMESTAMP, Tag, checked};
+use self::signing::Signing;
+use super::{Added, Content, SignedPut, Store, TIMESTAMP, Tag, checked};
 use crate::exit::{Failure, Result};
 use crate::files;
 
@@ -24,6 +29,7 @@ const BETWEEN: char = '\n';
 pub struct ObjectStorage {
     name: String,
     store: Arc<dyn ObjectStore>,
+    signing: Option<Signing>,
     prefix: ObjectPath,
     runtime: Runtime,
 }
@@ -40,10 +46,11 @@ impl ObjectStorage {
         let wrong = |error: &dyn std::fmt::Display| Failure::usage(format!("{url}: {error}"));
         let parsed = url.parse().map_err(|error: url::ParseError| wrong(&error))?;
         let environment = std::env::vars().map(|(key, value)| (key.to_ascii_lowercase(), value));
-        let known = environment
-            .filter(|(key, _)| ["aws_", "google_", "azure_"].iter().any(|vendor| key.starts_with(vendor)));
-        let (store, prefix) = object_store::parse_url_opts(&parsed, known).map_err(|error| wrong(&error))?;
-        Self::of(url, Arc::from(store), prefix)
+        let known: Vec<(String, String)> = environment
+            .filter(|(key, _)| ["aws_", "google_", "azure_"].iter().any(|vendor| key.starts_with(vendor)))
+            .collect();
+        let (store, signing, prefix) = signing::open(&parsed, &known).map_err(|error| wrong(&error))?;
+        Ok(Self { signing, ..Self::of(url, store, prefix)? })
     }
 
     /// Over any object store, below `prefix`.
@@ -52,7 +59,7 @@ impl ObjectStorage {
     /// The system's, if it gives no runtime.
     pub fn of(name: &str, store: Arc<dyn ObjectStore>, prefix: ObjectPath) -> Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
-        Ok(Self { name: name.into(), store, prefix, runtime })
+        Ok(Self { name: name.into(), store, signing: None, prefix, runtime })
     }
 
     fn at(&self, path: &str) -> Result<ObjectPath> {
@@ -108,6 +115,27 @@ impl Store for ObjectStorage {
         let mut names: Vec<String> = names.collect();
         names.sort();
         Ok(names)
+    }
+
+    fn ages(&self, folder: &str) -> Result<Vec<(String, i64)>> {
+        let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
+        while let Some(folder) = folders.pop() {
+            let at = self.at(&folder)?;
+            let listed = self.runtime.block_on(self.store.list_with_delimiter(Some(&at)));
+            let listed = listed.map_err(|error| self.failed(&folder, &error))?;
+            let below = |path: &ObjectPath| path.filename().map(|name| format!("{folder}/{name}"));
+            folders.extend(listed.common_prefixes.iter().filter_map(below));
+            let ages = listed.objects.iter();
+            found.extend(ages.filter_map(|one| Some((below(&one.location)?, one.last_modified.timestamp()))));
+        }
+        Ok(found)
+    }
+
+    fn sign_put(&self, path: &str, content: (&Digest, u64), valid: Duration) -> Result<Option<SignedPut>> {
+        let at = self.at(path)?;
+        let Some(signing) = &self.signing else { return Ok(None) };
+        let signed = self.runtime.block_on(signing.put(&at, content, valid));
+        signed.map(Some).map_err(|error| self.failed(path, &error))
     }
 
     fn add(&self, path: &str, content: Content<'_>) -> Result<Added> {

@@ -22,6 +22,14 @@ fn suite(store: &dyn Store) {
     assert_eq!(store.add("targets/a/b/x.slb", Content::File(&file)).unwrap(), Added::New);
     assert_eq!(store.list("metadata").unwrap(), ["1.root.json", "timestamp.json"]);
     assert_eq!(store.list("nothing").unwrap(), [""; 0]);
+    let now_s = jiff::Timestamp::now().as_second();
+    let ages = store.ages("targets").unwrap();
+    assert!(
+        matches!(&ages[..], [(path, at_s)] if path == "targets/a/b/x.slb" && (now_s - at_s).abs() < 3_600),
+        "{ages:?}"
+    );
+    assert_eq!(store.ages("nothing").unwrap(), []);
+    assert!(store.sign_put("../x", (&Digest::of(b""), 0), Duration::from_secs(1)).is_err());
     assert!(store.remove("targets/a/b/x.slb").unwrap());
     assert!(!store.remove("targets/a/b/x.slb").unwrap(), "it is gone already");
     assert!(store.read("targets/a/b/x.slb", 100).unwrap().is_none());

@@ -10,7 +10,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use image::{ImageFormat, Rgb, RgbImage};
 use serde_json::{Value, json};
 use stopline_depot::digest::Digest;
-use stopline_depot::record::{DecisionRecord, ModelIdentity, ModelRole, RecordedDetection, StageLatencies};
+use stopline_depot::record::{
+    DecisionRecord, ModelIdentity, ModelRole, RecordedDetection, RecordedSituation, StageLatencies,
+};
 use stopline_depot::spool::{
     CameraSettings, CaptureRecord, Picture, Reason, Redaction, RedactionMethod, Rule, plain,
 };
@@ -43,6 +45,8 @@ pub struct Frame {
     pub reduced: u32,
     /// 0 to 100.
     pub light: u32,
+    /// What went on.
+    pub situations: Option<Vec<RecordedSituation>>,
 }
 
 impl Frame {
@@ -55,6 +59,7 @@ impl Frame {
             score: 0.75,
             reduced: 2,
             light: 100,
+            situations: None,
         }
     }
 
@@ -113,7 +118,7 @@ impl Frame {
             faults: Vec::new(),
             ego: None,
             tracks: None,
-            situations: None,
+            situations: self.situations.clone(),
             state: None,
             command: None,
             latency_us: StageLatencies::default(),
@@ -175,10 +180,15 @@ impl Lab {
         Source { store: &self.store, identities: &self.identities }
     }
 
+    /// A record as it leaves a device.
+    pub fn sealed(&self, frame: &Frame) -> Vec<u8> {
+        let plain = plain(&frame.record(), &frame.jpeg()).unwrap();
+        age::encrypt(&self.recipient, &plain).unwrap()
+    }
+
     /// A record arrives, an hour after it was taken.
     pub fn put(&self, frame: &Frame) -> Digest {
-        let plain = plain(&frame.record(), &frame.jpeg()).unwrap();
-        let sealed = age::encrypt(&self.recipient, &plain).unwrap();
+        let sealed = self.sealed(frame);
         let digest = Digest::of(&sealed);
         let records = self.at("store/records");
         std::fs::create_dir_all(&records).unwrap();

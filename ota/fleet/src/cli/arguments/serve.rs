@@ -57,6 +57,14 @@ pub struct Serve {
     /// Where sealed records go, if not into the data folder: a folder, s3://BUCKET/PREFIX, gs://…, az://….
     #[arg(long, value_name = "PLACE")]
     pub store: Option<String>,
+    /// Devices put batches into the store themselves, each by a request that is signed for it and good for 15 minutes. Theirs
+    /// alone, whose configuration names the store (`upload.stores`); the others send to this server.
+    #[arg(long, requires = "store")]
+    pub presigned: bool,
+    /// A key of `key capture` that opens records on this server, for the page Records: FILE or credential:NAME. Whoever has the
+    /// server then can open them too. Give it a key of its own, one of several recipients of the devices.
+    #[arg(long, value_name = "KEY")]
+    pub gallery_key: Option<String>,
     #[command(flatten)]
     pub at: Signing,
 }

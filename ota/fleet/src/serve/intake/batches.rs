@@ -1,5 +1,5 @@
 //! `v1/batches/ID`: sealed records, many in one tar, resumed by offset. What is on its way lies in `uploads/DEVICE/ID.part`; a
-//! batch that is whole is judged record by record, stored, committed, and only then answered with receipts.
+//! batch that is whole is taken in (`taking.rs`), and only then answered with receipts.
 //!
 //! The offset that is answered is on the medium. Of one device at most [`UNFINISHED`] batches are on their way, so that one
 //! that goes wrong fills no disk.
@@ -15,16 +15,14 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_core::Stream;
 use serde_json::json;
-use stopline_depot::batch::{Batch, BatchManifest, BatchState, Entry, MAX_BYTES, Receipt, Received, judge};
+use stopline_depot::batch::{BatchState, MAX_BYTES, Receipt};
 use stopline_depot::digest::Digest;
 use stopline_depot::disk::folder_of;
 
-use super::{Asking, Refusal, unpacked};
+use super::{Asking, Refusal, taking, unpacked};
 use crate::exit::{Failure, Result as Done};
 use crate::serve::data;
 use crate::serve::database::devices::Device;
-use crate::serve::database::records::Sealed;
-use crate::serve::records::Label;
 use crate::serve::server::Server;
 
 /// Batches of one device on their way, at most.
@@ -132,7 +130,11 @@ pub fn remove_old(uploads: &Path, now_s: i64) -> Done<()> {
 }
 
 /// What was answered when it was committed.
-async fn committed(server: &Server, device: &Device, id: &Digest) -> Result<Option<BatchState>, Refusal> {
+pub(super) async fn committed(
+    server: &Server,
+    device: &Device,
+    id: &Digest,
+) -> Result<Option<BatchState>, Refusal> {
     let Some((length, receipts)) = server.database.batch(&device.id, &id.to_string()).await? else {
         return Ok(None);
     };
@@ -173,98 +175,21 @@ async fn append(path: &Path, at: u64, length: u64, body: Body) -> Result<u64, Re
     Ok(offset)
 }
 
-/// Judges a whole batch, keeps what is to be kept, and commits.
+/// Takes a whole batch in.
 async fn finish(
     server: &Arc<Server>,
     device: &Device,
     id: &Digest,
     path: &Path,
 ) -> Result<Vec<Receipt>, Refusal> {
-    let now_s = server.now_s();
-    let (shared, owner, wanted, file) = (server.clone(), device.clone(), *id, path.to_owned());
-    let kept = tokio::task::spawn_blocking(move || keep(&shared, &owner, &wanted, &file, now_s));
-    let kept = match kept.await.map_err(Failure::failed)? {
-        Ok(kept) => kept,
-        Err(refusal) => {
-            // What is refused for good begins anew; what the disk refused is tried again.
-            if refusal.status != StatusCode::SERVICE_UNAVAILABLE {
-                crate::files::remove(path)?;
-            }
-            return Err(refusal);
-        }
-    };
-    let mut receipts = Vec::new();
-    let mut writing = server.database.write().await?;
-    for (entry, mut result) in kept.results {
-        if result == Received::Stored {
-            let sealed = sealed(&entry, &kept.manifest, &device.id, now_s)?;
-            if !writing.add_record(&sealed).await? {
-                result = Received::Known;
-            }
-        }
-        receipts.push(Receipt { digest: entry.digest, result });
+    let file = path.to_owned();
+    let most = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX);
+    let taken = taking::take_in(server, device, id, move || crate::files::read(&file, most)).await;
+    // What is refused for good begins anew; what the disk refused is tried again.
+    if taken.as_ref().err().is_none_or(Refusal::is_for_good) {
+        crate::files::remove(path)?;
     }
-    let length = i64::try_from(kept.length).map_err(Failure::failed)?;
-    let written = serde_json::to_string(&receipts).map_err(Failure::failed)?;
-    writing.add_batch((&device.id, &id.to_string()), length, &written, now_s).await?;
-    writing.commit().await?;
-    crate::files::remove(path)?;
-    Ok(receipts)
-}
-
-struct Kept {
-    manifest: BatchManifest,
-    length: usize,
-    results: Vec<(Entry, Received)>,
-}
-
-fn keep(server: &Server, device: &Device, id: &Digest, path: &Path, now_s: i64) -> Result<Kept, Refusal> {
-    let bytes = crate::files::read(path, u64::try_from(MAX_BYTES).unwrap_or(u64::MAX))?;
-    let refuse = |words: String| Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, words);
-    if Digest::of(&bytes) != *id {
-        return Err(refuse("its bytes are not those of its name; begin anew".into()));
-    }
-    let batch = Batch::read(&bytes).map_err(|error| refuse(error.to_string()))?;
-    let manifest = batch.manifest().clone();
-    if manifest.device != device.id {
-        let words = format!("a batch of device {}; this is device {}", manifest.device, device.id);
-        return Err(Refusal::new(StatusCode::FORBIDDEN, words));
-    }
-    let key: Digest = device.key.parse().map_err(Failure::failed)?;
-    let mut results = Vec::new();
-    for (entry, content) in batch.records() {
-        let result = if judge(&device.id, key.as_bytes(), entry, content).is_err() {
-            Received::Bad
-        } else if server.records.is_forgotten(&entry.digest)? || is_late(server, entry, now_s)? {
-            Received::NotWanted
-        } else {
-            let whose = (device.id.as_str(), manifest.boot_id.as_str(), manifest.seq);
-            server.records.put(&Label::of(entry, whose, now_s), content)?;
-            Received::Stored
-        };
-        results.push((entry.clone(), result));
-    }
-    Ok(Kept { manifest, length: bytes.len(), results })
-}
-
-/// Nobody wants it any more. One that lies in the store already came in time: its commit was cut off.
-fn is_late(server: &Server, entry: &Entry, now_s: i64) -> Result<bool, Refusal> {
-    let expired = i64::try_from(entry.expires).is_ok_and(|expires| expires <= now_s);
-    Ok(expired && !server.records.holds(&entry.digest)?)
-}
-
-fn sealed(entry: &Entry, manifest: &BatchManifest, device: &str, now_s: i64) -> Result<Sealed, Refusal> {
-    let number = |value: u64| i64::try_from(value).map_err(Failure::refused);
-    Ok(Sealed {
-        digest: entry.digest.to_string(),
-        device: device.to_owned(),
-        boot_id: manifest.boot_id.clone(),
-        seq: number(manifest.seq)?,
-        length: number(entry.length)?,
-        class: i64::from(entry.class),
-        expires_s: number(entry.expires)?,
-        received_s: now_s,
-    })
+    taken
 }
 
 /// The device's folder, with room for one more batch: of too many the one that waited longest goes.
@@ -286,7 +211,7 @@ fn make_room(path: &Path) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn part(server: &Server, device: &Device, id: &Digest) -> PathBuf {
+pub(super) fn part(server: &Server, device: &Device, id: &Digest) -> PathBuf {
     server.data.uploads().join(&device.id).join(format!("{id}.part"))
 }
 
@@ -303,7 +228,7 @@ fn sync_folder(path: &Path) -> std::io::Result<()> {
 }
 
 /// The name is a digest or it is nothing: no name from outside becomes a path.
-fn read_id(id: &str) -> Result<Digest, Refusal> {
+pub(super) fn read_id(id: &str) -> Result<Digest, Refusal> {
     id.parse().map_err(|_| {
         Refusal::new(
             StatusCode::BAD_REQUEST,
@@ -312,7 +237,7 @@ fn read_id(id: &str) -> Result<Digest, Refusal> {
     })
 }
 
-fn number(headers: &HeaderMap, name: &str) -> Result<u64, Refusal> {
+pub(super) fn number(headers: &HeaderMap, name: &str) -> Result<u64, Refusal> {
     let value = headers.get(name).and_then(|value| value.to_str().ok()?.parse().ok());
     value.ok_or_else(|| {
         Refusal::new(StatusCode::BAD_REQUEST, format!("{name}: a number of bytes is expected"))
