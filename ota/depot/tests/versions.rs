@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use stopline_depot::batch::{BatchManifest, BatchState};
 use stopline_depot::bundle::{Bundle, BundleError};
 use stopline_depot::campaign::{Brought, Campaigns};
+use stopline_depot::capture::CaptureLimits;
 use stopline_depot::deployment::{Approval, DeployCause, Outcome, Verdict};
 use stopline_depot::digest::Digest;
 use stopline_depot::health::{Health, HealthError};
@@ -123,6 +124,11 @@ fn documents() -> Vec<Document> {
         strict::<settings::Document>(("fleet", "agent"), frozen!("settings"), "what is set stays; told"),
         strict::<Campaigns>(SIGNED, frozen!("campaigns"), "no campaign takes frames; told"),
         strict::<Brought>(OFFERED, frozen!("campaigns-brought"), "no campaign takes frames; told"),
+        strict::<CaptureLimits>(
+            OFFERED,
+            frozen!("capture-limits"),
+            "the configuration's own limits hold; told once",
+        ),
         Document {
             name: "bundle manifest",
             writer: "fleet",
