@@ -17,6 +17,7 @@
 //! - [`outcome`]: what a device says of a deployment, signed.
 //! - [`batch`]: captured records on their way to the fleet, and its receipts.
 //! - [`message`]: what a device says of itself.
+//! - [`order`]: what the server asks one device to do once.
 //! - [`settings`]: what the operator may set on devices from afar; [`capture`]: how many frames rules may take.
 //! - [`campaign`]: what frames the operator asks vehicles for.
 //! - [`slots`]: where all of it lies, and who writes it.
@@ -43,6 +44,7 @@ pub mod judging;
 pub mod manifest;
 pub mod message;
 pub mod migration;
+pub mod order;
 pub mod outbox;
 pub mod outcome;
 pub mod record;

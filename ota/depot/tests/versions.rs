@@ -19,6 +19,7 @@ use stopline_depot::digest::Digest;
 use stopline_depot::health::{Health, HealthError};
 use stopline_depot::manifest::{Manifest, ManifestError};
 use stopline_depot::message::{Acknowledge, Message, Receipts};
+use stopline_depot::order::{Answer, Order};
 use stopline_depot::outcome::SignedOutcome;
 use stopline_depot::release::Release;
 use stopline_depot::rollout::Rollout;
@@ -161,6 +162,8 @@ fn documents() -> Vec<Document> {
         strict::<Message>(("agent", "fleet"), frozen!("message"), "put aside with an alarm; told"),
         strict::<Receipts>(ANSWERED, frozen!("receipts"), "no receipt: the messages wait; told"),
         strict::<Acknowledge>(ANSWERED, frozen!("acknowledge"), "the alert stays open; told"),
+        strict::<Order>(ANSWERED, frozen!("order"), "not done; told"),
+        strict::<Answer>(("agent", "fleet"), frozen!("answer"), "422: the order stays open; told"),
         Document {
             name: "health",
             writer: "runtime",
