@@ -76,6 +76,8 @@ pub struct Agent {
     watch: Watch,
     exposing: Exposing,
     keeper: Keeper,
+    /// Why the runtime could not be told of capture limits, when that was told last.
+    limits_untold: Option<String>,
     directives: BTreeMap<String, Directive>,
     /// When the newest metadata was verified: by the wall clock, and since boot in seconds.
     verified: Option<(Option<i64>, u64)>,
@@ -142,7 +144,7 @@ impl Agent {
         let reporter = Reporter::new(config.hardware.clone(), config.metrics_file.clone(), spool);
         let watch = Watch::open(&config.home, config.poll.watch_s);
         let exposing = Exposing::open(&config.home);
-        Ok(Self {
+        let mut agent = Self {
             config,
             clock,
             identity,
@@ -162,11 +164,14 @@ impl Agent {
             watch,
             exposing,
             keeper,
+            limits_untold: None,
             directives: BTreeMap::new(),
             verified: None,
             retry_at: BTreeMap::new(),
             asked: false,
-        })
+        };
+        agent.tell_capture_limits();
+        Ok(agent)
     }
 
     /// A person asks: as [`Self::poll`], and pauses after failures end. Windows, room and budgets hold for a person too.
@@ -235,6 +240,7 @@ impl Agent {
 
     fn take_up(&mut self) {
         self.keeper.tick(self.clock.since_boot_ms());
+        self.tell_capture_limits();
         for model in self.config.models.clone() {
             if let Err(error) = self.follow(&model) {
                 tracing::warn!(id = "ota.progress.unreadable", model, "{error}");

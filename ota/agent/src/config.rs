@@ -118,6 +118,9 @@ pub struct Config {
     /// SHA-256 of the file that it was read from.
     #[serde(skip)]
     pub source: Option<Digest>,
+    /// The file that it was read from.
+    #[serde(skip)]
+    pub file: Option<PathBuf>,
 }
 
 /// Why the configuration cannot be used.
@@ -164,7 +167,7 @@ impl Config {
                 path = path.display()
             );
         }
-        Ok(Self { source: Some(Digest::of(text.as_bytes())), ..config })
+        Ok(Self { source: Some(Digest::of(text.as_bytes())), file: Some(path.to_owned()), ..config })
     }
 
     /// Reads and checks its text.

@@ -13,6 +13,7 @@
 //! - [`agent`]: its steps; [`report`], [`spool`]: what it tells of them; [`sequence`], [`queue`]: numbered, and kept until it
 //!   is received.
 //! - [`fleet`], [`upload`]: captured records to the fleet's server. [`telemetry`]: what the device says of itself, and alerts.
+//! - [`orders`]: what the server asks this device to do once.
 //! - [`daemon`], [`reporting`], [`control`], [`mqtt`]: when it takes them, and who may ask for one.
 //! - [`commands`], [`status`], [`diagnose`]: the command line, and what is given to whoever helps; [`asked`]: what other
 //!   programs of the board say.
@@ -36,6 +37,7 @@ pub mod fleet;
 pub mod http;
 pub mod identity;
 pub mod mqtt;
+pub mod orders;
 pub mod power;
 pub mod queue;
 pub mod report;

@@ -7,6 +7,7 @@
 //! stopline/FLEET/DEVICE/event, stats, drift, update    messages and signed outcomes, QoS 1
 //! stopline/FLEET/DEVICE/cmd/poll        a hint; a retained one is an old one and passed over
 //! stopline/FLEET/DEVICE/cmd/receipt     {"boot_id": "…", "seq": 7}: the fleet has it
+//! stopline/FLEET/DEVICE/cmd/diagnose, cmd/forget        an order; a retained one is passed over
 //! stopline/FLEET/DEVICE/cmd/acknowledge {"schema": 1, "id": "fall-…", "by": "…"}; a retained one is passed over
 //! ```
 
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use stopline_depot::eligible::back_off_ms;
 use stopline_depot::message::{Acknowledge, Receipt};
+use stopline_depot::order::Order;
 use stopline_depot::versioned;
 use tokio::sync::watch;
 
@@ -27,6 +29,7 @@ use crate::budget::{Caps, Purpose};
 use crate::clock::Clock;
 use crate::config::Mqtt;
 use crate::daemon::Event;
+use crate::orders::Asked;
 use crate::spool::Spool;
 use crate::surroundings::Senses;
 use crate::telemetry::Heard;
@@ -53,6 +56,7 @@ enum Said {
     Hint,
     Receipt(Receipt),
     Acknowledge(Acknowledge),
+    Order(Box<Order>),
     /// Home Assistant begins: it forgets what it was told.
     Begins,
     Nothing,
@@ -73,6 +77,8 @@ pub struct Party {
     pub events: Sender<Event>,
     /// Who takes acknowledgements.
     pub heard: Option<Sender<Heard>>,
+    /// Who does what the server asks for once; none where there is no server to answer.
+    pub orders: Option<Sender<Asked>>,
     /// Network and budget.
     pub senses: Senses,
     /// How many bytes may go.
@@ -171,6 +177,11 @@ impl Party {
             Said::Acknowledge(answer) => {
                 if let Some(heard) = &self.heard {
                     let _ = heard.send(Heard::Acknowledge(answer));
+                }
+            }
+            Said::Order(order) => {
+                if let Some(orders) = &self.orders {
+                    let _ = orders.send(Asked::Order(*order));
                 }
             }
             Said::Begins | Said::Nothing => {}
@@ -316,6 +327,17 @@ fn said(broker: &Mqtt, topic: &str, below: &str, retained: bool, payload: &[u8])
                 Said::Nothing
             }
         },
+        Some(word @ ("diagnose" | "forget")) if !retained => match versioned::read::<Order>(payload) {
+            Ok(order) if order.what.word() == word => Said::Order(Box::new(order)),
+            Ok(order) => {
+                tracing::warn!(id = "order.refused", "cmd/{word}: an order to {}", order.what.word());
+                Said::Nothing
+            }
+            Err(error) => {
+                tracing::warn!(id = "order.refused", "cmd/{word}: {error}");
+                Said::Nothing
+            }
+        },
         _ => Said::Nothing,
     }
 }
@@ -348,6 +370,10 @@ mod tests {
         let expected = Acknowledge { schema: 1, id: "fall-1".into(), by: "n".into() };
         assert_eq!(said("acknowledge", false, answer), Said::Acknowledge(expected));
         assert_eq!(said("acknowledge", true, answer), Said::Nothing, "an acknowledgement is never retained");
+        let order = br#"{"schema":1,"id":"0123456789abcdef0123456789abcdef","until":5,"what":"diagnose"}"#;
+        assert!(matches!(said("diagnose", false, order), Said::Order(_)));
+        assert_eq!(said("diagnose", true, order), Said::Nothing, "an old one, replayed");
+        assert_eq!(said("forget", false, order), Said::Nothing, "another order than its topic says");
         assert_eq!(said("install", false, b"x"), Said::Nothing);
         let other = super::said(&broker, "stopline/north/other/cmd/poll", below, false, b"");
         assert_eq!(other, Said::Nothing);

@@ -14,6 +14,7 @@ use crate::daemon::Event;
 use crate::fleet::Line;
 use crate::http::HttpError;
 use crate::mqtt::{self, Party};
+use crate::orders::{self, Asked, Forgetting, Orders};
 use crate::telemetry::hooks::Hooks;
 use crate::telemetry::outbox::Outbox;
 use crate::telemetry::{self, Heard, Telemetry};
@@ -40,6 +41,7 @@ pub enum StartError {
 pub struct Reporting {
     _stop: Sender<()>,
     _heard: Option<Sender<Heard>>,
+    _asked: Option<Sender<Asked>>,
 }
 
 /// Starts all that is configured.
@@ -55,6 +57,7 @@ pub fn start(
     let config = &agent.config;
     let (stop, stopped) = mpsc::channel();
     let progress = upload::Progress::default();
+    let (asked, forgetting) = do_orders(agent, clock, runtime)?;
     if let (Some(spool), Some(url)) = (config.upload.spool.clone(), &config.fleet_url) {
         let parts = upload::Parts {
             config: config.clone(),
@@ -65,7 +68,7 @@ pub fn start(
             line: line(agent, &config.download, url, clock, runtime)?,
         };
         let progress = progress.clone();
-        thread("upload", move || upload_from(parts, &spool, progress, &stopped))?;
+        thread("upload", move || upload_from(parts, &spool, (progress, forgetting), &stopped))?;
     }
     let (mut heard, mut outbox) = (None, None);
     let anybody = config.fleet_url.is_some() || config.mqtt.is_some() || !config.notify.is_empty();
@@ -73,6 +76,7 @@ pub fn start(
         let (send, receive) = mpsc::channel();
         let kept = Outbox::open(&config.home, &agent.identity, agent.sequence().clone())?;
         let mut telemetry = telemetry(agent, clock, runtime, kept.clone(), progress)?;
+        asked.iter().for_each(|asked| telemetry.hand_orders_to(asked.clone()));
         thread("telemetry", move || telemetry.run(&receive))?;
         (heard, outbox) = (Some(send), Some(kept));
     }
@@ -84,13 +88,36 @@ pub fn start(
             papers: agent.papers().clone(),
             events,
             heard: heard.clone(),
+            orders: asked.clone(),
             senses: agent.senses().clone(),
             caps: config.caps(),
             clock: clock.clone(),
         };
         runtime.spawn(mqtt::talk(broker, party));
     }
-    Ok(Reporting { _stop: stop, _heard: heard })
+    Ok(Reporting { _stop: stop, _heard: heard, _asked: asked })
+}
+
+/// Starts what does the server's orders, where there is a server to answer; and what tells the upload of records to let go.
+fn do_orders(
+    agent: &Agent,
+    clock: &Arc<dyn Clock>,
+    runtime: &Handle,
+) -> Result<(Option<Sender<Asked>>, Option<Forgetting>), StartError> {
+    let config = &agent.config;
+    let Some(url) = &config.fleet_url else { return Ok((None, None)) };
+    let (send, receive) = mpsc::channel();
+    let forgetting = config.upload.spool.as_ref().map(|_| Forgetting::new(send.clone()));
+    let mut orders = Orders::open(orders::Parts {
+        config: config.clone(),
+        clock: clock.clone(),
+        identity: agent.identity.clone(),
+        senses: agent.senses().clone(),
+        line: line(agent, &config.download, url, clock, runtime)?,
+        forgetting: forgetting.clone(),
+    });
+    thread("orders", move || orders.run(&receive))?;
+    Ok((Some(send), forgetting))
 }
 
 fn telemetry(
@@ -130,14 +157,17 @@ fn line(
 fn upload_from(
     parts: upload::Parts,
     spool: &std::path::Path,
-    progress: upload::Progress,
+    (progress, forgetting): (upload::Progress, Option<Forgetting>),
     stop: &Receiver<()>,
 ) {
     let mut told = String::new();
     let mut parts = Some(parts);
     while let Some(given) = parts.take() {
         match Uploader::open(given, spool, progress.clone()) {
-            Ok(mut uploader) => return uploader.run(stop),
+            Ok(mut uploader) => {
+                forgetting.into_iter().for_each(|forgetting| uploader.forgets(forgetting));
+                return uploader.run(stop);
+            }
             Err((given, error)) => {
                 if told != error.to_string() {
                     tracing::warn!(id = "upload.waits", code = error.code(), "{error}; tried again");

@@ -17,7 +17,7 @@ pub mod outbox;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use reqwest::Method;
@@ -31,6 +31,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::fleet::{Line, Refusal};
 use crate::identity::Identity;
+use crate::orders::Asked;
 use crate::surroundings::Senses;
 use crate::upload;
 
@@ -98,6 +99,8 @@ pub struct Telemetry {
     most: usize,
     /// Events that it does not understand, and until when others go first, milliseconds since boot.
     aside: BTreeMap<Receipt, u64>,
+    /// Who does what the server asks for once.
+    orders: Option<Sender<Asked>>,
 }
 
 impl Telemetry {
@@ -126,7 +129,13 @@ impl Telemetry {
             told: String::new(),
             most: MAX_LINES,
             aside: BTreeMap::new(),
+            orders: None,
         })
+    }
+
+    /// Hands on what the server asks for once.
+    pub fn hand_orders_to(&mut self, orders: Sender<Asked>) {
+        self.orders = Some(orders);
     }
 
     /// Goes on until whoever could say something has gone.
@@ -264,6 +273,10 @@ impl Telemetry {
         }
         for acknowledge in &answer.acknowledge {
             self.acknowledged(acknowledge);
+        }
+        if let Some(orders) = &self.orders {
+            // Whoever does them has gone: the process ends.
+            answer.orders.into_iter().for_each(|order| drop(orders.send(Asked::Order(order))));
         }
         Ok(())
     }

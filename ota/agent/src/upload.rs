@@ -14,6 +14,7 @@
 
 mod batches;
 mod ends;
+mod forgetting;
 mod placing;
 mod sending;
 
@@ -32,6 +33,7 @@ use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::fleet::{Line, Refusal};
 use crate::identity::Identity;
+use crate::orders::Forgetting;
 use crate::report::word_of;
 use crate::sequence::Sequence;
 use crate::surroundings::Senses;
@@ -173,6 +175,8 @@ pub struct Uploader {
     not_before: u64,
     /// Bytes of a request now: fewer where the link stalls.
     chunk: usize,
+    /// What is to be let go.
+    forgetting: Option<Forgetting>,
 }
 
 impl Uploader {
@@ -189,7 +193,8 @@ impl Uploader {
         let chunk = sending::most_chunk(&parts.config.upload);
         let draft = batches::take_up(&parts.config.home, &claims);
         let (ends, stores) = (ends::Ends::default(), placing::Stores::default());
-        Ok(Self { parts, claims, progress, draft, ends, stores, failures: 0, not_before: 0, chunk })
+        let (failures, not_before, forgetting) = (0, 0, None);
+        Ok(Self { parts, claims, progress, draft, ends, stores, failures, not_before, chunk, forgetting })
     }
 
     /// Uploads until the sender of `stop` has gone.
@@ -206,6 +211,7 @@ impl Uploader {
 
     /// One look at the spool: all that waits goes, unless something is in the way.
     pub fn step(&mut self) {
+        self.forget_what_is_asked();
         if self.parts.clock.since_boot_ms() < self.not_before {
             return;
         }

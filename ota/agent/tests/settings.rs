@@ -10,7 +10,7 @@ mod operator;
 mod program;
 mod reporter;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -18,11 +18,13 @@ use serde_json::Value;
 use stopline_agent::agent::Agent;
 use stopline_agent::status;
 use stopline_depot::campaign::{self, Brought, Campaign, Campaigns};
+use stopline_depot::capture::{CaptureLimit, CaptureLimits};
 use stopline_depot::disk::RealDisk;
 use stopline_depot::judging::Trust;
 use stopline_depot::rollout::member;
 use stopline_depot::settings::{Cohort, Document, Home, PATH, Settings, WindowSettings};
 use stopline_depot::slots::{DepotPaths, TrustPaths};
+use stopline_depot::spool::Rule;
 use stopline_depot::versioned;
 use stopline_tuf::metadata::TargetFile;
 
@@ -274,6 +276,59 @@ fn frames_that_the_operator_asks_for_are_brought_to_where_the_runtime_judges_the
     ask(&mut both, "campaigns", "night-signs");
     both.agent().poll().unwrap();
     assert!(!place.exists());
+}
+
+#[test]
+fn capture_limits_are_told_to_the_runtime_while_they_are_in_force_and_taken_back_with_the_rest() {
+    let mut both = both(noon());
+    let place = DepotPaths::new(both.world.device.path("depot")).capture_limits();
+    let told = || {
+        let bytes = std::fs::read(&place).ok()?;
+        let limits: CaptureLimits = versioned::read(&bytes).unwrap();
+        Some((limits.set_by, limits.rules[&Rule::Random].per_day.unwrap()))
+    };
+    let random = |per_day: u32| Settings {
+        capture: BTreeMap::from([(
+            Rule::Random,
+            CaptureLimit { per_day: Some(per_day), ..CaptureLimit::default() },
+        )]),
+        ..Settings::default()
+    };
+    let mut agent = Some(both.agent());
+    both.set("campaigns", 1, random(20));
+    both.poll(&mut agent);
+    assert!(agent.as_ref().unwrap().settings().is_on_trial());
+    assert_eq!(told(), Some(("north 1".into(), 20)), "on trial too");
+    both.poll(&mut agent);
+    assert!(!agent.as_ref().unwrap().settings().is_on_trial());
+
+    // Others come with an address where nobody is: with the rest they are given up.
+    let home = Home { fleet_url: Some("https://127.0.0.1:9".into()), ..Home::default() };
+    both.set("campaigns", 2, Settings { home: Some(home), ..random(0) });
+    both.poll(&mut agent);
+    assert_eq!(told(), Some(("north 2".into(), 0)));
+    both.poll(&mut agent);
+    both.world.device.clock.pass(Duration::from_secs(7_300));
+    agent.as_mut().unwrap().look();
+    both.anew(&mut agent);
+    assert_eq!(told(), Some(("north 1".into(), 20)), "what was good");
+    // Somebody took it away or wrote something else there: it is brought again.
+    std::fs::remove_file(&place).unwrap();
+    agent.as_mut().unwrap().look();
+    assert_eq!(told(), Some(("north 1".into(), 20)));
+
+    both.set("campaigns", 3, caps(5_000_000));
+    both.poll(&mut agent);
+    assert_eq!(told(), None, "nothing of capture is set any more");
+    both.set("campaigns", 4, random(5));
+    both.poll(&mut agent);
+    assert_eq!(told(), Some(("north 4".into(), 5)));
+    // The owner takes no settings any more.
+    drop(agent.take());
+    let config = both.world.device.config.replace("[remote]\n", "").replace("hosts = [", "# hosts = [");
+    both.world.device.config = config;
+    drop(both.agent());
+    assert_eq!(told(), None);
 }
 
 #[test]

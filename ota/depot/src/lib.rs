@@ -17,7 +17,8 @@
 //! - [`outcome`]: what a device says of a deployment, signed.
 //! - [`batch`]: captured records on their way to the fleet, and its receipts; [`placing`]: the same by way of an object store.
 //! - [`message`]: what a device says of itself.
-//! - [`settings`]: what the operator may set on devices from afar.
+//! - [`order`]: what the server asks one device to do once.
+//! - [`settings`]: what the operator may set on devices from afar; [`capture`]: how many frames rules may take.
 //! - [`campaign`]: what frames the operator asks vehicles for.
 //! - [`slots`]: where all of it lies, and who writes it.
 //! - [`spool`]: captured frames, encrypted, that wait for the agent; each ends exactly once.
@@ -28,6 +29,7 @@ mod archive;
 pub mod batch;
 pub mod bundle;
 pub mod campaign;
+pub mod capture;
 #[cfg(feature = "packed")]
 pub mod delta;
 pub mod deployment;
@@ -42,6 +44,7 @@ pub mod judging;
 pub mod manifest;
 pub mod message;
 pub mod migration;
+pub mod order;
 pub mod outbox;
 pub mod outcome;
 pub mod placing;

@@ -13,6 +13,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::order::{MOST_ORDERS, Order};
 use crate::versioned::{self, Versioned, VersionedError, check_name};
 
 pub use content::{
@@ -188,6 +189,9 @@ pub struct Receipts {
     /// the device's event of kind [`Change::Acknowledged`] or [`Change::Over`] has come.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub acknowledge: Vec<Acknowledge>,
+    /// Orders that this device has not answered yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orders: Vec<Order>,
 }
 
 impl Versioned for Receipts {
@@ -202,6 +206,10 @@ impl Versioned for Receipts {
         if self.acknowledge.len() > MAX_LINES {
             return Err(format!("acknowledge: {}; at most {MAX_LINES} are expected", self.acknowledge.len()));
         }
+        if self.orders.len() > MOST_ORDERS {
+            return Err(format!("orders: {}; at most {MOST_ORDERS} are expected", self.orders.len()));
+        }
+        self.orders.iter().try_for_each(Versioned::check)?;
         self.acknowledge.iter().try_for_each(Versioned::check)
     }
 }

@@ -1,16 +1,18 @@
 //! What the operator may set on devices from afar: a signed document (`campaigns/settings.json`, by the role `campaigns`), and
-//! what of it concerns one device. Caps, windows, figures and addresses only: no key here arms, decides, redacts, encrypts or
+//! what of it concerns one device. Caps, windows, figures, addresses and how much is captured only: no key here arms, decides, redacts, encrypts or
 //! keeps anything longer, and a key that is not here refuses the whole document.
 //!
 //! A device takes it within its own limits (`[remote]` of the agent's configuration), and goes back by itself where it then
 //! does not reach home.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::capture::{self, CaptureLimit};
 use crate::digest::Digest;
 use crate::rollout::{Network, member};
+use crate::spool::Rule;
 use crate::versioned::{Versioned, check_name};
 
 /// Where it lies in the repository.
@@ -72,6 +74,9 @@ pub struct Settings {
     /// Where home is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub home: Option<Home>,
+    /// Fewer frames than the runtime's own configuration lets its rules take.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub capture: BTreeMap<Rule, CaptureLimit>,
 }
 
 /// `[window]` of the agent's configuration.
@@ -203,6 +208,7 @@ impl Settings {
         if self.stats_s.is_some_and(|seconds| seconds > 86_400) {
             return Err("stats_s: 0 to 86400 are expected".into());
         }
+        capture::check(&self.capture).map_err(|problem| format!("capture.{problem}"))?;
         self.home.as_ref().map_or(Ok(()), Home::check)
     }
 }
@@ -285,9 +291,12 @@ mod tests {
             versioned::read::<Document>(text.as_bytes()).map(drop).map_err(|error| error.to_string())
         };
         with(r#"{"window":{"local":[60,300],"mobile_day_bytes":2000000},"stats_s":0}"#).unwrap();
+        with(r#"{"capture":{"random":{"per_day":0},"campaign":{"bytes_per_day":5}}}"#).unwrap();
         for (settings, key) in [
             (r#"{"trust":"/x"}"#, "trust"),
-            (r#"{"capture":{"redact":false}}"#, "capture"),
+            (r#"{"capture":{"redact":false}}"#, "redact"),
+            (r#"{"capture":{"random":{"rate":1.0}}}"#, "rate"),
+            (r#"{"capture":{"random":{"bytes_per_day":5}}}"#, "capture.random.bytes_per_day"),
             (r#"{"window":{"floor":0}}"#, "floor"),
             (r#"{"upload":{"spool":"/etc"}}"#, "spool"),
             (r#"{"window":{"local":[60,60]}}"#, "window.local"),

@@ -13,11 +13,13 @@ use serde_json::{Value, json};
 use stopline_depot::batch::{BatchManifest, BatchState};
 use stopline_depot::bundle::{Bundle, BundleError};
 use stopline_depot::campaign::{Brought, Campaigns};
+use stopline_depot::capture::CaptureLimits;
 use stopline_depot::deployment::{Approval, DeployCause, Outcome, Verdict};
 use stopline_depot::digest::Digest;
 use stopline_depot::health::{Health, HealthError};
 use stopline_depot::manifest::{Manifest, ManifestError};
 use stopline_depot::message::{Acknowledge, Message, Receipts};
+use stopline_depot::order::{Answer, Order};
 use stopline_depot::outcome::SignedOutcome;
 use stopline_depot::placing::Placing;
 use stopline_depot::release::Release;
@@ -124,6 +126,11 @@ fn documents() -> Vec<Document> {
         strict::<settings::Document>(("fleet", "agent"), frozen!("settings"), "what is set stays; told"),
         strict::<Campaigns>(SIGNED, frozen!("campaigns"), "no campaign takes frames; told"),
         strict::<Brought>(OFFERED, frozen!("campaigns-brought"), "no campaign takes frames; told"),
+        strict::<CaptureLimits>(
+            OFFERED,
+            frozen!("capture-limits"),
+            "the configuration's own limits hold; told once",
+        ),
         Document {
             name: "bundle manifest",
             writer: "fleet",
@@ -157,6 +164,8 @@ fn documents() -> Vec<Document> {
         strict::<Message>(("agent", "fleet"), frozen!("message"), "put aside with an alarm; told"),
         strict::<Receipts>(ANSWERED, frozen!("receipts"), "no receipt: the messages wait; told"),
         strict::<Acknowledge>(ANSWERED, frozen!("acknowledge"), "the alert stays open; told"),
+        strict::<Order>(ANSWERED, frozen!("order"), "not done; told"),
+        strict::<Answer>(("agent", "fleet"), frozen!("answer"), "422: the order stays open; told"),
         Document {
             name: "health",
             writer: "runtime",

@@ -4,8 +4,10 @@
 //! The tombstone comes first: a device that still holds the record, and sends it again, is answered `not_wanted`. Then the sealed
 //! bytes go, then everything that was made of them. Cut anywhere, the same command again finishes it.
 //!
-//! Not reached, and the receipt says so: copies that somebody made of an export, backups, a model that was trained on it, and a
-//! record that is still in a vehicle's spool and was never uploaded, which ends there by its expiry.
+//! Devices are asked to let go of what is still in their spools: those that may hold some of it, until each has answered, for 90
+//! days at most; the receipt names the request by which one sees who has.
+//!
+//! Not reached, and the receipt says so: copies that somebody made of an export, backups, and a model that was trained on it.
 
 #[cfg(feature = "serve")]
 mod rows;
@@ -14,8 +16,10 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::json;
 use stopline_depot::digest::Digest;
+use stopline_depot::order::{Forget, MOST_RECORDS};
 
 use crate::dataset::captured::{self, RECORDS, Source, TOMBSTONES};
 use crate::dataset::erase;
@@ -57,6 +61,24 @@ impl Selection {
         self.from.is_some() || self.to.is_some()
     }
 
+    /// What devices are asked to let go: nothing that they capture after `now`. Where no time is given, what nobody knows the time of
+    /// goes too.
+    fn wanted(&self, now: Timestamp) -> Vec<Forget> {
+        let second = |at: Timestamp| u64::try_from(at.as_second()).unwrap_or(0);
+        let to = self.to.map_or(now, |to| to.min(now));
+        let all = Forget {
+            records: BTreeSet::new(),
+            from: self.from.map(second),
+            to: Some(second(to)),
+            undated: !self.has_time(),
+        };
+        if self.records.is_empty() {
+            return vec![all];
+        }
+        let of = |records: &[Digest]| Forget { records: records.iter().copied().collect(), ..all.clone() };
+        self.records.chunks(MOST_RECORDS).map(of).collect()
+    }
+
     fn at(&self, second: i64) -> bool {
         self.from.is_none_or(|from| second >= from.as_second())
             && self.to.is_none_or(|to| second < to.as_second())
@@ -70,6 +92,27 @@ pub trait Register {
     /// # Errors
     /// The database's.
     fn forget(&mut self, digests: &BTreeSet<Digest>) -> Result<u64>;
+
+    /// Removes what a device brought and said besides records: diagnostic bundles; how many.
+    ///
+    /// # Errors
+    /// The database's, the system's.
+    fn forget_device(&mut self, device: &str) -> Result<u64>;
+
+    /// Asks devices to let go of what is still in their spools: this one, or all that are let in.
+    ///
+    /// # Errors
+    /// The database's, the log's.
+    fn ask(&mut self, device: Option<&str>, wanted: &[Forget], now: Timestamp) -> Result<Asked>;
+}
+
+/// That devices were asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Asked {
+    /// By what its answers are found.
+    pub request: String,
+    /// How many devices.
+    pub devices: usize,
 }
 
 /// Where things are removed from.
@@ -104,7 +147,12 @@ pub fn run(places: Places<'_>, selection: &Selection, now: Timestamp) -> Result<
         sealed += u64::from(places.store.remove(&format!("{RECORDS}/{digest}.age"))?);
         places.store.remove(&format!("{RECORDS}/{digest}.json"))?;
     }
-    let rows = places.register.map(|register| register.forget(&digests)).transpose()?;
+    let (mut rows, mut bundles, mut asked) = (None, None, None);
+    if let Some(register) = places.register {
+        rows = Some(register.forget(&digests)?);
+        bundles = selection.device.as_ref().map(|device| register.forget_device(device)).transpose()?;
+        asked = Some(register.ask(selection.device.as_deref(), &selection.wanted(now), now)?);
+    }
     let erased = places.folder.map(|folder| erase::run(folder, places.exports, &digests)).transpose()?;
     let mut words = vec![
         format!("{} records are forgotten (receipt of {now})", digests.len()),
@@ -117,6 +165,7 @@ pub fn run(places: Places<'_>, selection: &Selection, now: Timestamp) -> Result<
         Some(rows) => format!("  database: {rows} rows removed"),
         None => "  database: left to the server, which removes rows of what has a tombstone; --data DIR does it now".into(),
     });
+    words.extend(bundles.map(|bundles| format!("  diagnostic bundles: {bundles} removed")));
     match &erased {
         Some(erased) => {
             words.push(format!("  labels: {} removed", erased.labels));
@@ -138,13 +187,20 @@ pub fn run(places: Places<'_>, selection: &Selection, now: Timestamp) -> Result<
             "  NOT forgotten: {unsure} records that could not be opened, so that nobody knows their time"
         ));
     }
-    words.push("  not reached: copies, backups, trained models, and what is still in a vehicle's spool until it expires".into());
+    words.push(match &asked {
+        Some(asked) => format!(
+            "  vehicles: {} are asked to let go of what is in their spools; who has: stopline-fleet devices request {}",
+            asked.devices, asked.request
+        ),
+        None => "  vehicles: not asked; --data DIR asks them, until then what is in their spools ends by its expiry".into(),
+    });
+    words.push("  not reached: copies, backups, trained models".into());
     words.extend(digests.iter().map(|digest| format!("  {digest}")));
     let mut said = Said::new(
         words,
         json!({
             "schema": 1, "at": now.to_string(), "records": digests, "store": places.store.name(), "sealed": sealed,
-            "database_rows": rows, "dataset": erased, "unsure": unsure,
+            "database_rows": rows, "diagnoses": bundles, "vehicles": asked, "dataset": erased, "unsure": unsure,
             "device": selection.device, "from": selection.from.map(|time| time.to_string()),
             "to": selection.to.map(|time| time.to_string()),
         }),

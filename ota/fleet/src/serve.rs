@@ -8,6 +8,7 @@
 //! - [`intake`]: the devices' side: enrolment, batches, messages, outcomes, the repository.
 //! - [`ingest`]: what they say is taken in; [`mqtt`]: those who stay connected.
 //! - [`records`]: where sealed records lie.
+//! - [`orders`]: what devices are asked to do once.
 //! - [`devices`]: what people do with devices, the command line and the web alike.
 //! - [`web`]: the people's side.
 //! - [`backup`]: the data folder as it was at one moment; [`recover`]: a new database where there is none of it.
@@ -25,6 +26,7 @@ pub mod hooks;
 pub mod ingest;
 pub mod intake;
 pub mod mqtt;
+pub mod orders;
 pub mod records;
 pub mod recover;
 pub mod secret;

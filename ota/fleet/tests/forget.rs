@@ -65,7 +65,7 @@ fn the_servers_database_and_its_free_pages_forget_too() {
     use stopline_fleet::serve::database::records::Sealed;
     let lab = Lab::new();
     let digests = [lab.put(&Frame::new(0, 0, 1)), lab.put(&Frame::new(0, 3600, 2))];
-    std::fs::create_dir(lab.at("server")).unwrap();
+    stopline_fleet::serve::data::Data::prepare(&lab.at("server"), 1_800_000_000).unwrap();
     let url = format!("sqlite://{}?mode=rwc", lab.at("server/stopline.db").display());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -89,7 +89,7 @@ fn the_servers_database_and_its_free_pages_forget_too() {
     });
     let mentioned = |at: usize| mentions(&lab, &digests[at]).iter().any(|path| path.starts_with("server"));
     assert!(mentioned(0) && mentioned(1));
-    let mut rows = forget::Rows::new(&lab.at("server"), Some(&url));
+    let mut rows = forget::Rows::new(&lab.at("server"), Some(&url), "test");
     let places =
         Places { store: &lab.store, folder: None, exports: &[], register: Some(&mut rows), identities: None };
     let selection = Selection { records: vec![digests[0]], ..Selection::default() };

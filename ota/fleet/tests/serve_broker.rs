@@ -501,3 +501,28 @@ fn three_servers_and_a_mosquitto_that_are_killed_under_load_lose_and_double_noth
         }
     });
 }
+
+#[test]
+fn an_order_is_told_to_the_device_that_was_asked_when_it_connects_and_to_no_other() {
+    let world = World::own();
+    let (asked, other) = (world.house.device("van-7"), world.house.device("van-8"));
+    let made = world.house.well("devices diagnose van-7");
+    block_on(async {
+        let online =
+            |device: &Device| v5::Packet::publish(5, &topic(&device.id, "available"), b"online", true);
+        let mut by = world.station::<v5::Packet>(&other).await;
+        by.say(&[online(&other)]).await.unwrap();
+        let state = topic(&other.id, "state");
+        by.say(&[v5::Packet::publish(7, &state, &bytes(&other.state(1)), true)]).await.unwrap();
+        let told =
+            by.until::<v5::Packet>("its receipt", |heard| matches!(heard, Heard::Message { .. })).await;
+        assert!(receipt(&told, &other).is_some(), "{told:?}");
+        let mut own = world.station::<v5::Packet>(&asked).await;
+        own.say(&[online(&asked)]).await.unwrap();
+        let told = own.until::<v5::Packet>("the order", |heard| matches!(heard, Heard::Message { .. })).await;
+        let Heard::Message { topic: on, payload, retain, .. } = told else { return };
+        let order: Value = serde_json::from_slice(&payload).unwrap();
+        assert_eq!((on, retain), (topic(&asked.id, "cmd/diagnose"), false));
+        assert_eq!((&order["id"], &order["what"]), (&made["order"]["id"], &json!("diagnose")));
+    });
+}

@@ -7,11 +7,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use stopline_depot::campaign::{Brought, Campaign};
+use stopline_depot::capture::CaptureLimit;
 use stopline_depot::disk::{Disk as _, RealDisk, replace};
 use stopline_depot::judging::Trust;
 use stopline_depot::slots::{DepotPaths, StatePaths, TrustPaths};
@@ -45,6 +46,16 @@ impl Place {
             trust: TrustPaths::new(&depot.trust),
             hardware: depot.hardware.clone(),
         }
+    }
+
+    /// What is set from afar of rules' limits.
+    pub(super) fn capture_limits(&self) -> PathBuf {
+        self.depot.capture_limits()
+    }
+
+    /// What rules have used of their limits.
+    pub(super) fn capture(&self) -> PathBuf {
+        self.state.capture()
     }
 }
 
@@ -96,6 +107,8 @@ impl Versioned for Spent {
 pub struct Standing {
     place: Option<Place>,
     rule: Option<CaptureRule>,
+    /// The same as it is configured.
+    own: Option<CaptureRule>,
     /// Length, time and number of the file that was read.
     mark: Option<(u64, SystemTime, u64)>,
     /// Clamped.
@@ -107,7 +120,17 @@ impl Standing {
     /// None yet. Without a rule of the kind there will be none.
     pub fn new(place: Option<Place>, config: &Capture) -> Self {
         let rule = config.rules.iter().find(|rule| rule.rule == Rule::Campaign).cloned();
-        Self { place, rule, mark: None, campaigns: Vec::new(), spent: None }
+        Self { place, own: rule.clone(), rule, mark: None, campaigns: Vec::new(), spent: None }
+    }
+
+    /// What is set from afar of the rule, or nothing any more: all campaigns together take no more than that.
+    pub fn narrow(&mut self, set: Option<&CaptureLimit>) {
+        self.rule = self.own.clone().map(|own| {
+            let most = [own.per_minute, own.per_hour, own.per_day];
+            let [per_minute, per_hour, per_day] = set.map_or(most, |set| set.narrowed(most));
+            let bytes = set.and_then(|set| set.bytes_per_day).unwrap_or(u64::MAX);
+            CaptureRule { per_minute, per_hour, per_day, bytes_per_day: own.bytes_per_day.min(bytes), ..own }
+        });
     }
 
     /// Looks whether the agent has brought others. In words what has changed; `Err`: they are refused, and none stands.

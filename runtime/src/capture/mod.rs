@@ -2,8 +2,8 @@
 //!
 //! In walk order: [`door`] (the inference thread hands a report, and now and then a picture, into a bounded channel that is
 //! never waited for), [`worker`] (a thread of the lowest priority), [`ring`] (compressed pictures of the last seconds, in
-//! memory), [`rules`] (which of them are kept, and why), [`limits`] (how many), [`campaigns`] (which of them the
-//! operator asks for), [`writer`], [`redact`] (heads and regions are made
+//! memory), [`rules`] (which of them are kept, and why), [`limits`] (how many), [`shares`] (what of that
+//! is left: what is set from afar, what earlier processes used), [`campaigns`] (which of them the operator asks for), [`writer`], [`redact`] (heads and regions are made
 //! unrecognisable), [`seal`] (side-car and picture, encrypted once), [`stopline_depot::spool`].
 //!
 //! A picture leaves memory only whole: a second after it was taken, when what is known of persons before and after it has
@@ -19,6 +19,8 @@ pub mod ring;
 pub mod rules;
 #[cfg(feature = "capture")]
 pub mod seal;
+#[cfg(feature = "capture")]
+pub mod shares;
 pub mod start;
 pub mod tally;
 #[cfg(feature = "capture")]

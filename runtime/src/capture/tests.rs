@@ -288,6 +288,43 @@ fn is_filled(record: &CaptureRecord, jpeg: &[u8]) {
 }
 
 #[test]
+fn what_is_set_from_afar_lets_the_thread_take_fewer_and_no_rule_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = Identity::generate();
+    for name in ["depot", "state"] {
+        std::fs::create_dir(folder.path().join(name)).unwrap();
+    }
+    let limits = r#"{"schema":1,"set_by":"north 3","rules":{"near_threshold":{"per_minute":900,"per_day":2},
+        "random":{"per_hour":0},"drift":{"per_day":9}}}"#;
+    std::fs::write(folder.path().join("depot/capture-limits.json"), limits).unwrap();
+    let spool = folder.path().join("spool");
+    let rules = format!(
+        "{RULES}[depot]\ndirectory = \"{0}/depot\"\nstate = \"{0}/state\"\nhardware = \"board\"\n",
+        folder.path().display()
+    );
+    let config = config(&spool, &key.to_public().to_string(), &rules);
+    // Two processes on one day.
+    let taken = |count: usize| {
+        let kept = keep(&config);
+        let shown = frames(&kept.clock, count);
+        decided(&config, &kept.clock, shown, Some(kept.door));
+        kept.thread.join().unwrap();
+        println!("{}", kept.tally);
+        assert_eq!(kept.tally.of(Rule::Random), 0, "{}", kept.tally);
+        kept.tally.of(Rule::NearThreshold)
+    };
+    // A busy machine drops reports, and takes fewer.
+    let (first, second) = (taken(50), taken(50));
+    assert!((1..=2).contains(&first) && first + second <= 2, "{first} and {second}");
+    std::fs::remove_file(folder.path().join("depot/capture-limits.json")).unwrap();
+    let kept = keep(&config);
+    let shown = frames(&kept.clock, 50);
+    decided(&config, &kept.clock, shown, Some(kept.door));
+    kept.thread.join().unwrap();
+    assert!(kept.tally.of(Rule::NearThreshold) > 0, "the configuration's own hold again: {}", kept.tally);
+}
+
+#[test]
 fn what_is_decided_is_the_same_with_capture_on_off_and_stuck() {
     let folder = tempfile::tempdir().unwrap();
     let key = Identity::generate().to_public().to_string();

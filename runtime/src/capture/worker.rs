@@ -10,13 +10,13 @@ use stopline_sensors::clock::{Clock, Monotonic};
 use stopline_sensors::frame::{Frame, PixelFormat};
 use tracing::Level;
 
-use super::campaigns::Place;
+use super::campaigns::{Place, Unpaid};
 use super::door::{Asked, Handed};
-use super::limits::Limits;
 use super::redact::{self, TRACKS};
 use super::ring::{Held, Ring};
 use super::rules::{Moment, Story, draws, is_asked_for, is_near, wall};
 use super::seal::Seal;
+use super::shares::Shares;
 use super::tally::Tally;
 use super::writer::{Outside, Writer};
 use crate::config::{Capture, CaptureRule};
@@ -74,7 +74,7 @@ struct Running {
     looked: Option<Monotonic>,
     told: (Monotonic, String),
     ring: Ring,
-    limits: Vec<Limits>,
+    shares: Shares,
     /// Of each camera.
     stories: Vec<Story>,
     /// Events that still want pictures: camera, rule, the event, until when.
@@ -96,12 +96,17 @@ impl Worker {
             tally: Arc::clone(&self.tally),
             campaigns: self.campaigns.clone(),
         });
+        let wall = seconds_since_1970(&*self.clock);
+        let (shares, problem) = Shares::open(self.campaigns.as_ref(), &self.config.rules, began, wall);
+        if let Some(problem) = problem {
+            self.notes.log(Level::WARN, problem);
+        }
         let running = Running {
             writer,
             looked: None,
             told: (began, String::new()),
             ring: Ring::new(span, self.config.ring_bytes),
-            limits: self.config.rules.iter().map(Limits::of).collect(),
+            shares,
             stories: self.cameras.iter().map(|_| Story::default()).collect(),
             rolling: Vec::new(),
             worker: self,
@@ -112,6 +117,7 @@ impl Worker {
 
 impl Running {
     fn run(mut self) {
+        self.look_for_limits(self.worker.clock.monotonic());
         self.writer.load();
         loop {
             match self.worker.handed.from.recv_timeout(WAIT) {
@@ -129,6 +135,8 @@ impl Running {
         }
         self.answer();
         self.write_rest();
+        let (now, wall) = (self.worker.clock.monotonic(), seconds_since_1970(&*self.worker.clock));
+        self.shares.close(now, wall);
         self.worker.notes.log(Level::INFO, format!("capture ends: {}", self.worker.tally));
     }
 
@@ -184,14 +192,23 @@ impl Running {
     fn roll(&mut self, camera: usize, at: usize, now: Monotonic) {
         let rule = &self.worker.config.rules[at];
         let before = u64::try_from(seconds(rule.pre_s).as_nanos()).unwrap_or(u64::MAX);
+        let (wall, mut taken) = (seconds_since_1970(&*self.worker.clock), Vec::new());
         for (.., moment, until) in self.rolling.iter().filter(|(of, by, ..)| (*of, *by) == (camera, at)) {
             let from = Monotonic::from_nanos(moment.at.as_nanos().saturating_sub(before));
             let wanted = |held: &&mut Held| held.taken.is_none() && held.at >= from && held.at <= *until;
             for held in self.ring.of(camera).filter(wanted) {
-                take(held, at, rule.rule, moment, None, &mut self.limits[at], &self.worker.tally);
+                taken.push(take(
+                    held,
+                    (at, rule.rule),
+                    moment,
+                    None,
+                    (&mut self.shares, wall),
+                    &self.worker.tally,
+                ));
             }
         }
         self.rolling.retain(|(of, by, _, until)| (*of, *by) != (camera, at) || *until >= now);
+        taken.into_iter().for_each(|taken| self.tell(taken));
     }
 
     fn take_this(&mut self, report: &FrameReport, at: usize, value: Option<f32>, detail: Option<String>) {
@@ -200,16 +217,29 @@ impl Running {
         let rule = self.worker.config.rules[at].rule;
         let sequence = report.meta.sequence;
         let held = self.ring.of(report.camera).find(|held| held.sequence == sequence && held.taken.is_none());
+        let wall = seconds_since_1970(&*self.worker.clock);
         if let Some(held) = held {
-            take(held, at, rule, &moment, detail, &mut self.limits[at], &self.worker.tally);
+            let of = (&mut self.shares, wall);
+            let taken = take(held, (at, rule), &moment, detail, of, &self.worker.tally);
+            self.tell(taken);
         }
     }
 
     fn take_nearest(&mut self, camera: usize, at: usize, moment: &Moment, detail: Option<String>) {
         let rule = self.worker.config.rules[at].rule;
         let held = self.ring.nearest(camera, moment.at, REACH).filter(|held| held.taken.is_none());
+        let wall = seconds_since_1970(&*self.worker.clock);
         if let Some(held) = held {
-            take(held, at, rule, moment, detail, &mut self.limits[at], &self.worker.tally);
+            let of = (&mut self.shares, wall);
+            let taken = take(held, (at, rule), moment, detail, of, &self.worker.tally);
+            self.tell(taken);
+        }
+    }
+
+    /// That a frame could not be written down as taken, once.
+    fn tell(&mut self, taken: Result<(), String>) {
+        if let Err(problem) = taken {
+            self.writer.tell_once(problem);
         }
     }
 
@@ -226,8 +256,7 @@ impl Running {
         let Some(at) = self.worker.config.rules.iter().position(of) else { return };
         for camera in 0..self.worker.cameras.len() {
             if asked.camera.is_none_or(|of| of == camera) {
-                let seconds =
-                    self.worker.clock.wall().duration_since(std::time::UNIX_EPOCH).map_or(0, |s| s.as_secs());
+                let seconds = seconds_since_1970(&*self.worker.clock);
                 let group = format!("{}-{}-{seconds}", self.worker.cameras[camera], asked.rule.code());
                 let moment = Moment { at: asked.at, group, value: None };
                 self.take_nearest(camera, at, &moment, asked.detail.clone());
@@ -297,6 +326,7 @@ impl Running {
             return;
         }
         self.looked = Some(now);
+        self.look_for_limits(now);
         self.writer.look_after();
         let counts = self.worker.tally.to_string();
         if now.since(self.told.0) >= TOLD_EVERY && counts != self.told.1 {
@@ -304,21 +334,37 @@ impl Running {
             self.told = (now, counts);
         }
     }
+
+    /// What is set from afar of rules' limits.
+    fn look_for_limits(&mut self, now: Monotonic) {
+        match self.shares.look(now, seconds_since_1970(&*self.worker.clock)) {
+            Ok(None) => return,
+            Ok(Some(news)) => self.worker.notes.log(Level::INFO, news),
+            Err(problem) => self.worker.notes.log(Level::WARN, problem),
+        }
+        self.writer.campaigns.narrow(self.shares.set(Rule::Campaign));
+    }
 }
 
-/// Marks a picture to be written, where the rule has something left of its limits.
+/// Marks a picture to be written, where the rule has something left of its limits; `Err`: why that could not be written down.
 fn take(
     held: &mut Held,
-    at: usize,
-    rule: Rule,
+    (at, rule): (usize, Rule),
     moment: &Moment,
     detail: Option<String>,
-    limits: &mut Limits,
+    (shares, wall): (&mut Shares, u64),
     tally: &Tally,
-) {
-    if !limits.take(held.at) {
-        Tally::one(&tally.limited);
-        return;
+) -> Result<(), String> {
+    match shares.take(at, held.at, wall) {
+        Ok(()) => {}
+        Err(Unpaid::Over) => {
+            Tally::one(&tally.limited);
+            return Ok(());
+        }
+        Err(Unpaid::Unwritten(problem)) => {
+            Tally::one(&tally.refused);
+            return Err(problem);
+        }
     }
     let (after, before) = (held.at.since(moment.at), moment.at.since(held.at));
     let millis = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
@@ -326,6 +372,11 @@ fn take(
     held.taken =
         Some((at, Reason { rule, group: moment.group.clone(), detail, offset_ms, value: moment.value }));
     tally.took(rule);
+    Ok(())
+}
+
+fn seconds_since_1970(clock: &dyn Clock) -> u64 {
+    clock.wall().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn seconds(of: f32) -> Duration {

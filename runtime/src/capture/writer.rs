@@ -218,7 +218,7 @@ impl Writer {
     }
 
     /// A problem, when it is another than the last.
-    fn tell_once(&mut self, problem: String) {
+    pub fn tell_once(&mut self, problem: String) {
         if problem != self.problem {
             let text = format!("capture: {problem}; the loop goes on, records are counted as lost");
             self.outside.notes.log(Level::WARN, text);

@@ -52,7 +52,7 @@ pub(super) fn document_path(home: &Path) -> PathBuf {
     home.join("campaigns-signed.json")
 }
 
-fn taken_away(path: &Path) -> Result<(), AgentError> {
+pub(super) fn taken_away(path: &Path) -> Result<(), AgentError> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(AgentError::io(path)(error)),
         _ => Ok(()),

@@ -1,4 +1,7 @@
-//! `[remote]`: how far the operator's signed settings may go on this device. Without the table none are taken.
+//! `[remote]`: how far the operator's signed settings may go on this device, and whether a diagnostic bundle may be asked for. Without the
+//! table none are taken, and nobody may.
+
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use stopline_depot::settings::LEAST_CAP;
@@ -21,6 +24,15 @@ pub struct Remote {
     pub hosts: Vec<String>,
     /// Whether signed campaigns are brought to the runtime, which takes frames for them by its own rule `campaign` alone.
     pub campaigns: bool,
+    /// Whether the fleet's server may ask for a diagnostic bundle, which leaves the vehicle then: what it holds, and what it costs over
+    /// mobile networks, is its owner's to allow.
+    pub diagnose: bool,
+    /// The program `stopline`, whose doctor's findings go into it; none: without.
+    pub diagnose_doctor: Option<PathBuf>,
+    /// The runtime's configuration, without its secrets; none: without.
+    pub diagnose_runtime_config: Option<PathBuf>,
+    /// Log files; empty: the journal of both services.
+    pub diagnose_logs: Vec<PathBuf>,
 }
 
 impl Default for Remote {
@@ -32,6 +44,10 @@ impl Default for Remote {
             least_stats_s: 60,
             hosts: Vec::new(),
             campaigns: true,
+            diagnose: false,
+            diagnose_doctor: None,
+            diagnose_runtime_config: None,
+            diagnose_logs: Vec::new(),
         }
     }
 }

@@ -16,7 +16,7 @@ fn the_example_holds_every_key_and_what_is_commented_out_is_the_default() {
     let shown = format!("{all:?}");
     let keys = shown.split([' ', '{', ',']).filter_map(|word| word.strip_suffix(':'));
     // Where it was read from, and what is set from afar, is no key of it.
-    let keys = keys.filter(|key| !["source", "settings"].contains(key));
+    let keys = keys.filter(|key| !["source", "file", "settings"].contains(key));
     for key in keys.filter(|key| key.chars().all(|c| c.is_ascii_lowercase() || c == '_')) {
         let there = uncommented.lines().any(|line| {
             line.starts_with(&format!("{key} ="))

@@ -185,7 +185,11 @@ fn may_move(limits: &Remote, own: &str, wanted: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
+    use stopline_depot::capture::CaptureLimit;
+    use stopline_depot::spool::Rule;
 
     use super::*;
 
@@ -249,7 +253,11 @@ mod tests {
                 let upload = UploadSettings { local, network, parked, rate_bytes_per_s };
                 let broker = home.2.then(|| "mqtt.b.example".to_owned());
                 let home = Home { repository: home.0, fleet_url: home.1, outcomes_url: None, broker };
-                Settings { window: Some(window), upload: Some(upload), stats_s, home: Some(home) }
+                let capture = BTreeMap::from([(
+                    Rule::Random,
+                    CaptureLimit { per_day: stats_s, ..CaptureLimit::default() },
+                )]);
+                Settings { window: Some(window), upload: Some(upload), stats_s, home: Some(home), capture }
             },
         )
     }
@@ -273,7 +281,7 @@ mod tests {
                 most_rate_bytes_per_s: limits.2,
                 least_stats_s: limits.3,
                 hosts,
-                campaigns: true,
+                ..Remote::default()
             };
             (own, remote)
         })

@@ -65,6 +65,10 @@ pub struct State {
     pub messages: Vec<Message>,
     /// What waits for the device.
     pub acknowledge: Vec<Acknowledge>,
+    pub orders: Vec<stopline_depot::order::Order>,
+    /// Diagnostic bundles that came, by order, and other answers.
+    pub diagnoses: Vec<(String, Vec<u8>)>,
+    pub answers: Vec<stopline_depot::order::Answer>,
     /// Posted elsewhere: a web hook's calls, and what they are answered.
     pub hooks: Vec<(BTreeMap<String, String>, serde_json::Value)>,
     pub hook_status: Option<u16>,
@@ -216,6 +220,14 @@ fn answer(state: &mut State, question: &Question, peer: Option<&(String, Vec<u8>
     if question.path == "/v1/messages" {
         return messages(state, question, device);
     }
+    if let Some(id) = question.path.strip_prefix("/v1/diagnoses/") {
+        state.diagnoses.push((id.to_owned(), plain(question, 1 << 20)));
+        return (200, br#"{"schema":1}"#.to_vec());
+    }
+    if question.path == "/v1/answers" {
+        state.answers.push(versioned::read(&plain(question, 4 << 10)).unwrap());
+        return (200, br#"{"schema":1}"#.to_vec());
+    }
     let Some(id) = question.path.strip_prefix("/v1/batches/") else { return (404, b"{}".to_vec()) };
     if let Some(id) = id.strip_suffix("/place") {
         return placed(state, question, id, device, &key);
@@ -332,10 +344,7 @@ fn placed(state: &mut State, question: &Question, id: &str, device: &str, key: &
 }
 
 fn messages(state: &mut State, question: &Question, device: &str) -> (u16, Vec<u8>) {
-    let body = match question.headers.get("content-encoding").map(String::as_str) {
-        Some("zstd") => zstd::bulk::decompress(&question.body, message::MAX_LINES_BYTES).unwrap(),
-        _ => question.body.clone(),
-    };
+    let body = plain(question, message::MAX_LINES_BYTES);
     let all: Vec<Message> = read_lines(&body).unwrap().into_iter().map(Result::unwrap).collect();
     if all.iter().any(|message| state.not_understood.contains(&message.kind)) {
         return (422, br#"{"error": "a kind that this server does not know"}"#.to_vec());
@@ -349,8 +358,17 @@ fn messages(state: &mut State, question: &Question, device: &str) -> (u16, Vec<u
             state.messages.push(message);
         }
     }
-    let answer = Receipts { schema: 1, receipts, acknowledge: state.acknowledge.clone() };
+    let (acknowledge, orders) = (state.acknowledge.clone(), state.orders.clone());
+    let answer = Receipts { schema: 1, receipts, acknowledge, orders };
     (200, versioned::write(&answer).unwrap())
+}
+
+/// A body as it was before it was packed.
+fn plain(question: &Question, most: usize) -> Vec<u8> {
+    match question.headers.get("content-encoding").map(String::as_str) {
+        Some("zstd") => zstd::bulk::decompress(&question.body, most).unwrap(),
+        _ => question.body.clone(),
+    }
 }
 
 /// A question, as far as the link lets it come.

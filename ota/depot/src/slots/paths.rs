@@ -55,6 +55,8 @@ folder! {
         slot_record(digest: &Digest) => "slots/{digest}/slot.json";
         /// What frames the operator asks for, as it was signed.
         campaigns => "campaigns.json";
+        /// How many frames rules may take, as the operator set it.
+        capture_limits => "capture-limits.json";
         /// What is offered for a model.
         offer(model: &str) => "offers/{model}.json";
     }
@@ -83,6 +85,8 @@ folder! {
         root => "root.json";
         /// What campaigns took today.
         campaigns => "campaigns.json";
+        /// What capture rules took in the hour and the day.
+        capture => "capture.json";
         /// What is known of a bundle.
         verdict(digest: &Digest) => "verdicts/{digest}.json";
         /// That a bundle was judged.

@@ -52,7 +52,7 @@ fn dispatch(cli: &Cli, phrase: &Passphrase, now: Timestamp) -> Result<Said> {
         Command::Verify(args) => publishing::verify(args, now),
         Command::Simulate(args) => rollouts::simulate(args),
         Command::Dataset(command) => dataset::dataset(command, now),
-        Command::Forget(args) => dataset::forget(args, now),
+        Command::Forget(args) => dataset::forget(args, &audited::who(), now),
         Command::Drift(args) => dataset::drift(args),
         Command::Audit(AuditCommand::Verify { file, head }) => {
             let path = file.as_ref().or(cli.audit.as_ref()).cloned();

@@ -6,6 +6,7 @@
 //! DATA/authorities.pem    what devices pin
 //! DATA/server.pem, .key   what both listeners show
 //! DATA/uploads/DEVICE/    batches on their way
+//! DATA/diagnoses/         diagnostic bundles of devices, for two weeks
 //! DATA/store/             sealed records and tombstones (another place with --store)
 //! DATA/audit.jsonl        the audit log
 //! ```

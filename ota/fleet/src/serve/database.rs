@@ -7,6 +7,7 @@ pub mod batches;
 pub mod devices;
 pub mod hooks;
 pub mod messages;
+pub mod orders;
 pub mod outcomes;
 pub mod people;
 pub mod readers;

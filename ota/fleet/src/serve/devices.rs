@@ -6,8 +6,9 @@ use serde_json::json;
 use super::authority::check_device;
 use super::database::Database;
 use super::database::devices::{Device, Standing, Token};
+use super::database::orders::Kept;
 use super::intake::enrolment::TOKEN;
-use super::secret;
+use super::{orders, secret};
 use crate::audit::Log;
 use crate::exit::{Failure, Result};
 
@@ -159,6 +160,22 @@ impl Desk<'_> {
         writing.stand(&old.id, Standing::Replaced, &format!("by {}", new.id), now_s).await?;
         writing.name_device(&new.id, &old.name, &old.id).await?;
         writing.commit().await
+    }
+
+    /// Asks a device for a diagnostic bundle; the order that stands already, where one does.
+    ///
+    /// # Errors
+    /// One that is not let in; the database's; the log's.
+    pub async fn diagnose(&self, device: &Device) -> Result<Kept> {
+        if device.standing != Standing::Active {
+            return Err(Failure::refused(format!(
+                "{}: it is {}; it hears nothing",
+                device.id,
+                device.standing.word()
+            )));
+        }
+        self.write_down("devices.diagnose", json!({"device": device.id, "name": device.name}))?;
+        orders::diagnose(self.database, &device.id, self.who, self.now).await
     }
 
     /// Gives a device another name.

@@ -8,6 +8,8 @@
 //! POST  v1/batches/ID/place      Upload-Length: a place in the store, or receipts for what lies there
 //! POST  v1/messages              JSON lines, plain or zstd
 //! POST  v1/outcomes              one signed outcome
+//! PUT   v1/diagnoses/ID          a diagnostic bundle that was asked for
+//! POST  v1/answers               how another order ended
 //! GET   repository/…             the repository's files
 //! ```
 //! A device says in the header `Stopline-Boot` in which boot it lives. One that a later boot has followed already shows that
@@ -18,6 +20,7 @@ pub mod enrolment;
 mod files;
 pub mod locks;
 mod messages;
+mod orders;
 mod outcomes;
 pub mod places;
 mod taking;
@@ -31,7 +34,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use serde_json::json;
 use stopline_depot::versioned;
@@ -60,6 +63,8 @@ pub fn router(server: Arc<Server>) -> Router {
         .route("/v1/batches/{id}/place", post(places::place))
         .route("/v1/messages", post(messages::receive))
         .route("/v1/outcomes", post(outcomes::receive))
+        .route("/v1/diagnoses/{id}", put(orders::diagnosis))
+        .route("/v1/answers", post(orders::answer))
         .route("/repository/{*path}", get(files::file))
         .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "there is nothing here") })
         .method_not_allowed_fallback(|| async {

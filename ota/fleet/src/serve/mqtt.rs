@@ -7,6 +7,7 @@
 //! stopline/FLEET/DEVICE/cmd/poll                     a hint that something was published; never retained
 //! stopline/FLEET/DEVICE/cmd/receipt                  {"boot_id": "…", "seq": 7}: it is committed
 //! stopline/FLEET/DEVICE/cmd/acknowledge              somebody answers an alert; never retained
+//! stopline/FLEET/DEVICE/cmd/diagnose, cmd/forget     it is to do something once; never retained
 //! ```
 //! A device writes the first three below its own id and hears the rest of its own; its id is its certificate's common name.
 //!

@@ -20,10 +20,11 @@ use super::gallery::Gallery;
 use super::hooks::{self, Hook};
 use super::ingest::{self, Alarms, Ingest};
 use super::intake::{self, locks::Locks, places::Places};
-use super::mqtt::hub::Hub;
+use super::mqtt::hub::{Command, Hub};
 use super::mqtt::outside::{self, Broker, Outside};
 use super::mqtt::topics::Topics;
 use super::mqtt::{endpoint, hints};
+use super::orders;
 use super::records::Records;
 use super::tls::{self, PeerAcceptor};
 use super::web::{self, People};
@@ -43,6 +44,8 @@ const RECEIPTS_S: i64 = 30 * 86_400;
 const INCOMING_S: i64 = 86_400;
 /// Seconds for which an answer to an alert is told.
 const ANSWERS_S: i64 = 7 * 86_400;
+/// Seconds for which a new order is told again to who is connected.
+const FRESH_S: i64 = 180;
 /// Between two rounds of what it does by itself.
 const ROUND: Duration = Duration::from_secs(60);
 /// Seconds of the server certificate's life at which it is made anew.
@@ -174,6 +177,16 @@ impl Server {
     /// The database's.
     pub async fn answers(&self, device: &str) -> Result<Vec<Acknowledge>> {
         self.database.answers_for(device, self.now_s() - ANSWERS_S).await
+    }
+
+    /// What waits to be told to a device that has connected.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn commands(&self, device: &str) -> Result<Vec<Command>> {
+        let answers = self.answers(device).await?.into_iter().map(Command::Acknowledge);
+        let orders = self.database.open_orders(device, self.now_s()).await?;
+        Ok(answers.chain(orders.into_iter().map(Command::Order)).collect())
     }
 
     /// Puts aside what somebody may not publish.
@@ -418,13 +431,17 @@ async fn one_round(server: &Arc<Server>, is_hourly: bool) -> Result<()> {
             tracing::warn!(id = "serve.forget", "{failure}");
         }
     }
+    let now_s = server.now_s();
+    // Made by the command line, or by a server beside this one.
+    let fresh = server.database.orders_since(now_s - FRESH_S, now_s).await?;
+    orders::told(fresh).for_each(|(device, order)| server.hub.tell(&device, &Command::Order(order)));
     if !is_hourly {
         return Ok(());
     }
-    let now_s = server.now_s();
     let mut writing = server.database.write().await?;
     writing.thin_messages(now_s - FIGURES_S).await?;
     writing.thin_batches(now_s - RECEIPTS_S).await?;
+    writing.thin_orders(now_s - orders::KNOWN_S, now_s).await?;
     writing.thin_people(now_s, now_s - web::SESSION_S).await?;
     writing.commit().await?;
     let shared = server.clone();
@@ -441,6 +458,7 @@ async fn one_round(server: &Arc<Server>, is_hourly: bool) -> Result<()> {
             }
             Err(failure) => tracing::warn!(id = "serve.incoming", "{failure}; tried again in an hour"),
         }
+        shared.data.remove_old_diagnoses(now_s)?;
         if !shared.repository.can_sign() {
             return Ok(None);
         }

@@ -180,6 +180,22 @@ fn a_days_share_is_one_days_however_often_the_vehicle_starts() {
 }
 
 #[test]
+fn what_is_set_from_afar_holds_for_all_campaigns_together_and_never_raises_the_rule() {
+    let (device, rule) = (Device::new(), rule(serde_json::json!({"per_day": 4, "bytes_per_day": 450})));
+    let mut standing = device.standing(&rule, &[campaign("a", &[]), campaign("b", &[])]);
+    let set = |per_day, bytes_per_day| CaptureLimit { per_day, bytes_per_day, ..CaptureLimit::default() };
+    standing.narrow(Some(&set(Some(900), Some(9_000_000))));
+    assert_eq!(standing.rule, Some(rule.clone()), "nothing is raised");
+    standing.narrow(Some(&set(None, Some(250))));
+    assert_eq!(standing.pay("a", 200, NOON), Ok(()));
+    assert_eq!(standing.pay("b", 51, NOON), Err(Unpaid::Over), "250 bytes of all");
+    standing.narrow(Some(&set(Some(1), None)));
+    assert!(standing.wanted(&report(1, NOON, &[]), 0).is_none(), "one frame of all was taken");
+    standing.narrow(None);
+    assert_eq!((standing.pay("b", 250, NOON), standing.rule), (Ok(()), Some(rule)));
+}
+
+#[test]
 fn what_nobody_signed_ends_what_stood_and_is_told_once() {
     let device = Device::new();
     let mut standing = device.standing(&rule(serde_json::json!({})), &[campaign("before", &[])]);

@@ -193,6 +193,23 @@ pub enum DevicesCommand {
         #[command(flatten)]
         data: DataArgs,
     },
+    /// Ask a device for a diagnostic bundle, which comes where its own configuration allows it; with --out the newest that came.
+    Diagnose {
+        /// Its id or name.
+        device: String,
+        /// Write the bundle to a new file.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+    /// What became of a request to devices, such as a receipt of `forget` names.
+    Request {
+        /// Its number, as the receipt names it.
+        id: String,
+        #[command(flatten)]
+        data: DataArgs,
+    },
     /// Believe a device's key no longer.
     Revoke(Ended),
     /// Let a device in no more until a person has looked.

@@ -71,18 +71,19 @@ fn with(place: &DatasetPlace, run: impl FnOnce(&Source<'_>, &Folder) -> Result<S
     run(&Source { store: &*store, identities: &identities }, &Folder::new(&place.dataset))
 }
 
-pub(super) fn forget(args: &ForgetArgs, now: Timestamp) -> Result<Said> {
+pub(super) fn forget(args: &ForgetArgs, who: &str, now: Timestamp) -> Result<Said> {
     let store = store::open(&args.store)?;
     let identities = (!args.identity.is_empty()).then(|| Identities::read(&args.identity)).transpose()?;
     let folder = args.dataset.as_ref().map(Folder::new);
     let selection =
         Selection { device: args.device.clone(), records: args.record.clone(), from: args.from, to: args.to };
     #[cfg(feature = "serve")]
-    let mut register = args.data.as_deref().map(|data| forget::Rows::new(data, args.database.as_deref()));
+    let mut register =
+        args.data.as_deref().map(|data| forget::Rows::new(data, args.database.as_deref(), who));
     #[cfg(feature = "serve")]
     let register = register.as_mut().map(|register| -> &mut dyn forget::Register { register });
     #[cfg(not(feature = "serve"))]
-    let register = None;
+    let (register, _) = (None, who);
     let places = Places {
         store: &*store,
         folder: folder.as_ref(),

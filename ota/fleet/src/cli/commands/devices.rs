@@ -7,11 +7,14 @@ use serde_json::json;
 
 use crate::cli::arguments::{DataArgs, DevicesCommand, Ended};
 use crate::exit::{Failure, Result, Said};
+use crate::files;
 use crate::outcomes::Heard;
 use crate::serve::data::Data;
 use crate::serve::database::Database;
 use crate::serve::database::devices::{Device, Standing, Token};
+use crate::serve::database::orders::Kept;
 use crate::serve::devices::Desk;
+use crate::serve::orders;
 
 pub(super) fn devices(command: &DevicesCommand, who: &str, now: Timestamp) -> Result<Said> {
     match command {
@@ -48,6 +51,28 @@ pub(super) fn devices(command: &DevicesCommand, who: &str, now: Timestamp) -> Re
             let device = desk.find(device).await?;
             Ok(Said::new(all(&device), json!(device)))
         }),
+        DevicesCommand::Diagnose { device, out: None, data } => at_desk(data, who, now, async |desk| {
+            let device = desk.find(device).await?;
+            let order = desk.diagnose(&device).await?;
+            let words = vec![format!(
+                "{} ({}): {}",
+                device.id,
+                quoted(&device.name),
+                orders::in_words(&order, now.as_second())
+            )];
+            Ok(Said::new(words, json!({"order": order, "standing": order.standing(now.as_second())})))
+        }),
+        DevicesCommand::Diagnose { device, out: Some(out), data } => at_desk(data, who, now, async |desk| {
+            let device = desk.find(device).await?;
+            fetch(&desk, &Data::open(&data.data)?, &device, out).await
+        }),
+        DevicesCommand::Request { id, data } => at_desk(data, who, now, async |desk| {
+            let all = desk.database.request(id).await?;
+            if all.is_empty() {
+                return Err(Failure::usage(format!("{id}: there is no such request")));
+            }
+            Ok(request(&all, now.as_second()))
+        }),
         DevicesCommand::Revoke(ended) => stand(ended, Standing::Revoked, who, now),
         DevicesCommand::Quarantine(ended) => stand(ended, Standing::Quarantined, who, now),
         DevicesCommand::Release(ended) => stand(ended, Standing::Active, who, now),
@@ -59,6 +84,50 @@ pub(super) fn devices(command: &DevicesCommand, who: &str, now: Timestamp) -> Re
             Ok(Said::new(words, json!({"old": old.id, "new": new.id, "name": old.name})))
         }),
     }
+}
+
+/// The newest bundle that a device brought, into a new file.
+async fn fetch(desk: &Desk<'_>, data: &Data, device: &Device, out: &Path) -> Result<Said> {
+    let all = desk.database.orders_of(&device.id, "diagnose", 20).await?;
+    let newest = all.first().ok_or_else(|| {
+        Failure::usage(format!(
+            "{}: nobody asked it; `stopline-fleet devices diagnose {}`",
+            device.id, device.id
+        ))
+    })?;
+    for order in all.iter().filter(|order| order.result == "done") {
+        if let Some(bytes) = data.diagnosis(&order.id)? {
+            files::write_new(out, &bytes, 0o600)?;
+            let words = vec![format!(
+                "{}: {} bytes, {}",
+                out.display(),
+                bytes.len(),
+                orders::in_words(order, desk.now.as_second())
+            )];
+            return Ok(Said::new(words, json!({"order": order, "out": out, "bytes": bytes.len()})));
+        }
+    }
+    Err(Failure::refused(format!(
+        "{}: no bundle of it is here (kept for {} days): {}",
+        device.id,
+        orders::BUNDLE_S / 86_400,
+        orders::in_words(newest, desk.now.as_second())
+    )))
+}
+
+fn request(all: &[Kept], now_s: i64) -> Said {
+    let answered = all.iter().filter(|order| order.answered_s != 0).count();
+    let removed: i64 = all.iter().map(|order| order.removed).sum();
+    let mut words = vec![format!("{answered} of {} orders are answered; {removed} records went", all.len())];
+    words.extend(all.iter().map(|order| {
+        let unsure = if order.unsure == 0 {
+            String::new()
+        } else {
+            format!(", {} stay: of no known time", order.unsure)
+        };
+        format!("  {}  {:<7}  {} went{unsure}", order.device, order.standing(now_s), order.removed)
+    }));
+    Said::new(words, json!({"answered": answered, "asked": all.len(), "removed": removed, "orders": all}))
 }
 
 fn stand(ended: &Ended, standing: Standing, who: &str, now: Timestamp) -> Result<Said> {

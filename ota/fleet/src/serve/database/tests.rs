@@ -9,7 +9,9 @@ use super::devices::{Device, Standing, Token};
 use super::people::{Invitation, Person, Role};
 use super::records::Sealed;
 use super::*;
+use crate::serve::orders;
 use stopline_depot::message::Message;
+use stopline_depot::order::{Answer, Done, Forget, What};
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
 const OTHER: &str = "fedcba9876543210fedcba9876543210";
@@ -92,7 +94,44 @@ async fn suite(database: &Database) {
     writing.commit().await.unwrap();
     assert_eq!(database.records_total().await.unwrap(), (0, 0));
     assert!(database.batch(ID, "batch").await.unwrap().is_none(), "a receipt names it too");
+    orders(database).await;
     people(database).await;
+}
+
+async fn orders(database: &Database) {
+    let at = |second: i64| jiff::Timestamp::from_second(second).unwrap();
+    let wanted = Forget { to: Some(9), ..Forget::default() };
+    let first = orders::new(ID, "request", &What::Forget(wanted), ("cli:anna", at(10))).unwrap();
+    let second = orders::new(ID, "other", &What::Diagnose, ("cli:anna", at(20))).unwrap();
+    let mut writing = database.write().await.unwrap();
+    for order in [&first, &second] {
+        writing.add_order(order).await.unwrap();
+    }
+    writing.commit().await.unwrap();
+    let open = database.open_orders(ID, 30).await.unwrap();
+    assert_eq!(open, [first.order().unwrap(), second.order().unwrap()]);
+    assert_eq!(
+        database.open_orders(ID, 20 + orders::DIAGNOSE_S + 1).await.unwrap().len(),
+        1,
+        "its day is over"
+    );
+    assert_eq!(database.orders_since(15, 30).await.unwrap().len(), 1);
+    let answer = Answer { schema: 1, id: first.id.clone(), result: Done::Done, removed: 3, unsure: 1 };
+    let mut writing = database.write().await.unwrap();
+    assert!(writing.order_to("another", &first.id).await.unwrap().is_none());
+    assert!(!writing.answer_order("another", &answer, 40).await.unwrap());
+    assert!(writing.answer_order(ID, &answer, 40).await.unwrap());
+    assert!(!writing.answer_order(ID, &answer, 41).await.unwrap(), "the first counts");
+    writing.commit().await.unwrap();
+    let kept = database.request("request").await.unwrap().remove(0);
+    assert_eq!((kept.standing(50), kept.removed, kept.unsure, kept.answered_s), ("done", 3, 1, 40));
+    assert_eq!(kept.what, "", "which records were meant is noted no longer");
+    assert_eq!(database.open_orders(ID, 50).await.unwrap(), [second.order().unwrap()]);
+    let mut writing = database.write().await.unwrap();
+    assert_eq!(writing.forget_diagnoses(ID).await.unwrap(), 1);
+    writing.thin_orders(kept.until_s + 1, kept.until_s + 1).await.unwrap();
+    writing.commit().await.unwrap();
+    assert!(database.request("request").await.unwrap().is_empty());
 }
 
 async fn people(database: &Database) {

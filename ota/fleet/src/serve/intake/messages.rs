@@ -59,5 +59,6 @@ pub(super) async fn receive(
 
 async fn answer(server: &Server, device: &Device, receipts: Vec<Receipt>) -> Result<Json<Receipts>, Refusal> {
     let acknowledge = server.answers(&device.id).await?;
-    Ok(Json(Receipts { schema: Receipts::SCHEMA, receipts, acknowledge }))
+    let orders = server.database.open_orders(&device.id, server.now_s()).await?;
+    Ok(Json(Receipts { schema: Receipts::SCHEMA, receipts, acknowledge, orders }))
 }

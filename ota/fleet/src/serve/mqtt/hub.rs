@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use stopline_depot::message::{Acknowledge, Kind, Message, Receipt};
+use stopline_depot::order::Order;
 use stopline_depot::versioned::Versioned as _;
 use tokio::sync::{Notify, mpsc, watch};
 
@@ -32,6 +33,8 @@ pub enum Command {
     Receipt(Receipt),
     /// Somebody answers an alert.
     Acknowledge(Acknowledge),
+    /// It is to do something once.
+    Order(Order),
 }
 
 impl Command {
@@ -41,6 +44,7 @@ impl Command {
             Self::Poll => "poll",
             Self::Receipt(_) => "receipt",
             Self::Acknowledge(_) => "acknowledge",
+            Self::Order(order) => order.what.word(),
         }
     }
 
@@ -50,6 +54,7 @@ impl Command {
             Self::Poll => return Bytes::new(),
             Self::Receipt(receipt) => serde_json::to_vec(receipt),
             Self::Acknowledge(answer) => serde_json::to_vec(answer),
+            Self::Order(order) => serde_json::to_vec(order),
         };
         // Texts and numbers alone: this does not fail.
         bytes.map(Bytes::from).unwrap_or_default()

@@ -242,10 +242,8 @@ async fn available(server: &Server, device: &str, payload: &Bytes) {
     }
     server.hub.is_there(device, payload, true);
     if payload == ONLINE {
-        match server.answers(device).await {
-            Ok(answers) => {
-                answers.into_iter().for_each(|answer| server.hub.tell(device, &Command::Acknowledge(answer)));
-            }
+        match server.commands(device).await {
+            Ok(commands) => commands.iter().for_each(|command| server.hub.tell(device, command)),
             Err(failure) => tracing::warn!(id = "mqtt.answers", device, "{failure}"),
         }
     }

@@ -281,10 +281,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             }
             self.server.hub.is_there(&device, &payload, retain);
             if payload == ONLINE {
-                let answers = self.server.answers(&device).await.map_err(|_| Ended::By(End::NotNow))?;
-                for answer in answers {
-                    self.server.hub.tell(&device, &Command::Acknowledge(answer));
-                }
+                let commands = self.server.commands(&device).await.map_err(|_| Ended::By(End::NotNow))?;
+                commands.iter().for_each(|command| self.server.hub.tell(&device, command));
             }
             return match id {
                 Some(id) => Ok(self.wire.acknowledge(id, Answer::Taken)?),

@@ -110,7 +110,9 @@ impl Topics {
     /// Whether a device may subscribe to a filter: its own commands, all or some of them.
     pub fn may_hear(&self, device: &str, filter: &str) -> bool {
         let own = self.below_fleet(filter).and_then(|rest| rest.strip_prefix(device)?.strip_prefix("/cmd/"));
-        own.is_some_and(|word| matches!(word, "#" | "+" | "poll" | "receipt" | "acknowledge"))
+        own.is_some_and(|word| {
+            matches!(word, "#" | "+" | "poll" | "receipt" | "acknowledge" | "diagnose" | "forget")
+        })
     }
 
     /// Whether a reader may subscribe to a filter: below the fleet, and not to commands alone.
@@ -198,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_device_hears_its_own_commands_and_nothing_else() {
-        for word in ["#", "+", "poll", "receipt", "acknowledge"] {
+        for word in ["#", "+", "poll", "receipt", "acknowledge", "diagnose", "forget"] {
             assert!(topics().may_hear(A, &format!("stopline/north/{A}/cmd/{word}")), "{word}");
             assert!(!topics().may_hear(B, &format!("stopline/north/{A}/cmd/{word}")), "{word}");
         }

@@ -66,6 +66,21 @@ pub(super) async fn rename(
     Ok(Redirect::to(&format!("/devices/{}", device.id)).into_response())
 }
 
+/// A diagnostic bundle is asked for.
+pub(super) async fn diagnose(
+    State(server): Shared,
+    Path(id): Path<String>,
+    posted: Posted,
+) -> Result<Response, Problem> {
+    posted.visitor.must_be(&server, Role::Operator, "devices.diagnose")?;
+    let who = posted.visitor.who();
+    let desk = desk(&server, &who);
+    let device = desk.find(&id).await?;
+    let order = desk.diagnose(&device).await?;
+    server.hub.tell(&device.id, &Command::Order(order.order()?));
+    Ok(Redirect::to(&format!("/devices/{}", device.id)).into_response())
+}
+
 /// Another standing: an operator may stop a device, a publisher ends one for good or lets one in again.
 pub(super) async fn stand(
     State(server): Shared,

@@ -10,8 +10,10 @@ use stopline_depot::message::{Birth, Event, State as Said};
 use super::{badge, csrf, once_more, page, time};
 use crate::serve::database::devices::{Device, Standing};
 use crate::serve::database::messages::Stored;
+use crate::serve::database::orders::Kept;
 use crate::serve::database::people::Role;
 use crate::serve::devices::Desk;
+use crate::serve::orders;
 use crate::serve::server::Server;
 use crate::serve::web::Problem;
 use crate::serve::web::visitor::Visitor;
@@ -70,6 +72,7 @@ pub async fn one(
     let messages =
         server.database.latest(&["birth", "state", "event", "drift"], Some(&device.id), 50).await?;
     let records = server.database.records(Some(&device.id), 10).await?;
+    let asked = server.database.orders_of(&device.id, "diagnose", 5).await?;
     Ok(page(
         &visitor,
         "Devices",
@@ -85,6 +88,7 @@ pub async fn one(
                 dt { "Certificate until" } dd { (time(device.certificate_until_s)) }
             }
             @if visitor.person.role >= Role::Operator { (steps(&visitor, &device)) }
+            (diagnoses(&visitor, &device, &asked, server.now_s()))
             h2 { "What it said" }
             @if messages.is_empty() { p { "Nothing yet." } }
             @for message in &messages {
@@ -131,6 +135,26 @@ fn steps(visitor: &Visitor, device: &Device) -> Markup {
                         }
                     }
                 }
+            }
+        }
+    }
+}
+
+/// What was asked of the device's inside, and a button that asks.
+fn diagnoses(visitor: &Visitor, device: &Device, asked: &[Kept], now_s: i64) -> Markup {
+    let may = visitor.person.role >= Role::Operator && device.standing == Standing::Active;
+    html! {
+        h2 { "Diagnosis" }
+        @if asked.is_empty() { p { "Nobody has asked for a bundle of logs, versions and configuration." } }
+        ul { @for order in asked {
+            li { (orders::in_words(order, now_s)) ", asked by " (order.made_by)
+                @if order.result == "done" { ": " code { "stopline-fleet devices diagnose " (device.id) " --out FILE" } }
+            }
+        } }
+        @if may {
+            form method="post" action=(format!("/devices/{}/diagnose", device.id)) class="row" {
+                (csrf(visitor))
+                button { "Ask for a diagnosis" }
             }
         }
     }
