@@ -106,7 +106,7 @@ mod tests {
         );
         let bytes = versioned::write(&good).unwrap();
         assert_eq!(versioned::read::<Placing>(&bytes).unwrap(), good);
-        let state = BatchState { schema: 1, offset: 5, receipts: None };
+        let state = BatchState::at(5);
         for bad in [
             place("http://s.example/x", &[]),
             place("file:///etc/passwd", &[]),

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use reqwest::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, Url};
-use stopline_depot::batch::{MAX_BATCH, Receipt};
+use stopline_depot::batch::{BatchState, MAX_BATCH};
 use stopline_depot::placing::{Place, Placing};
 use stopline_depot::versioned;
 
@@ -37,8 +37,8 @@ pub(super) struct Stores {
 }
 
 impl Uploader {
-    /// Sends a batch by way of the store; the server's receipts. None where it goes by the server.
-    pub(super) fn by_store(&mut self, path: &str, tar: &[u8]) -> Result<Option<Vec<Receipt>>, UploadError> {
+    /// Sends a batch by way of the store; the server's word that it is committed. None where it goes by the server.
+    pub(super) fn by_store(&mut self, path: &str, tar: &[u8]) -> Result<Option<BatchState>, UploadError> {
         let is_early = self.parts.clock.since_boot_ms() < self.stores.not_before;
         if self.parts.config.upload.stores.is_empty() || tar.len() > MAX_BATCH || is_early {
             return Ok(None);
@@ -58,14 +58,14 @@ impl Uploader {
         sent
     }
 
-    fn put_and_ask(&mut self, path: &str, tar: &[u8]) -> Result<Option<Vec<Receipt>>, UploadError> {
+    fn put_and_ask(&mut self, path: &str, tar: &[u8]) -> Result<Option<BatchState>, UploadError> {
         let mut answered: Option<(String, u16)> = None;
         for _ in 0..PLACES {
             let Some(placing) = self.ask_place(path, tar.len())? else { return Ok(None) };
             let place = match (placing.state, placing.place) {
                 (Some(state), _) => {
-                    let receipts = state.receipts;
-                    return receipts.map(Some).ok_or_else(|| wrong(path, "a state without receipts".into()));
+                    let whole = state.receipts.is_some().then_some(state);
+                    return whole.map(Some).ok_or_else(|| wrong(path, "a state without receipts".into()));
                 }
                 (None, Some(place)) => place,
                 (None, None) => return Ok(None),

@@ -35,9 +35,9 @@ impl Uploader {
         let mut state = self.ask(&path)?;
         if state.receipts.is_none()
             && state.offset == 0
-            && let Some(receipts) = self.by_store(&path, &tar)?
+            && let Some(placed) = self.by_store(&path, &tar)?
         {
-            return Ok(receipts);
+            state = placed;
         }
         let mut stuck = 0;
         loop {

@@ -338,7 +338,7 @@ fn placed(state: &mut State, question: &Question, id: &str, device: &str, key: &
         let url = format!("{store}{path}?signature=47");
         place = Some(Place { url, headers: state.place_headers.clone(), expires: 4_000_000_000 });
     }
-    let state = done.map(|done| BatchState { schema: 1, offset: length as u64, receipts: Some(done) });
+    let state = done.map(|done| BatchState::committed(length as u64, done));
     // Not checked here: what a server may say that is no place is the device's to refuse.
     (200, serde_json::to_vec(&Placing { schema: 1, state, place }).unwrap())
 }

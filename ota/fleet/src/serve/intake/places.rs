@@ -132,7 +132,7 @@ async fn take(
             );
         }
     }
-    answer(Some(BatchState { schema: BatchState::SCHEMA, offset, receipts: Some(taken?) }), None)
+    answer(Some(BatchState::committed(offset, taken?)), None)
 }
 
 async fn give(server: &Arc<Server>, device: &Device, id: &Digest, length: u64) -> Result<Response, Refusal> {
