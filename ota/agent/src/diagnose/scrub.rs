@@ -33,7 +33,13 @@ pub fn value(value: Value) -> Value {
 fn is_hidden(key: &str, value: &Value) -> bool {
     let key = key.to_ascii_lowercase();
     let is_file = key.ends_with("_file") && value.is_string();
-    names_place(&key) || (!is_file && SECRET.iter().any(|word| key.contains(word)))
+    names_place(&key) || (!is_file && is_secret(&key))
+}
+
+/// Whether a value of this name, in lower case, is a secret.
+fn is_secret(name: &str) -> bool {
+    let last = name.rsplit(['_', '-']).next();
+    last == Some("key") || name == "apikey" || SECRET.iter().any(|word| name.contains(word))
 }
 
 fn names_place(key: &str) -> bool {
@@ -122,7 +128,7 @@ fn without_named(line: &str) -> String {
         let name = before[..at].trim_end_matches(['"', '\'', ' ']);
         let inner = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         let name = name.rsplit(|c| !inner(c)).next().unwrap_or_default().to_ascii_lowercase();
-        let told = SECRET.iter().any(|word| name.contains(word)) && !name.ends_with("_file");
+        let told = is_secret(&name) && !name.ends_with("_file");
         rest = if told || names_place(&name) { behind_value(after, &mut clean) } else { after };
     }
     clean + rest
@@ -184,6 +190,10 @@ mod tests {
             ("GET https://s3.example/x?X-Amz-Signature=abc 200", "GET https://s3.example/x?[removed] 200"),
             ("identity AGE-SECRET-KEY-1QQQ.", "identity [removed]."),
             ("token=abc123 next", "token=[removed] next"),
+            (
+                "key=abc123 and api-key: \"x\", keyboard=de",
+                "key=[removed] and api-key: [removed], keyboard=de",
+            ),
             (r#"{"password": "a b", "n": 7}"#, r#"{"password": [removed], "n": 7}"#),
             ("fix lat=52.5 lon=13.4 sats=7", "fix lat=[removed] lon=[removed] sats=7"),
             ("at 52.520008, 13.404954 now", "at [removed], [removed] now"),
