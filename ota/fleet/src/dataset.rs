@@ -8,7 +8,7 @@
 //! - [`annotation`]: boxes with who drew them; [`coco`] and [`yolo`]: their formats.
 //! - [`folder`]: what the operator keeps: labels, frozen test sets, what was given to training, what was forgotten.
 //! - [`selection`]: a list of records from the server's page, where not all of the store is wanted.
-//! - [`export`], [`merge`], [`audit`], [`freeze`]: the commands. [`erase`]: `forget`'s part.
+//! - [`export`], [`merge`], [`audit`], [`freeze`], `gallery`: the commands. [`erase`]: `forget`'s part.
 //!
 //! **No leak** (the rule; `dataset/scenes.rs` has its property test): records of one device less than the scene gap apart
 //! belong to one scene, and so do two records, of whatever devices and times, whose pictures look alike. A scene is whole in
@@ -25,6 +25,8 @@ pub mod erase;
 pub mod export;
 pub mod folder;
 pub mod freeze;
+#[cfg(feature = "serve")]
+pub mod gallery;
 pub mod identity;
 pub mod merge;
 pub mod picture;

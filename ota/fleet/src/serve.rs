@@ -21,7 +21,6 @@ pub mod backup;
 pub mod data;
 pub mod database;
 pub mod devices;
-pub mod gallery;
 pub mod hooks;
 pub mod ingest;
 pub mod intake;

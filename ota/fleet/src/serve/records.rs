@@ -99,11 +99,6 @@ impl Records {
         Ok(Self { store: Arc::from(store::open(place)?) })
     }
 
-    /// The store itself.
-    pub fn store(&self) -> &dyn Store {
-        &*self.store
-    }
-
     /// Keeps a record and its label. Both are on the medium when this returns.
     ///
     /// # Errors

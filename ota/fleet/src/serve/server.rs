@@ -16,7 +16,6 @@ use tokio::task::JoinHandle;
 use super::authority::{Authority, not_after_s};
 use super::data::Data;
 use super::database::Database;
-use super::gallery::Gallery;
 use super::hooks::{self, Hook};
 use super::ingest::{self, Alarms, Ingest};
 use super::intake::{self, locks::Locks, places::Places};
@@ -101,8 +100,6 @@ pub struct Options {
     pub store: Option<String>,
     /// Whether devices get requests signed for the store.
     pub presigned: bool,
-    /// What opens records here, if anything does.
-    pub gallery: Option<Gallery>,
     /// Names and addresses of this server, for its certificate and for what browsers may ask for.
     pub names: Vec<String>,
     /// Where devices come.
@@ -133,8 +130,6 @@ pub struct Server {
     pub database: Database,
     /// Sealed records.
     pub records: Records,
-    /// What opens them here, if anything does.
-    pub gallery: Option<Gallery>,
     /// Which key belongs to which device.
     pub authority: Authority,
     /// Who did what.
@@ -286,7 +281,6 @@ pub async fn serve(
         alarms: Alarms::default(),
         locks: Locks::default(),
         places: Places::new(options.presigned),
-        gallery: options.gallery,
         people: People::new(&options.names, people_at, has_tls),
         database,
         data,
@@ -295,8 +289,7 @@ pub async fn serve(
     server.write_down(
         "serve",
         "serve.start",
-        json!({"devices": devices_at.to_string(), "people": people_at.to_string(), "mqtt": mqtt_at.map(|at| at.to_string()),
-            "gallery": server.gallery.is_some()}),
+        json!({"devices": devices_at.to_string(), "people": people_at.to_string(), "mqtt": mqtt_at.map(|at| at.to_string())}),
     )?;
 
     let (certificate, key) = server.data.server_files();

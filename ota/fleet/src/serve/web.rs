@@ -80,7 +80,6 @@ pub fn router(server: Arc<Server>) -> Router {
         .route("/events", get(pages::events::page))
         .route("/events/acknowledge", post(actions::acknowledge))
         .route("/records", get(pages::records::page))
-        .route("/records/{digest}/picture", get(pages::records::picture))
         .route("/datasets", get(pages::datasets::page))
         .route("/datasets/selection.json", get(pages::datasets::selection))
         .route("/health", get(pages::health::page))

@@ -84,6 +84,21 @@ pub enum DatasetCommand {
         #[arg(long, value_name = "DIR", default_value = "dataset", env = "STOPLINE_DATASET")]
         dataset: PathBuf,
     },
+    /// Write one page of captured pictures with the model's boxes and why each was taken, to be looked at here.
+    #[cfg(feature = "serve")]
+    Gallery {
+        #[command(flatten)]
+        place: Place,
+        /// File that is made.
+        #[arg(short, long, value_name = "FILE.html")]
+        output: PathBuf,
+        /// Records, the newest first, at most.
+        #[arg(long, value_name = "N", default_value_t = 200)]
+        limit: usize,
+        /// Only what this selection names, as the server's page Datasets gives it.
+        #[arg(long, value_name = "JSON")]
+        only: Option<PathBuf>,
+    },
     /// List where model and labels disagree, the worst first.
     Audit {
         #[command(flatten)]

@@ -61,10 +61,6 @@ pub struct Serve {
     /// alone, whose configuration names the store (`upload.stores`); the others send to this server.
     #[arg(long, requires = "store")]
     pub presigned: bool,
-    /// A key of `key capture` that opens records on this server, for the page Records: FILE or credential:NAME. Whoever has the
-    /// server then can open them too. Give it a key of its own, one of several recipients of the devices.
-    #[arg(long, value_name = "KEY")]
-    pub gallery_key: Option<String>,
     #[command(flatten)]
     pub at: Signing,
 }

@@ -8,6 +8,8 @@ use crate::dataset::captured::Source;
 use crate::dataset::export::Rules;
 use crate::dataset::folder::Folder;
 use crate::dataset::freeze::Freeze;
+#[cfg(feature = "serve")]
+use crate::dataset::gallery;
 use crate::dataset::identity::Identities;
 use crate::dataset::merge::Merge;
 use crate::dataset::scenes::Together;
@@ -44,6 +46,11 @@ pub(super) fn dataset(command: &DatasetCommand, now: Timestamp) -> Result<Said> 
         }
         DatasetCommand::Merge { file, export, by, new_label, dataset } => {
             merge::run(&Folder::new(dataset), &Merge { file, export, by, new_labels: new_label }, now)
+        }
+        #[cfg(feature = "serve")]
+        DatasetCommand::Gallery { place, output, limit, only } => {
+            let only = only.as_deref().map(selection::read).transpose()?.map(|selection| selection.records);
+            with(place, |source, _| gallery::run(source, output, *limit, only.as_ref()))
         }
         DatasetCommand::Audit { place, top } => {
             with(place, |source, folder| audit::run(source, folder, *top))

@@ -25,7 +25,6 @@ use crate::serve::backup;
 use crate::serve::data::Data;
 use crate::serve::database::Database;
 use crate::serve::database::people::Role;
-use crate::serve::gallery::Gallery;
 use crate::serve::hooks::Hook;
 use crate::serve::mqtt::topics::Topics;
 use crate::serve::records::Records;
@@ -183,7 +182,6 @@ fn options(set_up: &SetUp, args: &Serve, phrase: &Passphrase) -> Result<Options>
         database: set_up.data.database.clone(),
         store: args.store.clone(),
         presigned: args.presigned,
-        gallery: args.gallery_key.as_deref().map(Gallery::open).transpose()?,
         names: names(&set_up.name),
         devices: args.devices,
         people: set_up.operators,

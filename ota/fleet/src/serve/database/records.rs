@@ -66,25 +66,6 @@ impl Database {
         found.fetch_all(&self.pool).await.map_err(failed)
     }
 
-    /// Records from the `skip`th on, newest first.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn records_from(&self, skip: i64, most: i64) -> Result<Vec<Sealed>> {
-        let statement = "SELECT * FROM records ORDER BY received_s DESC, digest LIMIT $1 OFFSET $2";
-        let found = sqlx::query_as(statement).bind(most).bind(skip);
-        found.fetch_all(&self.pool).await.map_err(failed)
-    }
-
-    /// One record.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn record(&self, digest: &str) -> Result<Option<Sealed>> {
-        let found = sqlx::query_as("SELECT * FROM records WHERE digest = $1").bind(digest);
-        found.fetch_optional(&self.pool).await.map_err(failed)
-    }
-
     /// Records for a data set, the most valuable first and of those the newest; of one device where one is named.
     ///
     /// # Errors
