@@ -38,7 +38,7 @@ impl Senses {
     /// Now.
     pub fn look(&self, clock: &dyn Clock) -> Surroundings {
         let local = clock::local(clock, &self.zone);
-        let network = self.network();
+        let network = self.network(clock);
         Surroundings {
             local_minute: local.and_then(|(_, second)| u16::try_from(second / 60).ok()),
             network,
@@ -56,12 +56,12 @@ impl Senses {
     /// Counts what went until now; `bytes` of it the caller knows of.
     pub fn spend(&self, clock: &dyn Clock, bytes: u64) {
         self.meter.tell(bytes);
-        self.meter.look(clock, self.network());
+        self.meter.look(clock, self.network(clock));
     }
 
     /// Bytes that may go for `purpose` now: all there are where the network is none that costs.
     pub fn left(&self, clock: &dyn Clock, caps: &Caps, purpose: Purpose) -> u64 {
-        let network = self.network();
+        let network = self.network(clock);
         let used = self.meter.look(clock, network);
         if matches!(network, Some(Network::Lte | Network::Roaming)) {
             caps.left(purpose, used)
@@ -76,7 +76,7 @@ impl Senses {
     }
 
     /// By the interface that the default route goes over, and whether that connection costs.
-    pub fn network(&self) -> Option<Network> {
+    pub fn network(&self, clock: &dyn Clock) -> Option<Network> {
         let network = self.device.network.or_else(|| {
             let routes = |path| fs::read_to_string(path).unwrap_or_default();
             let interface = default_interface_v4(&routes("/proc/net/route"))
@@ -84,7 +84,7 @@ impl Senses {
             let named = named(&self.device.interfaces, &interface);
             Some(named.unwrap_or_else(|| kind_of(&interface)))
         });
-        let costs = || self.manager.as_ref().is_some_and(|manager| manager.costs() != Some(false));
+        let costs = || self.manager.as_ref().is_some_and(|manager| manager.costs(clock) != Some(false));
         let network = match network {
             Some(Network::Ethernet | Network::Wifi) if costs() => Some(Network::Lte),
             other => other,

@@ -126,7 +126,9 @@ fn look(browser: &mut Browser, size: (u32, u32), shot: Option<&Path>) {
 fn boxes_lie_where_they_belong_on_wide_and_narrow_screens() {
     let Some(chromium) = chromium() else { return };
     let lab = Lab::new();
-    (1..12).for_each(|n| drop(lab.put(&Frame::new(0, n * 60, n))));
+    for n in 1..12 {
+        lab.put(&Frame::new(0, n * 60, n));
+    }
     // Taken last, so that it stands first.
     lab.put(&Frame { second: 90_000, ..braking() });
     assert!(gallery(&lab, &["-o", "page.html"]).0);

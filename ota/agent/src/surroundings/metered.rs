@@ -5,12 +5,13 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::asked;
+use crate::clock::Clock;
 
-/// How long an answer counts: networks come and go.
-const COUNTS: Duration = Duration::from_secs(20);
+/// Milliseconds for which an answer counts: networks come and go.
+const COUNTS_MS: u64 = 20_000;
 /// How long it may take.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Bytes of an answer, at most.
@@ -34,7 +35,8 @@ pub(super) struct NetworkManager {
 
 #[derive(Debug, Clone, Copy)]
 struct Known {
-    at: Instant,
+    /// Milliseconds since boot.
+    at: u64,
     costs: Option<bool>,
 }
 
@@ -44,9 +46,10 @@ impl NetworkManager {
     }
 
     /// Whether the connection costs; `None` where nobody can tell.
-    pub(super) fn costs(&self) -> Option<bool> {
+    pub(super) fn costs(&self, clock: &dyn Clock) -> Option<bool> {
+        let now = clock.since_boot_ms();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = known.filter(|known| known.at.elapsed() < COUNTS) {
+        if let Some(known) = known.filter(|known| now.saturating_sub(known.at) < COUNTS_MS) {
             return known.costs;
         }
         let costs = self.ask();
@@ -57,7 +60,7 @@ impl NetworkManager {
                 "NetworkManager does not say whether this connection costs: it counts as one that does"
             );
         }
-        *known = Some(Known { at: Instant::now(), costs });
+        *known = Some(Known { at: now, costs });
         costs
     }
 
@@ -82,6 +85,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+    use crate::testing::HeldClock;
 
     #[test]
     fn an_answer_is_a_number_of_nm_metered_and_nothing_else_is_one() {
@@ -98,8 +102,12 @@ mod tests {
         std::fs::write(&program, script).unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
         let manager = NetworkManager::new(&program);
-        assert_eq!([manager.costs(), manager.clone().costs()], [Some(true); 2]);
-        assert_eq!(std::fs::read_to_string(folder.path().join("asked")).unwrap(), "Metered\n");
-        assert_eq!(NetworkManager::new(&folder.path().join("none")).costs(), None);
+        let clock = HeldClock::at("2026-11-29T12:34:00Z");
+        assert_eq!([manager.costs(&clock), manager.clone().costs(&clock)], [Some(true); 2]);
+        let asked = || std::fs::read_to_string(folder.path().join("asked")).unwrap();
+        assert_eq!(asked(), "Metered\n");
+        clock.sleep(Duration::from_secs(21));
+        assert_eq!((manager.costs(&clock), asked().lines().count()), (Some(true), 2));
+        assert_eq!(NetworkManager::new(&folder.path().join("none")).costs(&clock), None);
     }
 }

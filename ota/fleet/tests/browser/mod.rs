@@ -1,5 +1,6 @@
 //! A headless Chromium that is driven by its DevTools protocol: keys are pressed as a person presses them, and the page is asked what
 //! became of it. The client speaks as much of WebSocket (RFC 6455) as Chromium does on loopback.
+#![allow(dead_code)] // every test program uses another part of it
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -33,6 +34,8 @@ pub struct Browser {
 
 impl Browser {
     pub fn start(chromium: &Path) -> Self {
+        // Of this program; the server or another test may have chosen it before.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let profile = tempfile::tempdir().unwrap();
         let child = Command::new(chromium)
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"])

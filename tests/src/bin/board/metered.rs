@@ -1,10 +1,12 @@
 //! NetworkManager itself, with a connection that has no hardware: what it says of costs is what the agent goes by, within the
 //! agent's own sandbox.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use jiff::tz::TimeZone;
 use stopline_agent::budget::Meter;
+use stopline_agent::clock::SystemClock;
 use stopline_agent::config::{Budget, Device, Metered};
 use stopline_agent::surroundings::Senses;
 
@@ -18,7 +20,7 @@ const WIRELESS: &str = "wlan0";
 pub fn probe() -> ExitCode {
     let device = Device { metered: Some(Metered::NetworkManager), ..Device::default() };
     let meter = Meter::open("/run/probe".as_ref(), TimeZone::UTC, Budget::default(), None);
-    let network = Senses::new(device, TimeZone::UTC, meter).network();
+    let network = Senses::new(device, TimeZone::UTC, meter).network(&SystemClock::new(PathBuf::new()));
     match std::fs::write(ANSWERS, format!("{network:?}\n")) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

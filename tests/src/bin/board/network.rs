@@ -1,9 +1,11 @@
 //! Which kind of network the agent takes it to be, by the kernel's own routes: mobile and wireless interfaces without hardware.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use jiff::tz::TimeZone;
 use stopline_agent::budget::Meter;
+use stopline_agent::clock::SystemClock;
 use stopline_agent::config::{Budget, Device};
 use stopline_agent::surroundings::Senses;
 use stopline_depot::rollout::Network;
@@ -41,7 +43,7 @@ fn connect(interface: &str, network: &str, metric: u32) -> Result<(), String> {
 fn seen() -> Option<Network> {
     let device = Device { roaming_file: Some(ABROAD.into()), ..Device::default() };
     let meter = Meter::open("/tmp".as_ref(), TimeZone::UTC, Budget::default(), None);
-    Senses::new(device, TimeZone::UTC, meter).network()
+    Senses::new(device, TimeZone::UTC, meter).network(&SystemClock::new(PathBuf::new()))
 }
 
 fn follows() -> Found {
