@@ -130,9 +130,10 @@ fn run(of: &Of) -> Result<(), Failure> {
 
 fn check_now(of: &Of) -> Result<(), Failure> {
     let config = read(of)?;
-    let answer = match control::check_now(&config.home) {
-        Ok(answer) => serde_json::from_str(&answer).or_exit(Exit::Internal)?,
-        Err(_) => check_here(config)?,
+    // An agent that ends in the middle has not gone for good: doing its work here would keep the next one from the depot.
+    let answer = match control::check_now(&config.home).or_exit(Exit::Busy)? {
+        Some(answer) => serde_json::from_str(&answer).or_exit(Exit::Internal)?,
+        None => check_here(config)?,
     };
     show(of, &answer);
     match &answer["failed"] {

@@ -26,6 +26,23 @@ pub fn path(home: &Path) -> PathBuf {
     home.join("control.sock")
 }
 
+/// Somebody waits at the socket for what comes of a poll.
+#[derive(Debug)]
+pub struct Asked {
+    stream: UnixStream,
+    _over: Sender<()>,
+}
+
+impl Asked {
+    /// Tells them. It is written when this returns: what follows may end the process.
+    pub fn answer(self, answer: &Value) {
+        let line = format!("{answer}\n");
+        if let Err(error) = (&self.stream).write_all(line.as_bytes()) {
+            tracing::debug!("control: who asked has gone: {error}");
+        }
+    }
+}
+
 /// Listens until the process ends; each question becomes an event with a way back.
 ///
 /// # Errors
@@ -39,7 +56,7 @@ pub fn listen(home: &Path, events: Sender<Event>) -> io::Result<()> {
     let listener = UnixListener::bind(&path)?;
     let serve = move || {
         for stream in listener.incoming().flatten() {
-            if let Err(error) = answer(stream, &events) {
+            if let Err(error) = hear(stream, &events) {
                 tracing::debug!("control: {error}");
             }
         }
@@ -65,30 +82,35 @@ pub fn answer_of(agent: &Agent, asked: Result<Vec<PassedOver>, AgentError>) -> V
     answer
 }
 
-/// Asks a running agent to poll now, and waits for what came of it.
+/// Asks a running agent to poll now, and waits for what came of it. `None`: no agent runs.
 ///
 /// # Errors
-/// The system's: nobody listens, or the agent ended.
-pub fn check_now(home: &Path) -> io::Result<String> {
-    let mut stream = UnixStream::connect(path(home))?;
+/// The system's: the agent ended before it answered.
+pub fn check_now(home: &Path) -> io::Result<Option<String>> {
+    let Ok(mut stream) = UnixStream::connect(path(home)) else {
+        return Ok(None);
+    };
     stream.write_all(ASK.as_bytes())?;
     let mut answer = String::new();
     BufReader::new(stream.take(LONGEST)).read_line(&mut answer)?;
     if answer.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the agent ended before it answered"));
+        return Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "the agent ended before it answered; ask again",
+        ));
     }
-    Ok(answer.trim_end().to_owned())
+    Ok(Some(answer.trim_end().to_owned()))
 }
 
-fn answer(stream: UnixStream, events: &Sender<Event>) -> io::Result<()> {
+fn hear(stream: UnixStream, events: &Sender<Event>) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
     let mut line = String::new();
     BufReader::new((&stream).take(LONGEST)).read_line(&mut line)?;
-    let (reply, replied) = mpsc::channel();
-    if line == ASK && events.send(Event::CheckNow(reply)).is_ok() {
-        let answer = replied.recv().unwrap_or_default();
-        (&stream).write_all(answer.as_bytes())?;
-        (&stream).write_all(b"\n")?;
+    let (over, is_over) = mpsc::channel();
+    if line == ASK && events.send(Event::CheckNow(Asked { stream, _over: over })).is_ok() {
+        // One at a time: nothing is ever sent, the other end goes when it has been answered.
+        let _ = is_over.recv();
     }
     Ok(())
 }

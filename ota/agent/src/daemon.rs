@@ -21,7 +21,7 @@ const POLL_BACK_OFF_MS: (u32, u32) = (60_000, 3_600_000);
 #[derive(Debug)]
 pub enum Event {
     /// A person asks it to poll now.
-    CheckNow(Sender<String>),
+    CheckNow(control::Asked),
     /// A broker says that there is something new: nothing is believed but that it may be worth asking.
     Hint,
     /// It is to end.
@@ -143,11 +143,10 @@ impl Schedule {
             let wait = self.next_poll.saturating_sub(self.clock.since_boot_ms()).min(look);
             match events.recv_timeout(Duration::from_millis(wait)) {
                 Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return Ended::Stopped,
-                Ok(Event::CheckNow(reply)) => {
+                Ok(Event::CheckNow(person)) => {
                     let asked = agent.check_now();
                     self.polled(agent, asked.is_ok());
-                    // Who asked may have gone.
-                    let _ = reply.send(control::answer_of(agent, asked).to_string());
+                    person.answer(&control::answer_of(agent, asked));
                     continue;
                 }
                 Ok(Event::Hint) => self.hint(agent),

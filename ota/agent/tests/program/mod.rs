@@ -66,5 +66,8 @@ impl Drop for Service {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            println!("what the agent said:\n{}", self.log());
+        }
     }
 }
