@@ -224,7 +224,7 @@ pub fn json_of(path: &Path) -> Value {
         .unwrap()
 }
 
-/// Every file below, by path, with its bytes.
+/// Every file below, by path, with its bytes. What goes while it is looked at, as a database's log does, is not there.
 pub fn tree(folder: &Path) -> std::collections::BTreeMap<PathBuf, Vec<u8>> {
     let mut all = std::collections::BTreeMap::new();
     let mut open = vec![folder.to_owned()];
@@ -234,7 +234,10 @@ pub fn tree(folder: &Path) -> std::collections::BTreeMap<PathBuf, Vec<u8>> {
             if path.is_dir() {
                 open.push(path);
             } else {
-                all.insert(path.strip_prefix(folder).unwrap().to_owned(), std::fs::read(&path).unwrap());
+                match std::fs::read(&path) {
+                    Ok(bytes) => drop(all.insert(path.strip_prefix(folder).unwrap().to_owned(), bytes)),
+                    Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{path:?}: {error}"),
+                }
             }
         }
     }
