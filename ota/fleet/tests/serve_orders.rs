@@ -172,6 +172,17 @@ fn a_bundle_is_asked_for_arrives_and_is_read_and_goes_with_the_device() {
     let person = Person::welcomed(&house, "admin", &house.invitation());
     let page = person.get(&format!("/devices/{}", board.id));
     assert!(page.text.contains("arrived") && page.text.contains("Ask for a diagnosis"), "{}", page.text);
+    let file = format!("/devices/{}/diagnoses/{first}", board.id);
+    assert!(page.text.contains(&file), "{}", page.text);
+    assert_eq!(person.get(&file).text, text, "the file is the one that the command gives");
+    assert_eq!(house.audited("devices.diagnosis").len(), 1);
+    // Not by another device's page, and not by who may only look.
+    for other in [file.replace(&board.id, &"0".repeat(32)), file.replace(&first, &"0".repeat(32))] {
+        assert_eq!(person.get(&other).status, 404, "{other}");
+    }
+    let viewer = Person::invited(&house, "vera", "viewer");
+    assert_eq!(viewer.get(&file).status, 403);
+    assert!(!viewer.get(&format!("/devices/{}", board.id)).text.contains(&file));
     let page = person.post(&format!("/devices/{}/diagnose", board.id), &[]);
     assert_eq!(page.status, 303, "{}", page.text);
     let page = person.get(&format!("/devices/{}", board.id));

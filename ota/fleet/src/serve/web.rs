@@ -74,6 +74,7 @@ pub fn router(server: Arc<Server>) -> Router {
         .route("/devices/{id}", get(pages::devices::one))
         .route("/devices/{id}/name", post(actions::rename))
         .route("/devices/{id}/diagnose", post(actions::diagnose))
+        .route("/devices/{id}/diagnoses/{order}", get(pages::devices::diagnosis))
         .route("/devices/{id}/{standing}", post(actions::stand))
         .route("/registry", get(pages::registry::page))
         .route("/rollouts/{model}/{step}", post(actions::steer))

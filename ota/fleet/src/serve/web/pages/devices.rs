@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use maud::{Markup, html};
+use serde_json::json;
 use stopline_depot::message::{Birth, Event, State as Said};
 
 use super::{badge, csrf, once_more, page, time};
+use crate::exit::Failure;
 use crate::serve::database::devices::{Device, Standing};
 use crate::serve::database::messages::Stored;
 use crate::serve::database::orders::Kept;
@@ -140,6 +144,27 @@ fn steps(visitor: &Visitor, device: &Device) -> Markup {
     }
 }
 
+/// A bundle that the device brought, as a file. Who took it is written down: logs and configuration are in it.
+pub async fn diagnosis(
+    State(server): State<Arc<Server>>,
+    visitor: Visitor,
+    Path((id, order)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    visitor.must_be(&server, Role::Operator, "devices.diagnosis")?;
+    let gone = "It is not here: bundles lie for two weeks, at the server that took them in.";
+    let none = || Problem::new(StatusCode::NOT_FOUND, gone);
+    let asked = server.database.orders_of(&id, "diagnose", 100).await?;
+    let asked = asked.into_iter().find(|asked| asked.id == order && asked.result == "done");
+    let Kept { id: order, device: id, .. } = asked.ok_or_else(none)?;
+    let (shared, wanted) = (server.clone(), order.clone());
+    let read = tokio::task::spawn_blocking(move || shared.data.diagnosis(&wanted));
+    let bundle = read.await.map_err(Failure::failed)??.ok_or_else(none)?;
+    server.write_down(&visitor.who(), "devices.diagnosis", json!({"device": id, "order": order}))?;
+    let name = format!("attachment; filename=\"diagnosis-{order}.json\"");
+    Ok(([(header::CONTENT_TYPE, "application/json".to_owned()), (header::CONTENT_DISPOSITION, name)], bundle)
+        .into_response())
+}
+
 /// What was asked of the device's inside, and a button that asks.
 fn diagnoses(visitor: &Visitor, device: &Device, asked: &[Kept], now_s: i64) -> Markup {
     let may = visitor.person.role >= Role::Operator && device.standing == Standing::Active;
@@ -148,7 +173,9 @@ fn diagnoses(visitor: &Visitor, device: &Device, asked: &[Kept], now_s: i64) -> 
         @if asked.is_empty() { p { "Nobody has asked for a bundle of logs, versions and configuration." } }
         ul { @for order in asked {
             li { (orders::in_words(order, now_s)) ", asked by " (order.made_by)
-                @if order.result == "done" { ": " code { "stopline-fleet devices diagnose " (device.id) " --out FILE" } }
+                @if order.result == "done" && visitor.person.role >= Role::Operator {
+                    ": " a href=(format!("/devices/{}/diagnoses/{}", device.id, order.id)) download { "download" }
+                }
             }
         } }
         @if may {
