@@ -22,6 +22,8 @@ pub fn configuration(folder: &Path, port: u16) -> String {
          max_queued_messages 100000\n\
          max_inflight_messages 256\n\
          max_packet_size {}\n\
+         # Receipts are small: one would wait for the acknowledgement of the last, 40 ms.\n\
+         set_tcp_nodelay true\n\
          \n\
          listener {port}\n\
          cafile {}\n\

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use rumqttc::Transport;
+use rumqttc::{NetworkOptions, Transport};
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Filter, Packet, Publish, SubAck, SubscribeReasonCode};
 use rumqttc::v5::{AsyncClient, ClientError, ConnectionError, Event, EventLoop, MqttOptions};
@@ -115,6 +115,10 @@ impl Outside {
             .set_receive_maximum(Some(RECEIVE_MOST))
             .set_max_packet_size(Some(LARGEST))
             .set_manual_acks(true);
+        // Small packets both ways: one that waits for the acknowledgement of the last waits for 40 ms.
+        let mut network = NetworkOptions::new();
+        network.set_tcp_nodelay(true);
+        options.set_network_options(network);
         let (client, connection) = AsyncClient::new(options, QUEUE);
         Ok(Self { client, connection, name })
     }
