@@ -7,6 +7,7 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal};
 use stopline::attention::{Attention, AttentionConfig};
 use stopline::capture::door::Door;
 use stopline::capture::redact::Finder;
@@ -32,6 +33,10 @@ use stopline_sensors::frame::Frame;
 use stopline_sensors::open::{OpenOptions, open};
 use stopline_sensors::signals::VehicleSignals;
 use stopline_sensors::source::Event;
+
+use stopline_depot::spool::Counts;
+use stopline_tests::operator::Desk;
+use stopline_tests::uploading::{AGENT, Running, agent, published, serve};
 
 use crate::oracle_parity::each_frame;
 
@@ -141,22 +146,76 @@ fn p99(took: &mut [Duration]) -> Duration {
     took[(took.len() * 99).div_ceil(100) - 1]
 }
 
+/// Frames in a block; the first of each find nothing warm and do not count.
+const BLOCK: usize = 60;
+const WARM: usize = 10;
+
 /// The promise is 1.05; what is asserted is generous, since other programs run on the machine that measures, and one of three
-/// measurements has to hold it: of 140 frames two late ones make the 99th percentile.
+/// measurements has to hold it: of some hundred frames two late ones make the 99th percentile.
 #[test]
-fn the_loop_is_as_fast_beside_capture_at_full_tilt_as_without() {
-    let rounds = if std::env::var_os("STOPLINE_FULL").is_some() { 1_000 } else { 150 };
+fn the_loop_is_as_fast_beside_capture_and_upload_at_full_tilt_as_without() {
+    let blocks = stopline_tests::count("blocks of 60 frames each way", 20, 4);
     let mut ratios = Vec::new();
     while ratios.len() < 3 && ratios.iter().all(|ratio| *ratio >= 2.0) {
-        ratios.push(ratio_beside_capture(rounds));
+        ratios.push(ratio_beside_capture_and_upload(blocks));
     }
     assert!(ratios.iter().any(|ratio| *ratio < 2.0), "{ratios:?}");
 }
 
-/// The loop's p99 with capture of every frame to that without, in turns.
-fn ratio_beside_capture(rounds: usize) -> f64 {
-    let folder = tempfile::tempdir().unwrap();
-    let config = config(&folder.path().join("spool"));
+/// A board that captures every frame, and an agent that brings away what it can; both can be made to stand still.
+struct Busy {
+    agent: Running,
+    server: Running,
+    desk: Desk,
+}
+
+impl Busy {
+    /// Before anything was captured.
+    fn begin() -> Self {
+        let desk = published();
+        std::fs::create_dir_all(desk.path("board/spool")).unwrap();
+        let (server, address) = serve(&desk);
+        let agent = agent(&desk, address, AGENT);
+        for (program, nice) in [(&agent, 10), (&server, 19)] {
+            // As its unit has it; and the server would be elsewhere.
+            rustix::process::setpriority_process(Some(Pid::from_child(&program.0)), nice).unwrap();
+        }
+        Self { desk, server, agent }
+    }
+
+    fn spool(&self) -> PathBuf {
+        self.desk.path("board/spool")
+    }
+
+    fn counts(&self) -> Counts {
+        stopline_depot::spool::counts(&stopline_depot::disk::RealDisk, &self.spool()).unwrap()
+    }
+
+    fn go_on(&self) {
+        self.server.signal(Signal::CONT);
+        self.agent.signal(Signal::CONT);
+    }
+
+    /// Stops both, and waits until what was captured is written: nothing of it goes on in the block without.
+    fn stand_still(&self) {
+        self.agent.signal(Signal::STOP);
+        self.server.signal(Signal::STOP);
+        let mut before = self.counts().captured;
+        loop {
+            std::thread::sleep(Duration::from_millis(300));
+            let now = self.counts().captured;
+            if now == before {
+                return;
+            }
+            before = now;
+        }
+    }
+}
+
+/// The loop's p99 with capture of every frame and the upload of what was captured, to that without either, in blocks in turn.
+fn ratio_beside_capture_and_upload(blocks: usize) -> f64 {
+    let busy = Busy::begin();
+    let config = config(&busy.spool());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (notes, _told) = notes::channel();
     let started = stopline::capture::start::start(&config, &Arc::default(), &clock, &notes).unwrap();
@@ -167,36 +226,45 @@ fn ratio_beside_capture(rounds: usize) -> f64 {
     let options = OpenOptions { looped: true, ..OpenOptions::default() };
     let clip = demo().join("clips/pedestrian.mp4").display().to_string();
     let mut source = open(&clip, &options, Arc::clone(&clock)).unwrap();
-    let mut turn = 0;
-    while turn < 2 * rounds {
-        if let Event::Frame(frame) = source.next(Duration::from_secs(1)).unwrap() {
-            let side = [&with, &without][turn % 2];
-            let time = side.takes(frame);
-            // The first ones find nothing warm.
-            if turn >= 20 {
-                took[turn % 2].push(time);
+    // The first of each loads what is loaded once.
+    for block in 0..2 * (blocks + 1) {
+        let side = block % 2;
+        if side == 0 {
+            busy.go_on()
+        } else {
+            busy.stand_still()
+        }
+        let mut number = 0;
+        while number < BLOCK {
+            if let Event::Frame(frame) = source.next(Duration::from_secs(1)).unwrap() {
+                let time = [&with, &without][side].takes(frame);
+                if block >= 2 && number >= WARM {
+                    took[side].push(time);
+                }
+                number += 1;
             }
-            turn += 1;
         }
     }
+    busy.go_on();
     with.end();
     without.end();
     worker.join().unwrap();
-    let counted =
-        stopline_depot::spool::counts(&stopline_depot::disk::RealDisk, &folder.path().join("spool")).unwrap();
+    let counted = busy.counts();
     let median = |took: &[Duration]| took[took.len() / 2];
     let [with, without] = &mut took;
     let (p99_with, p99_without) = (p99(with), p99(without));
     let ratio = p99_with.as_secs_f64() / p99_without.as_secs_f64();
     println!(
-        "loop beside capture at full tilt: p99 {p99_with:.1?} against {p99_without:.1?} without, ratio {ratio:.3} (promise 1.05); \
-         median {:.1?} against {:.1?}; {} frames each, {} records spooled",
+        "loop beside capture and upload at full tilt: p99 {p99_with:.1?} against {p99_without:.1?} without, ratio {ratio:.3} \
+         (promise 1.05); median {:.1?} against {:.1?}; {} frames each, {} records captured, {} delivered meanwhile",
         median(with),
         median(without),
         with.len(),
         counted.captured,
+        counted.delivered,
     );
-    assert!(counted.captured > 0 && counted.is_balanced(), "{counted:?}");
+    // The agent is at work: what is on its way may be counted twice.
+    assert!(counted.captured > 0 && counted.delivered > 0, "{counted:?}");
     ratio
 }
 

@@ -15,6 +15,7 @@ pub mod operator;
 pub mod scenario;
 pub mod signed;
 pub mod source_suite;
+pub mod uploading;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

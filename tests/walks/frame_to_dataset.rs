@@ -3,34 +3,23 @@
 //! away in between; the operator opens them and gets pictures and boxes that other tools read.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 use stopline_depot::record::DecisionRecord;
 use stopline_tests::daemon::now;
 use stopline_tests::operator::Desk;
-use stopline_tests::{program, python, skip, stopline};
+use stopline_tests::uploading::{AGENT, Running, agent, json, published, serve};
+use stopline_tests::{python, skip, stopline};
 
 /// How long a step may take on a busy machine.
 const LONG: Duration = Duration::from_secs(120);
-
-/// A program that ends with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// A link between agent and server that can go away.
 struct Link {
@@ -97,11 +86,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let desk = Desk::new();
-        for holder in ["anna", "cleo"] {
-            desk.fleet(&format!("sign --key {holder}/{holder}.pem"));
-        }
-        desk.fleet("publish repository --online online");
+        let desk = published();
         let (server, address) = serve(&desk);
         Self { link: Link::to(address), desk, _server: server }
     }
@@ -111,8 +96,7 @@ impl World {
     }
 
     fn json(&self, line: &str) -> Value {
-        let said = self.desk.fleet(&format!("{line} --json"));
-        serde_json::from_str(&said).unwrap_or_else(|error| panic!("{line}: {error}: {said}"))
+        json(&self.desk, line)
     }
 
     /// The crossing through the daemon, with capture, until the recording is over.
@@ -133,35 +117,15 @@ impl World {
         self.wait("the recording's end", over);
         // What was taken last is still on its way to the spool.
         std::thread::sleep(Duration::from_secs(3));
-        kill_process(Pid::from_child(&daemon.0), Signal::TERM).unwrap();
+        daemon.signal(Signal::TERM);
         let status = daemon.0.wait().unwrap();
         assert!(status.success(), "{}", std::fs::read_to_string(said).unwrap());
     }
 
-    /// Enrolment by a token, then the agent as a service.
+    /// The agent, slow enough to be cut.
     fn agent(&self) -> Running {
-        let trust = self.path("board/trust");
-        std::fs::create_dir_all(&trust).unwrap();
-        std::fs::copy(self.path("repository/metadata/1.root.json"), trust.join("root.json")).unwrap();
-        std::fs::write(trust.join("floor.json"), r#"{"schema": 1, "models": {}}"#).unwrap();
-        std::fs::write(trust.join("deny.json"), r#"{"schema": 1, "digests": []}"#).unwrap();
-        let config = self.path("agent.toml");
-        let text = AGENT
-            .replace("HERE", self.path("board").to_str().unwrap())
-            .replace("SERVER", &format!("https://{}", self.link.address))
-            .replace("AUTHORITIES", self.path("fleet/authorities.pem").to_str().unwrap());
-        std::fs::write(&config, text).unwrap();
-        let token =
-            self.json("devices token --name board-1 --data fleet")["token"].as_str().unwrap().to_owned();
-        let agent = || {
-            let mut command = Command::new(program("stopline-agent"));
-            command.env("STOPLINE_AGENT_LOG", "debug");
-            command
-        };
-        let enrolled = agent().args(["enroll", "--token", &token, "--config"]).arg(&config).output().unwrap();
-        assert!(enrolled.status.success(), "{}", String::from_utf8_lossy(&enrolled.stderr));
-        let log = std::fs::File::create(self.path("agent.log")).unwrap();
-        Running(agent().args(["run", "--config"]).arg(&config).stderr(log).spawn().unwrap())
+        let slow = "batch_bytes = 300000\nchunk_bytes = 65536\nrate_bytes_per_s = 400000\n";
+        agent(&self.desk, self.link.address, &format!("{AGENT}{slow}"))
     }
 
     /// Digests of the spool's ledger by what happened to them, and how often.
@@ -187,33 +151,6 @@ impl World {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
-}
-
-/// The operator's server, on addresses of its own choice.
-fn serve(desk: &Desk) -> (Running, SocketAddr) {
-    let mut child = Command::new(program("stopline-fleet"))
-        .args([
-            "serve",
-            "--json",
-            "--devices",
-            "127.0.0.1:0",
-            "--operators",
-            "127.0.0.1:0",
-            "--mqtt",
-            "127.0.0.1:0",
-            "--data",
-        ])
-        .arg(desk.path("fleet"))
-        .env("STOPLINE_FLEET_LOG", "error")
-        .current_dir(desk.path(""))
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let server = Running(child);
-    let said: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
-    (server, said["devices"].as_str().unwrap().parse().unwrap())
 }
 
 fn kit() -> PathBuf {
@@ -381,31 +318,4 @@ rate = 0.5
 class = 1
 per_minute = 200
 per_hour = 200
-"#;
-
-const AGENT: &str = r#"repository = "SERVER/repository"
-hardware = "board"
-models = ["stop-sign"]
-home = "HERE/agent"
-depot = "HERE/depot"
-state = "HERE/state"
-trust = "HERE/trust"
-fleet_url = "SERVER"
-[device]
-network = "ethernet"
-synchronised_file = "HERE/trust"
-[poll]
-start_within_s = 0
-[upload]
-spool = "HERE/spool"
-batch_bytes = 300000
-chunk_bytes = 65536
-rate_bytes_per_s = 400000
-look_s = 1
-first_back_off_ms = 200
-longest_back_off_ms = 1000
-[tls]
-authorities_file = "AUTHORITIES"
-[enrolment]
-url = "SERVER"
 "#;
