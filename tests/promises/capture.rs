@@ -154,7 +154,7 @@ const WARM: usize = 10;
 /// measurements has to hold it: of some hundred frames two late ones make the 99th percentile.
 #[test]
 fn the_loop_is_as_fast_beside_capture_and_upload_at_full_tilt_as_without() {
-    let blocks = stopline_tests::count("blocks of 60 frames each way", 20, 4);
+    let blocks = stopline_tests::count("blocks of 60 frames each way", 20, 6);
     let mut ratios = Vec::new();
     while ratios.len() < 3 && ratios.iter().all(|ratio| *ratio >= 2.0) {
         ratios.push(ratio_beside_capture_and_upload(blocks));
