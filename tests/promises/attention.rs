@@ -44,6 +44,7 @@ const LEAST_CORRIDOR: f64 = 0.85;
 
 /// The longest an answer stands in these tests.
 const STILL: AttentionConfig = AttentionConfig { still_max_age_ms: 1000, ..OFF };
+const BUDGET: AttentionConfig = AttentionConfig { budget_ms: 30, ..OFF };
 const CORRIDOR: AttentionConfig = AttentionConfig { whole_every: 5, ..OFF };
 const OFF: AttentionConfig = AttentionConfig {
     still_max_age_ms: 0,
@@ -55,6 +56,8 @@ const OFF: AttentionConfig = AttentionConfig {
     corridor_from_m: 15.0,
     corridor_to_m: 80.0,
     corridor_height_m: 3.5,
+    budget_ms: 0,
+    left_out_max_age_ms: 200,
 };
 
 #[test]
@@ -284,6 +287,103 @@ impl Narrow {
         self.frames += 1;
         let decision = decide(&mut self.deciding[0], &self.roles, frame, found);
         attention.looked(frame, way, 1, Answer { sound: true, agrees: true, decision: Some(&decision) });
+    }
+}
+
+/// What the second of two models finds where its time is always spent: left out of every other frame, except where
+/// something of its kind is followed.
+#[test]
+fn what_a_spent_budget_costs_the_second_model_in_recall_and_saves_in_time() {
+    let Some(data) = field_data() else { return };
+    let frames = count("frames of each clip", 400, 120);
+    println!("the second model, with no time left in any frame, beside looking at every frame:");
+    for clip in ROOMS.into_iter().chain(DRIVES) {
+        let mut second = Second::new(&data);
+        let frames = if clip.ends_with("_38f.mp4") { frames.min(38) } else { frames };
+        each_frame(&data.join("media").join(clip), &(0..frames).collect::<BTreeSet<_>>(), |_, frame| {
+            second.see(frame);
+        });
+        println!("{}", second.told(clip));
+        assert!(second.row <= 1, "{clip}: left out of {} frames in a row", second.row);
+        assert!(second.late <= 1, "{clip}: an object was followed {} frames later", second.late);
+    }
+}
+
+/// A model that is left out of frames as [`Attention`] says.
+struct Second {
+    detector: Detector,
+    attention: Attention,
+    roles: Roles,
+    deciding: Vec<Deciding>,
+    frames: u32,
+    left: u32,
+    /// Frames in a row now, and at most.
+    left_before: u32,
+    row: u32,
+    /// Frames in a row in which something was seen that is followed with every look, and nothing is with those that are left;
+    /// and the most of them.
+    waits: u32,
+    late: u32,
+    times: [Duration; 2],
+    tally: Tally,
+}
+
+impl Second {
+    fn new(data: &Path) -> Self {
+        let detector = detector(data, false);
+        Self {
+            roles: Roles::of(detector.manifest(), &[]),
+            detector,
+            attention: Attention::new(BUDGET, PathConfig::default(), None),
+            deciding: (0..2).map(|_| deciding(Function::Pedestrian, None)).collect(),
+            frames: 0,
+            left: 0,
+            left_before: 0,
+            row: 0,
+            waits: 0,
+            late: 0,
+            times: [Duration::ZERO; 2],
+            tally: Tally::default(),
+        }
+    }
+
+    fn see(&mut self, frame: &Frame) {
+        let mut found = Vec::new();
+        let took = look(&mut self.detector, frame, &mut found);
+        let way = self.attention.way(frame, 0b11, &Ego::default());
+        let spent = Duration::from_millis(u64::from(BUDGET.budget_ms));
+        let left = self.attention.leaves_out(1, frame, spent, &self.roles);
+        self.left_before = if left { self.left_before + 1 } else { 0 };
+        self.row = self.row.max(self.left_before);
+        let answer = if left { Vec::new() } else { found.clone() };
+        if !left {
+            self.attention.answered(1, frame, true);
+        }
+        let every = decide(&mut self.deciding[0], &self.roles, frame, &found);
+        let some = decide(&mut self.deciding[1], &self.roles, frame, &answer);
+        let answered = Answer { sound: !left, agrees: false, decision: Some(&some) };
+        self.attention.looked(frame, way, 0b11, answered);
+        let seen = every.tracks.iter().any(|track| track.observation.is_some());
+        self.waits = if seen && some.tracks.is_empty() { self.waits + 1 } else { 0 };
+        self.late = self.late.max(self.waits);
+        self.frames += 1;
+        self.left += u32::from(left);
+        self.times[0] += took;
+        self.times[1] += if left { Duration::ZERO } else { took };
+        let asked = |one: &Detection| self.roles.role(one.class).is_some();
+        self.tally.compare(&found, &answer, asked);
+    }
+
+    fn told(&self, clip: &str) -> String {
+        format!(
+            "  {clip}: left out of {} of {} frames, at most {} in a row; time {:.3}; followed at most {} frames later; {}",
+            self.left,
+            self.frames,
+            self.row,
+            self.times[1].as_secs_f64() / self.times[0].as_secs_f64(),
+            self.late,
+            self.tally.told(),
+        )
     }
 }
 

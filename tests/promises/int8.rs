@@ -1,5 +1,6 @@
-//! YOLOX-nano with eight bits (QDQ, by ONNX Runtime's own quantisation) beside the same model in f32: the same numbers as
-//! ONNX Runtime computes with them, how much faster, and what it costs in detections.
+//! YOLOX-nano with eight bits, by ONNX Runtime's own quantisation (static: QDQ; dynamic: the scales found while it runs) beside
+//! the same model in f32: the same numbers as ONNX Runtime computes with them, how much faster, and what it costs in
+//! detections.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,20 +16,34 @@ use stopline_tests::{count, field_data, fixtures, ort_library, python};
 
 use crate::engines::{Side, middle, noise};
 
-/// Int8 over f32, ours.
+/// Static int8 over f32, ours.
 const BAR: f64 = 0.6;
 /// Most that scores and coordinates may differ from ONNX Runtime's on average, relative to 1 plus their size: an engine may
 /// round a product's scale otherwise, and then a number comes to lie on the grid's next line.
 const MOST_MEAN_DIFFERENCE: f64 = 0.05;
 
-/// The model, quantised with the field's own pictures; `None` where Python or the data is missing.
-fn quantised(folder: &Path) -> Option<(PathBuf, PathBuf)> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Calibrated with the field's own pictures.
+    Static,
+    /// All convolutions.
+    Dynamic,
+    /// All but the first and those of each channel by itself.
+    DynamicDense,
+}
+
+/// The model, and the same quantised; `None` where Python or the data is missing.
+fn quantised(folder: &Path, way: Way) -> Option<(PathBuf, PathBuf)> {
     let (data, python) = (field_data()?, python()?);
     let model = data.join("models/yolox_nano_416.onnx");
-    let target = folder.join("yolox_nano_416_int8.onnx");
+    let target = folder.join(format!("yolox_nano_416_{way:?}.onnx"));
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("promises/quantise.py");
-    let done =
-        Command::new(python).arg(script).arg(&model).arg(&target).args(pictures(&data)).output().unwrap();
+    let how = match way {
+        Way::Static => pictures(&data),
+        Way::Dynamic => vec!["--dynamic".into()],
+        Way::DynamicDense => vec!["--dynamic-dense".into()],
+    };
+    let done = Command::new(python).arg(script).arg(&model).arg(&target).args(how).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     println!("{}", String::from_utf8_lossy(&done.stdout).trim());
     Some((model, target))
@@ -46,8 +61,26 @@ fn pictures(data: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn a_quantised_model_computes_what_onnx_runtime_does() {
+    computes_what_onnx_runtime_does(Way::Static, |whole, floats| {
+        assert!(whole >= 100 && floats == 9, "the nine that tell boxes and scores are f32, and no other");
+    });
+}
+
+#[test]
+fn a_model_that_quantises_while_it_runs_computes_what_onnx_runtime_does() {
+    computes_what_onnx_runtime_does(Way::Dynamic, |whole, floats| assert_eq!((whole, floats), (113, 0)));
+    computes_what_onnx_runtime_does(Way::DynamicDense, |whole, floats| {
+        assert!(
+            whole > 70 && floats > 0 && whole + floats == 112,
+            "the first convolution has a kind of its own"
+        );
+    });
+}
+
+/// `counted`: steps of whole numbers, and convolutions in f32.
+fn computes_what_onnx_runtime_does(way: Way, counted: impl Fn(usize, usize)) {
     let folder = tempfile::tempdir().unwrap();
-    let (Some(library), Some((_, model))) = (ort_library(), quantised(folder.path())) else { return };
+    let (Some(library), Some((_, model))) = (ort_library(), quantised(folder.path(), way)) else { return };
     let mut own = Side::new(&*backend(BackendKind::Kernels, None).unwrap(), &model);
     assert_eq!(own.plan.backend(), "kernels", "{:?}", own.plan.warnings());
     assert!(own.plan.warnings().is_empty(), "all of it is in the kernels: {:?}", own.plan.warnings());
@@ -56,8 +89,9 @@ fn a_quantised_model_computes_what_onnx_runtime_does() {
     let whole = times.iter().filter(|time| time.operator.starts_with("int8 ")).count();
     let floats =
         times.iter().filter(|time| ["pointwise", "conv", "depthwise"].contains(&time.operator.as_str()));
-    println!("{whole} steps of whole numbers, {} convolutions in f32", floats.clone().count());
-    assert!(whole >= 100 && floats.count() == 9, "the nine that tell boxes and scores are f32, and no other");
+    let floats = floats.count();
+    println!("{whole} steps of whole numbers, {floats} convolutions in f32");
+    counted(whole, floats);
     let mut ort = Side::new(&*backend(BackendKind::Ort, Some(&library)).unwrap(), &model);
     let (found, expected) = (own.run(&inputs), ort.run(&inputs));
     let (mut sum, mut numbers) = (0.0, 0u32);
@@ -84,30 +118,48 @@ struct Agreement {
 #[test]
 #[ignore = "takes a minute: cargo test --release --test promises -- --ignored --nocapture int8::"]
 fn int8_beside_f32() {
+    beside_f32(Way::Static);
+}
+
+#[test]
+#[ignore = "takes a minute: cargo test --release --test promises -- --ignored --nocapture int8::"]
+fn dynamic_int8_beside_f32() {
+    beside_f32(Way::Dynamic);
+    beside_f32(Way::DynamicDense);
+}
+
+fn beside_f32(way: Way) {
     let folder = tempfile::tempdir().unwrap();
-    let Some((float, int8)) = quantised(folder.path()) else { return };
+    let Some((float, int8)) = quantised(folder.path(), way) else { return };
     let library = ort_library();
     let turns = count("turns of each engine and model", 100, 40);
     println!(
-        "one thread; ms of processor time, the median of {turns} turns; int8 / f32: median of the turns' ratios [its 95 % interval]"
+        "{way:?} quantisation; one thread; ms of processor time, the median of {turns} turns; int8 / f32: median of the turns' ratios [its 95 % interval]"
     );
-    println!("| engine | f32 | int8 | int8 / f32 | bar {BAR} |\n|---|---|---|---|---|");
-    for (kind, library) in [(BackendKind::Kernels, None), (BackendKind::Ort, library.as_deref())] {
-        if kind == BackendKind::Ort && library.is_none() {
-            continue;
+    println!("| engine | f32 | int8 | int8 / f32 | bar {BAR} (static) |\n|---|---|---|---|---|");
+    let kinds = [BackendKind::Kernels, BackendKind::Ort];
+    let kinds = &kinds[..1 + usize::from(library.is_some())];
+    let engine = |kind: BackendKind| backend(kind, library.as_deref().filter(|_| kind == BackendKind::Ort));
+    let side = |(kind, path): (BackendKind, &PathBuf)| Side::new(&*engine(kind).unwrap(), path);
+    let mut sides: Vec<Side> =
+        kinds.iter().flat_map(|kind| [(*kind, &float), (*kind, &int8)]).map(side).collect();
+    let inputs = noise(&*sides[0].plan, &float);
+    for turn in 0..turns + 2 {
+        // Each runs after each neighbour equally often.
+        for at in 0..sides.len() {
+            let at = if turn % 2 == 0 { at } else { sides.len() - 1 - at };
+            sides[at].time(&inputs);
         }
-        let engine = backend(kind, library).unwrap();
-        let mut sides = [&float, &int8].map(|path| Side::new(&*engine, path));
-        let inputs = noise(&*sides[0].plan, &float);
-        for turn in 0..turns + 2 {
-            for at in if turn % 2 == 0 { [0, 1] } else { [1, 0] } {
-                sides[at].time(&inputs);
-            }
-        }
-        let [f32s, int8s] =
-            sides.map(|side| side.times[2..].iter().map(|time| time.as_secs_f64() * 1e3).collect::<Vec<_>>());
-        let (ratio, low, high) = middle(int8s.iter().zip(&f32s).map(|(int8, float)| int8 / float).collect());
+    }
+    let times: Vec<Vec<f64>> = sides
+        .iter()
+        .map(|side| side.times[2..].iter().map(|time| time.as_secs_f64() * 1e3).collect())
+        .collect();
+    let over = |a: &[f64], b: &[f64]| middle(a.iter().zip(b).map(|(a, b)| a / b).collect());
+    for (kind, pair) in kinds.iter().zip(times.chunks_exact(2)) {
+        let (ratio, low, high) = over(&pair[1], &pair[0]);
         let bar = match kind {
+            BackendKind::Kernels if way != Way::Static => "",
             BackendKind::Kernels if ratio <= BAR => "held",
             BackendKind::Kernels => "MISSED",
             _ => "",
@@ -115,10 +167,18 @@ fn int8_beside_f32() {
         println!(
             "| {} | {:.2} | {:.2} | {ratio:.3} [{low:.3}, {high:.3}] | {bar} |",
             kind.name(),
-            middle(f32s).0,
-            middle(int8s).0
+            middle(pair[0].clone()).0,
+            middle(pair[1].clone()).0
         );
     }
+    if let [_, own, _, theirs] = &times[..] {
+        let (ratio, low, high) = over(own, theirs);
+        println!("int8, kernels / ort: {ratio:.3} [{low:.3}, {high:.3}]");
+    }
+    let mut tract = side((BackendKind::Tract, &int8));
+    (0..4).for_each(|_| tract.time(&inputs));
+    let tract = tract.times[1..].iter().map(|time| time.as_secs_f64() * 1e3).collect();
+    println!("int8 in tract, median of 3: {:.0} ms", middle(tract).0);
     for (kind, library) in [(BackendKind::Kernels, None), (BackendKind::Ort, library.as_deref())] {
         if kind == BackendKind::Ort && library.is_none() {
             continue;
@@ -133,7 +193,7 @@ fn int8_beside_f32() {
         );
     }
     println!(
-        "AP50: all classes together, over stills and every tenth frame of the clips. No labelled set of enough pictures is here, so it tells how far int8 is from f32, not from the truth; the stills also calibrated the model."
+        "AP50: all classes together, over stills and every tenth frame of the clips. No labelled set of enough pictures is here, so it tells how far int8 is from f32, not from the truth; the stills also calibrated the static model."
     );
 }
 

@@ -1,9 +1,13 @@
-"""Static quantisation of YOLOX-nano by ONNX Runtime (QDQ, eight bits), calibrated on pictures as the model is fed them.
+"""Quantisation of YOLOX-nano to eight bits by ONNX Runtime: static (QDQ), calibrated on pictures as the model is fed them; or
+dynamic, where the model finds the scales while it runs.
 
     quantise.py MODEL TARGET PICTURE...
+    quantise.py MODEL TARGET --dynamic | --dynamic-dense
 
-Weights per channel, s8; activations u8. The three layers that tell boxes and scores, and what follows them, stay f32: joined
-on one grid, a score would have the resolution of a box.
+Static: weights per channel, s8; activations u8. The three layers that tell boxes and scores, and what follows them, stay f32: joined
+on one grid, a score would have the resolution of a box. Dynamic: as quantize_dynamic does by itself.
+Dynamic-dense: so, but the picture's own convolution and those of each channel by itself stay f32; one scale for all weights of these
+loses most of what they tell.
 """
 
 import sys
@@ -57,6 +61,14 @@ def main():
     # Scales for each channel came with version 13 of the operators.
     onnx.save(onnx.version_converter.convert_version(onnx.load(source), 13), prepared)
     shape_inference.quant_pre_process(prepared, prepared)
+    if pictures in (["--dynamic"], ["--dynamic-dense"]):
+        nodes = [node for node in onnx.load(prepared).graph.node if node.op_type == "Conv"]
+        thin = [node.name for node in nodes if any(one.name == "group" and one.i > 1 for one in node.attribute)]
+        kept = [nodes[0].name, *thin] if pictures == ["--dynamic-dense"] else []
+        quantization.quantize_dynamic(prepared, target, nodes_to_exclude=kept)
+        made = onnx.load(target).graph.node
+        print(len(made), "nodes,", sum(node.op_type == "ConvInteger" for node in made), "ConvInteger; left f32:", len(kept))
+        return
     graph = onnx.load(prepared).graph
     quantization.quantize_static(
         prepared, target, Pictures(pictures), quant_format=quantization.QuantFormat.QDQ, per_channel=True,

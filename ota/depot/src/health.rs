@@ -166,6 +166,9 @@ pub struct CameraHealth {
     /// Frames that were looked at in part (`camera.attention`).
     #[serde(default)]
     pub narrowed: u64,
+    /// Times that a model was left out of a frame whose time was spent (`camera.attention`).
+    #[serde(default)]
+    pub left_out: u64,
     /// Frames that could not be used.
     pub skipped: u64,
     /// Times it was lost.

@@ -2,12 +2,15 @@
 //!
 //! Many input channels are gone over in several passes, so that the weights of one pass stay in the first cache for all
 //! tiles; sums wait in the result's place for the next pass.
+//!
+//! Whole numbers whose results are f32 ([`crate::whole::Scaled`]) go the same way, `N` channels in a lane.
 
 use crate::end::EndStep;
 use crate::graph::Window;
 use crate::memory::Around;
 use crate::simd::{Kernel, Simd};
 use crate::tile::{PATCH, Tile};
+use crate::whole::Scaled;
 
 /// A block of input channels: where its plane lies, and how many of its lanes have weights.
 #[derive(Clone, Copy, Debug)]
@@ -56,14 +59,16 @@ pub(crate) fn groups(blocks: usize) -> impl Iterator<Item = usize> {
 }
 
 /// One run of a [`Conv`].
-pub(crate) struct ConvRun<'a, const L: usize> {
+pub(crate) struct ConvRun<'a, const L: usize, const N: usize> {
     pub step: &'a Conv,
+    /// What the sums stand for; `None` where they are what is asked for (`N` 1).
+    pub scaled: Option<Scaled<'a, L>>,
     pub from: Around<'a, L>,
     pub weights: &'a [[f32; L]],
     pub out: &'a mut [[f32; L]],
 }
 
-impl<const L: usize> Kernel<L> for ConvRun<'_, L> {
+impl<const L: usize, const N: usize> Kernel<L> for ConvRun<'_, L, N> {
     #[inline(always)]
     fn run<S: Simd<L>>(mut self, simd: S) {
         let step = self.step;
@@ -77,7 +82,7 @@ impl<const L: usize> Kernel<L> for ConvRun<'_, L> {
     }
 }
 
-impl<const L: usize> ConvRun<'_, L> {
+impl<const L: usize, const N: usize> ConvRun<'_, L, N> {
     #[inline(always)]
     fn chunk<S: Simd<L>>(&mut self, simd: S, rows: std::ops::Range<usize>, left: usize, columns: usize) {
         let step = self.step;
@@ -92,8 +97,11 @@ impl<const L: usize> ConvRun<'_, L> {
                 (own, rest) = rest.split_at(step.taps_of(inputs) * size);
                 let bias = (pass == 0).then_some(bias);
                 let full = inputs.iter().position(|input| input.lanes != L).unwrap_or(inputs.len());
-                let group = Group { block, bias, inputs, full, weights: own };
+                let mut starts = [[0.0; L]; 2];
+                let padding = self.padding();
                 for row in rows.clone() {
+                    let bias = bias.map(|bias| self.starts(bias, block, row, &mut starts));
+                    let group = Group { block, bias, padding, inputs, full, weights: own };
                     self.row(simd, &group, size, [row, left], columns);
                     if pass < last {
                         continue;
@@ -102,12 +110,43 @@ impl<const L: usize> ConvRun<'_, L> {
                     for block in block..block + size {
                         let at = row * step.out_width + left;
                         let out = &mut self.out[block * area + at..][..columns];
+                        if const { N > 1 }
+                            && let Some(scaled) = &self.scaled
+                        {
+                            scaled.numbers(simd, block, out);
+                        }
                         step.end.apply(simd, self.from, block, area, at, out);
                     }
                 }
             }
             block += size;
             weights += (taps + 1) * size;
+        }
+    }
+
+    /// What the sums of some blocks from `block` on begin with in `row`: `bias`, where no bytes are read.
+    #[inline(always)]
+    fn starts<'b>(
+        &self,
+        bias: &'b [[f32; L]],
+        block: usize,
+        row: usize,
+        starts: &'b mut [[f32; L]; 2],
+    ) -> &'b [[f32; L]] {
+        let (true, Some(scaled)) = (N == 4, &self.scaled) else { return bias };
+        let starts = &mut starts[..bias.len()];
+        for (at, start) in starts.iter_mut().enumerate() {
+            *start = scaled.start(self.step, block + at, row);
+        }
+        starts
+    }
+
+    /// What lies around the map.
+    #[inline(always)]
+    fn padding(&self) -> [f32; L] {
+        match &self.scaled {
+            Some(scaled) if const { N == 4 } => scaled.padding(),
+            _ => [0.0; L],
         }
     }
 
@@ -142,13 +181,13 @@ impl<const L: usize> ConvRun<'_, L> {
         macro_rules! call {
             ($($blocks:literal: $($pixels:literal)+;)+) => {
                 match (blocks, pixels, self.step.window.stride[1]) {
-                    $($(($blocks, $pixels, 1) if const { $blocks * $pixels <= S::TILE } => simd.call(Tiles::<L, $blocks, $pixels, 1> {
+                    $($(($blocks, $pixels, 1) if const { $blocks * $pixels <= S::TILE } => simd.call(Tiles::<L, $blocks, $pixels, 1, N> {
                         step: self.step, from: self.from, group, out: &mut *self.out, at, count,
                     }),
-                    ($blocks, $pixels, 2) if const { $blocks * $pixels <= S::TILE } => simd.call(Tiles::<L, $blocks, $pixels, 2> {
+                    ($blocks, $pixels, 2) if const { $blocks * $pixels <= S::TILE } => simd.call(Tiles::<L, $blocks, $pixels, 2, N> {
                         step: self.step, from: self.from, group, out: &mut *self.out, at, count,
                     }),
-                    ($blocks, $pixels, _) if const { $blocks * $pixels <= S::TILE } => simd.call(Tiles::<L, $blocks, $pixels, 0> {
+                    ($blocks, $pixels, _) if const { $blocks * $pixels <= S::TILE } => simd.call(Tiles::<L, $blocks, $pixels, 0, N> {
                         step: self.step, from: self.from, group, out: &mut *self.out, at, count,
                     }),)+)+
                     // `row` asks for no other tile.
@@ -171,6 +210,7 @@ struct Group<'a, const L: usize> {
     block: usize,
     /// What the sums begin with; `None`: with what the pass before left.
     bias: Option<&'a [[f32; L]]>,
+    padding: [f32; L],
     inputs: &'a [InputBlock],
     /// How many of them, from the first on, have weights for all their lanes.
     full: usize,
@@ -178,7 +218,7 @@ struct Group<'a, const L: usize> {
 }
 
 /// `count` tiles in a row, side by side from `at`.
-struct Tiles<'a, const L: usize, const B: usize, const P: usize, const X: usize> {
+struct Tiles<'a, const L: usize, const B: usize, const P: usize, const X: usize, const N: usize> {
     step: &'a Conv,
     from: Around<'a, L>,
     group: &'a Group<'a, L>,
@@ -187,17 +227,20 @@ struct Tiles<'a, const L: usize, const B: usize, const P: usize, const X: usize>
     count: usize,
 }
 
-impl<const L: usize, const B: usize, const P: usize, const X: usize> Kernel<L> for Tiles<'_, L, B, P, X> {
+impl<const L: usize, const B: usize, const P: usize, const X: usize, const N: usize> Kernel<L>
+    for Tiles<'_, L, B, P, X, N>
+{
     #[inline(always)]
     fn run<S: Simd<L>>(self, simd: S) {
         let Self { step, from, group, out, at: [row, left], count } = self;
         let area = step.out_height * step.out_width;
-        let tile = Tile::<L, B, P, X, 1> {
+        let tile = Tile::<L, B, P, X, N> {
             step,
             from,
             inputs: group.inputs,
             full: group.full,
             weights: group.weights,
+            padding: group.padding,
         };
         let mut patch = [[0.0; L]; PATCH];
         for number in 0..count {

@@ -7,10 +7,12 @@
 
 use crate::act::Activation;
 
+mod measured;
 mod op;
 mod whole;
 mod window;
 
+pub use measured::Measured;
 pub(crate) use op::Op;
 pub(crate) use whole::WholeEnd;
 pub use whole::{Grid, Table};

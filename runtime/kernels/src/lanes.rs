@@ -130,7 +130,7 @@ impl<const L: usize> Kernel<L> for SoftmaxRun<'_, L> {
 }
 
 #[inline(always)]
-fn fold<S: Simd<L>, const L: usize>(simd: S, value: S::V, f: impl Fn(f32, f32) -> f32) -> f32 {
+pub(crate) fn fold<S: Simd<L>, const L: usize>(simd: S, value: S::V, f: impl Fn(f32, f32) -> f32) -> f32 {
     let mut lanes = [0.0; L];
     simd.store(value, &mut lanes);
     lanes[1..].iter().fold(lanes[0], |a, b| f(a, *b))

@@ -28,7 +28,8 @@ mod window;
 
 pub use act::Activation;
 pub use graph::{
-    Both, Channel, End, Graph, GraphError, Grid, MOST_LAYERS, MOST_VALUES, Map, Placed, Table, View, Window,
+    Both, Channel, End, Graph, GraphError, Grid, MOST_LAYERS, MOST_VALUES, Map, Measured, Placed, Table,
+    View, Window,
 };
 pub use plan::{Memory, Plan, RunError, StepInfo, StepSize};
 pub use simd::Isa;

@@ -10,8 +10,9 @@ use crate::lanes::{
 use crate::memory::{Aligned, Around};
 use crate::simd::{Chosen, Isa, Simd};
 use crate::whole::{
-    Narrow, NarrowRun, Quantize, QuantizeRun, Scatter, Translate, TranslateRun, Values, WholeConv,
-    WholeConvRun, WholeSum, WholeSumRun, WholeWindow, WholeWindowRun, scatter, values,
+    Measure, MeasureRun, MeasuredConv, MeasuredConvRun, Narrow, NarrowRun, Quantize, QuantizeRun, Scatter,
+    Translate, TranslateRun, Values, WholeConv, WholeConvRun, WholeSum, WholeSumRun, WholeWindow,
+    WholeWindowRun, scatter, values,
 };
 use crate::window::{WindowRun, Windowed};
 
@@ -19,6 +20,7 @@ mod blocks;
 mod compile;
 mod convs;
 mod dense;
+mod measured;
 mod needed;
 mod pack;
 mod place;
@@ -112,6 +114,8 @@ enum Step {
     WholeConv(WholeConv),
     WholeWindow(WholeWindow),
     Scatter(Scatter),
+    Measure(Measure),
+    MeasuredConv(MeasuredConv),
     Unpack(Unpack),
 }
 
@@ -252,7 +256,7 @@ impl Plan {
                 Step::First(step) => {
                     simd.call(FirstRun { step, input: inputs[step.input], from, weights, out });
                 }
-                Step::Conv(step) => simd.call(ConvRun { step, from, weights, out }),
+                Step::Conv(step) => simd.call(ConvRun::<L, 1> { step, scaled: None, from, weights, out }),
                 Step::Windowed(step) => simd.call(WindowRun { step, from, weights, out }),
                 Step::Each(step) => simd.call(EachRun { step, from, weights, out }),
                 Step::Pair(step) => simd.call(PairRun { step, from, out }),
@@ -267,6 +271,8 @@ impl Plan {
                 Step::WholeConv(step) => whole.call(WholeConvRun { step, from, weights, out }),
                 Step::WholeWindow(step) => whole.call(WholeWindowRun { step, from, weights, out }),
                 Step::Scatter(step) => scatter(step, from, out),
+                Step::Measure(step) => whole.call(MeasureRun { step, from, weights, out }),
+                Step::MeasuredConv(step) => whole.call(MeasuredConvRun { step, from, weights, out }),
             }
             done(at);
         }

@@ -25,6 +25,8 @@ pub(crate) struct Tile<'a, const L: usize, const B: usize, const P: usize, const
     /// How many of them, from the first on, have weights for all their lanes.
     pub full: usize,
     pub weights: &'a [[f32; L]],
+    /// What is read beyond a row's ends; of anything but bytes it is 0.
+    pub padding: [f32; L],
 }
 
 impl<const L: usize, const B: usize, const P: usize, const X: usize, const N: usize> Tile<'_, L, B, P, X, N> {
@@ -51,6 +53,11 @@ impl<const L: usize, const B: usize, const P: usize, const X: usize, const N: us
         } else {
             self.by_taps(simd, sums, row, first, patch);
         }
+    }
+
+    #[inline(always)]
+    fn padding(&self) -> [f32; L] {
+        if const { N == 4 } { self.padding } else { [0.0; L] }
     }
 
     /// Adds the taps of `inputs`, all with `lanes` lanes where that is not 0; the weights that are left. `span`: columns of
@@ -81,7 +88,7 @@ impl<const L: usize, const B: usize, const P: usize, const X: usize, const N: us
                 }
                 let line = &plane[y.wrapping_mul(step.width)..][..step.width];
                 let mut line = if span > 0 {
-                    copy(simd, line, first, 1, &mut patch[..span]);
+                    copy(simd, line, first, 1, &self.padding(), &mut patch[..span]);
                     &patch[..]
                 } else {
                     &line[first..]
@@ -128,7 +135,7 @@ impl<const L: usize, const B: usize, const P: usize, const X: usize, const N: us
                     let taps;
                     (taps, weights) = weights.split_at(length);
                     let x = first.wrapping_add(kx.wrapping_mul(dilation[1]));
-                    copy(simd, line, x, stride[1], pixels);
+                    copy(simd, line, x, stride[1], &self.padding(), pixels);
                     add::<S, L, B, P, 1, N>(simd, sums, pixels, taps);
                 }
             }
@@ -136,19 +143,19 @@ impl<const L: usize, const B: usize, const P: usize, const X: usize, const N: us
     }
 }
 
-/// Every `step`th pixel of `line` from `first` on; zeros beyond its ends.
+/// Every `step`th pixel of `line` from `first` on; `padding` beyond its ends.
 #[inline(always)]
 pub(crate) fn copy<S: Simd<L>, const L: usize>(
     simd: S,
     line: &[[f32; L]],
     first: usize,
     step: usize,
+    padding: &[f32; L],
     to: &mut [[f32; L]],
 ) {
-    let zeros = [0.0; L];
     let mut x = first;
     for to in to {
-        simd.store(simd.load(line.get(x).unwrap_or(&zeros)), to);
+        simd.store(simd.load(line.get(x).unwrap_or(padding)), to);
         x = x.wrapping_add(step);
     }
 }

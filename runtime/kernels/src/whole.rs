@@ -7,13 +7,15 @@
 mod conv;
 mod depthwise;
 mod lanes;
+mod measured;
 
 pub(crate) use conv::{WholeConv, WholeConvRun};
-pub(crate) use depthwise::{WholeWindow, WholeWindowRun};
+pub(crate) use depthwise::{WholeWindow, WholeWindowRun, WindowEnd};
 pub(crate) use lanes::{
     Narrow, NarrowRun, Quantize, QuantizeRun, Scatter, Translate, TranslateRun, Values, WholeSum,
     WholeSumRun, scatter, values,
 };
+pub(crate) use measured::{Measure, MeasureRun, MeasuredConv, MeasuredConvRun, Numbers, Scaled};
 
 use crate::graph::Table;
 use crate::portable::{of_pair, pair_of};

@@ -28,6 +28,11 @@ pub struct AttentionConfig {
     pub corridor_to_m: f32,
     /// Its height, in metres: a sign's upper edge; 1 to 10.
     pub corridor_height_m: f32,
+    /// Time, in ms, after which models that have not begun are left out of a frame: never of two in a row, and none that
+    /// sees what is followed; 0: none is. 5 to 1000.
+    pub budget_ms: u32,
+    /// Longest time, in ms, from the frame that a model answered last to one that it is left out of; 50 to 1000.
+    pub left_out_max_age_ms: u32,
 }
 
 impl Default for AttentionConfig {
@@ -42,6 +47,8 @@ impl Default for AttentionConfig {
             corridor_from_m: 15.0,
             corridor_to_m: 80.0,
             corridor_height_m: 3.5,
+            budget_ms: 0,
+            left_out_max_age_ms: 200,
         }
     }
 }
@@ -63,7 +70,10 @@ impl AttentionConfig {
         let narrow = f64::from(self.whole_every.saturating_sub(1)) * period;
         let narrow = narrow.min(f64::from(self.whole_max_age_ms) / 1e3);
         let still = f64::from(self.still_max_age_ms) / 1e3;
-        narrow.max(still)
+        // A model that was left out of a frame looks at the next one.
+        let left =
+            if self.budget_ms > 0 { period.min(f64::from(self.left_out_max_age_ms) / 1e3) } else { 0.0 };
+        narrow.max(still) + left
     }
 
     /// Keys without the section's own. `drives`: a function of the camera brakes or warns a driver; `falls`: one watches
@@ -88,6 +98,10 @@ impl AttentionConfig {
         if self.rests() {
             whole("still_max_age_ms", self.still_max_age_ms, 100, 2000)?;
         }
+        if self.budget_ms != 0 {
+            whole("budget_ms", self.budget_ms, 5, 1000)?;
+        }
+        whole("left_out_max_age_ms", self.left_out_max_age_ms, 50, 1000)?;
         whole("still_cells", self.still_cells, 1, 100)?;
         whole("whole_every", self.whole_every, 1, 30)?;
         whole("whole_max_age_ms", self.whole_max_age_ms, 50, 1000)?;
@@ -146,9 +160,19 @@ mod tests {
             AttentionConfig { whole_every: 0, ..sound },
             AttentionConfig { whole_max_age_ms: 5, ..sound },
             AttentionConfig { corridor_to_m: 10.0, ..sound },
+            AttentionConfig { budget_ms: 4, ..sound },
+            AttentionConfig { left_out_max_age_ms: 1001, ..sound },
         ] {
             assert!(wrong.check(false, false, true).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn what_a_model_was_left_out_of_is_seen_one_frame_later() {
+        let config = AttentionConfig { budget_ms: 25, ..AttentionConfig::default() };
+        assert!((config.unseen_for(1.0 / 30.0) - 1.0 / 30.0).abs() < 1e-9);
+        // At two frames a second every answer is too old for that; reckoned is the longest time all the same.
+        assert!((config.unseen_for(0.5) - 0.2).abs() < 1e-9);
     }
 
     #[test]

@@ -1,15 +1,17 @@
 //! How much of a frame is looked at: all of it, unless the configuration says otherwise ([`config`]).
 //!
-//! Two ways to look at less, each for its own kind of camera:
+//! Ways to look at less, each for its own kind of camera:
 //! - [`still`], for a camera on a wall: where nothing has moved since the models looked, their last answer stands for the
 //!   new picture, for a bounded time. It stands only where two answers in a row agreed, so that what one frame alone showed
 //!   is not repeated.
 //! - [`corridor`], for a vehicle: most frames are looked at only where the road ahead lies and where something is
 //!   followed; what is followed and does not fit into that part has the whole picture looked at. Something new beside the
 //!   corridor is not seen before the next whole picture.
+//! - `budget`, for a thread with several models: what has not begun when a frame's time is spent waits for the next frame.
 //!
 //! Pure: frames come in, times are theirs. What was looked at is in each frame's record.
 
+mod budget;
 pub mod config;
 pub mod corridor;
 pub mod still;
@@ -26,6 +28,8 @@ use stopline_sensors::frame::Frame;
 pub use config::AttentionConfig;
 
 use crate::detection::Detection;
+use crate::observe::Roles;
+use budget::Budget;
 use corridor::Area;
 use still::Stillness;
 
@@ -54,6 +58,7 @@ pub struct Attention {
     config: AttentionConfig,
     path: PathConfig,
     still: Option<Stillness>,
+    budget: Option<Budget>,
     /// The corridor, the size of the part that holds it, and the pictures that it is valid for.
     ahead: Option<Ahead>,
     looked: Option<Looked>,
@@ -85,6 +90,7 @@ impl Attention {
         let camera = calibration.filter(|_| config.narrows()).and_then(|of| Camera::new(of).ok());
         Self {
             still: config.rests().then(|| Stillness::new(config.still_level, config.still_cells)),
+            budget: Budget::of(&config),
             ahead: camera.and_then(|camera| Ahead::of(&camera, &config)),
             config,
             path,
@@ -103,6 +109,7 @@ impl Attention {
 
     /// How `frame` is to be looked at by `models` (bit i: model i); `ego` at its capture time.
     pub fn way(&mut self, frame: &Frame, models: u64, ego: &Ego) -> Way {
+        self.budget.iter_mut().for_each(Budget::begin);
         if let Some(still) = &mut self.still {
             let moved = still.moved(frame);
             let stands = !moved && self.steady;
@@ -111,10 +118,25 @@ impl Attention {
         self.part(frame, ego).map_or(Way::Whole, Way::Part)
     }
 
+    /// Whether the model in `place`, which sees `roles`, is left out of `frame`, on which `spent` was spent so far. Asked once
+    /// for each frame and model.
+    pub fn leaves_out(&mut self, place: usize, frame: &Frame, spent: Duration, roles: &Roles) -> bool {
+        let captured = frame.meta().captured;
+        self.budget.as_mut().is_some_and(|budget| budget.leaves_out(place, captured, spent, roles))
+    }
+
+    /// The model in `place` has looked at `frame`; `valid`: it gave numbers that can be.
+    pub fn answered(&mut self, place: usize, frame: &Frame, valid: bool) {
+        if let Some(budget) = &mut self.budget {
+            budget.answered(place, frame.meta().captured, valid);
+        }
+    }
+
     /// `frame` was looked at by `models` in this `way`. `sound`: every model gave numbers that can be; `agrees`: their
     /// answer is that of the look before; `decision`: what it led to.
     pub fn looked(&mut self, frame: &Frame, way: Way, models: u64, answer: Answer<'_>) {
         let Answer { sound, agrees, decision } = answer;
+        self.budget.iter_mut().for_each(|budget| budget.decided(decision));
         let captured = frame.meta().captured;
         if matches!(way, Way::Again(_)) {
             return;
@@ -166,7 +188,7 @@ impl Attention {
 /// What a look led to.
 #[derive(Clone, Copy, Debug)]
 pub struct Answer<'a> {
-    /// Every model gave numbers that can be.
+    /// Every model was asked and gave numbers that can be.
     pub sound: bool,
     /// The answer is that of the look before.
     pub agrees: bool,

@@ -65,6 +65,8 @@ const FIFTH: AttentionConfig = AttentionConfig {
     corridor_from_m: 15.0,
     corridor_to_m: 80.0,
     corridor_height_m: 3.5,
+    budget_ms: 0,
+    left_out_max_age_ms: 200,
 };
 
 fn well(decision: &Decision) -> Answer<'_> {

@@ -182,6 +182,7 @@ fn camera(name: &str, gauges: &Gauges) -> CameraHealth {
         shed: gauges.shed.load(Ordering::Relaxed),
         still: gauges.still.load(Ordering::Relaxed),
         narrowed: gauges.narrowed.load(Ordering::Relaxed),
+        left_out: gauges.left_out.load(Ordering::Relaxed),
         skipped: counters.skipped,
         lost: counters.lost,
         restored: counters.restored,

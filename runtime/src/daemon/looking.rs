@@ -193,7 +193,7 @@ impl Looking {
         };
         let places: u64 = self.places(serving);
         let way = self.way(at, places, &frame, &ego);
-        let mut look = Look { found: Vec::new(), times: StageTimes::default(), sound: true, models: 0, way };
+        let mut look = Look { way, ..Look::begin() };
         for model in 0..self.models.len() {
             let number = self.models[model].number;
             if places & (1 << model) == 0 {
@@ -201,6 +201,9 @@ impl Looking {
                 guard.into_iter().for_each(|(_, guard)| guard.idle());
             } else if matches!(way, Way::Again(_)) {
                 look.models |= 1 << number;
+            } else if self.leaves_out(at, model, &frame, &look, begun) {
+                look.left |= 1 << model;
+                self.eyes[at].gauges.left_out.fetch_add(1, Ordering::Relaxed);
             } else {
                 self.look(at, model, &frame, &mut look);
             }
@@ -213,7 +216,7 @@ impl Looking {
         eye.gauges.models.store(look.models, Ordering::Relaxed);
         let decision = (look.sound && look.models != 0).then(|| self.decide(eye, &frame, &look, ego));
         if let Some(decided) = &decision {
-            self.count(at, places, &decided.decision);
+            self.count(at, places & !look.left, &decided.decision);
         }
         let eye = &mut self.eyes[at];
         eye.noted(&frame, &look, places, decision.as_ref().map(|decided| &decided.decision));
@@ -249,6 +252,18 @@ impl Looking {
         if whole { Way::Whole } else { way }
     }
 
+    /// Whether the model in place `model` is left out of `frame`, because its time is spent. Never the first that looks at
+    /// it, nor one whose place another waits for.
+    fn leaves_out(&mut self, at: usize, model: usize, frame: &Frame, look: &Look, begun: Monotonic) -> bool {
+        let looker = &self.models[model];
+        let waits = looker.exchange.as_ref().is_some_and(|exchange| exchange.is_waiting());
+        if look.models == 0 || waits {
+            return false;
+        }
+        let spent = self.clock.monotonic().since(begun);
+        self.eyes[at].attention.leaves_out(model, frame, spent, &looker.roles)
+    }
+
     fn look(&mut self, at: usize, model: usize, frame: &Frame, look: &mut Look) {
         let guard = self.guard_of(at, model);
         let (eye, looker) = (&mut self.eyes[at], &mut self.models[model]);
@@ -263,6 +278,7 @@ impl Looking {
         looker.seat.frames.fetch_add(1, Ordering::Relaxed);
         looker.seat.pace.done(self.clock.monotonic(), result.is_ok());
         look.models |= 1 << looker.number;
+        eye.attention.answered(model, frame, result.is_ok());
         let invalid = match result {
             Ok(times) => {
                 look.times.prepare += times.prepare;
@@ -404,6 +420,8 @@ struct Look {
     sound: bool,
     /// Bit i: model i looked.
     models: u64,
+    /// Bit i: the model in place i was left out.
+    left: u64,
     /// How the frame is looked at.
     way: Way,
 }
@@ -425,7 +443,12 @@ impl Eye {
             && self.answered.iter().zip(&look.found).all(|(one, other)| {
                 one.place == other.place && attention::agree(&one.detections, &other.detections)
             });
-        self.attention.looked(frame, look.way, places, Answer { sound: look.sound, agrees, decision });
+        self.attention.looked(
+            frame,
+            look.way,
+            places,
+            Answer { sound: look.sound && look.left == 0, agrees, decision },
+        );
         if rests {
             self.answered.clone_from(&look.found);
         }
@@ -433,6 +456,11 @@ impl Eye {
 }
 
 impl Look {
+    fn begin() -> Self {
+        let way = Way::Whole;
+        Self { found: Vec::new(), times: StageTimes::default(), sound: true, models: 0, left: 0, way }
+    }
+
     /// Where each model's detections begin in all of them in a row.
     fn begins(&self) -> Vec<u16> {
         let mut sum = 0_u16;

@@ -5,6 +5,7 @@
 //! specified, tract's are an optimiser's and change with it; and preparing is most of tract's loading time.
 
 mod constants;
+mod dynamic;
 mod fuse;
 mod lower;
 mod quantized;

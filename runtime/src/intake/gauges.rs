@@ -27,6 +27,8 @@ pub struct Gauges {
     pub still: AtomicU64,
     /// Frames that were looked at in part.
     pub narrowed: AtomicU64,
+    /// Times that a model was left out of a frame whose time was spent.
+    pub left_out: AtomicU64,
     /// Frames decided on.
     pub decided: AtomicU64,
     /// When the newest decision was made, in nanoseconds; 0: none yet.

@@ -87,13 +87,16 @@ fn whole(to: &mut DescriptorEncoder, health: &Health) -> Result<(), fmt::Error> 
 
 fn cameras(to: &mut DescriptorEncoder, cameras: &[CameraHealth]) -> Result<(), fmt::Error> {
     type Count = fn(&CameraHealth) -> u64;
-    let counts: [(&str, &str, Count); 10] = [
+    let counts: [(&str, &str, Count); 11] = [
         ("stopline_frames_delivered", "Frames that came", |camera| camera.delivered),
         ("stopline_frames_dropped", "Frames the device made and nobody got", |camera| camera.dropped),
         ("stopline_frames_replaced", "Frames that a newer one replaced unseen", |camera| camera.replaced),
         ("stopline_frames_skipped", "Frames that could not be used", |camera| camera.skipped),
         ("stopline_frames_still", "Frames not looked at since nothing had moved", |camera| camera.still),
         ("stopline_frames_narrowed", "Frames looked at in part", |camera| camera.narrowed),
+        ("stopline_looks_left_out", "Looks of a model left out of a frame whose time was spent", |camera| {
+            camera.left_out
+        }),
         ("stopline_frames_decided", "Frames decided on", |camera| camera.decided),
         ("stopline_frames_invalid", "Frames with impossible numbers of a model", |camera| camera.invalid),
         ("stopline_camera_losses", "Times the camera was lost", |camera| camera.lost),

@@ -84,6 +84,21 @@ pub(crate) enum Op {
         bias: Vec<i32>,
         end: WholeEnd,
     },
+    /// f32 to whole numbers on a grid that each run finds; for [`Op::MeasuredConv`] alone.
+    Measure {
+        from: Map,
+    },
+    /// A convolution of such numbers; its results are f32.
+    MeasuredConv {
+        from: Map,
+        window: Window,
+        groups: usize,
+        weights: Vec<i16>,
+        /// What 1 of each result's weights stands for.
+        factors: Vec<f32>,
+        bias: Vec<f32>,
+        end: End,
+    },
 }
 
 impl Op {
@@ -91,7 +106,9 @@ impl Op {
     pub fn reads(&self) -> Vec<&Map> {
         match self {
             Self::Image { .. } => Vec::new(),
-            Self::Conv { from, end, .. } => std::iter::once(from).chain(&end.residual).collect(),
+            Self::Conv { from, end, .. } | Self::MeasuredConv { from, end, .. } => {
+                std::iter::once(from).chain(&end.residual).collect()
+            }
             Self::Pair { a, b, .. } | Self::WholeSum { a, b, .. } => vec![a, b],
             Self::MaxPool { from, .. }
             | Self::AveragePool { from, .. }
@@ -102,6 +119,7 @@ impl Op {
             | Self::Quantize { from, .. }
             | Self::Values { from, .. }
             | Self::Translate { from, .. }
+            | Self::Measure { from }
             | Self::WholeConv { from, .. } => vec![from],
         }
     }
@@ -111,6 +129,7 @@ impl Op {
         match self {
             Self::Quantize { .. }
             | Self::Translate { .. }
+            | Self::Measure { .. }
             | Self::WholeSum { .. }
             | Self::WholeConv { .. } => true,
             Self::Resize { from, .. } => from.whole,

@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 
 use super::blocks::{Blocks, Place, Tensor};
+use super::measured::Measured;
 use super::needed::{needed, picture, table, translated};
 use super::{Placed, Plan, Step};
 use crate::act::Activation;
@@ -31,6 +32,7 @@ pub(super) fn plan(graph: &Graph, isa: Isa) -> Result<Plan, GraphError> {
         masks: HashMap::new(),
         gathered: HashMap::new(),
         narrowed: HashMap::new(),
+        measured: HashMap::new(),
     };
     let needed = needed(graph);
     let translated = translated(graph, &needed);
@@ -79,6 +81,8 @@ pub(super) struct Compiler<'a> {
     pub(super) gathered: HashMap<Vec<Place>, Blocks>,
     /// Of planes of 16-bit numbers and what becomes 0: where their bytes lie.
     pub(super) narrowed: HashMap<(Vec<usize>, i16), usize>,
+    /// Of layers that find their grid in each run.
+    pub(super) measured: HashMap<u32, Measured>,
 }
 
 impl Compiler<'_> {
@@ -173,6 +177,8 @@ impl Compiler<'_> {
                 self.per_channel(layer, Step::Softmax(step), &blocks)
             }
             Op::WholeConv { .. } => self.whole_conv(layer, None),
+            Op::Measure { from } => self.measure(layer, from),
+            Op::MeasuredConv { .. } => self.measured_conv(layer),
             Op::Quantize { .. } | Op::Values { .. } | Op::Translate { .. } | Op::WholeSum { .. } => {
                 self.whole_lanes(layer)
             }

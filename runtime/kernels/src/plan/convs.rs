@@ -11,12 +11,12 @@ use crate::graph::{Channel, End, Layer, Map, Op, View, Window};
 use crate::window::Fold;
 
 /// Where a convolution's results lie.
-struct Results {
+pub(super) struct Results {
     /// Planes of the residual; none where there is none.
-    residual: Vec<usize>,
+    pub residual: Vec<usize>,
     /// Of each channel.
-    positions: Vec<usize>,
-    blocks: usize,
+    pub positions: Vec<usize>,
+    pub blocks: usize,
 }
 
 impl Compiler<'_> {
@@ -73,7 +73,7 @@ impl Compiler<'_> {
     }
 
     /// Where the results of the channels `outputs` lie: as the residual does, else in order.
-    fn results(&mut self, end: &End, outputs: std::ops::Range<usize>) -> Results {
+    pub(super) fn results(&mut self, end: &End, outputs: std::ops::Range<usize>) -> Results {
         let Some(map) = &end.residual else {
             let blocks = outputs.len().div_ceil(self.lanes);
             return Results { residual: Vec::new(), positions: (0..outputs.len()).collect(), blocks };

@@ -16,7 +16,9 @@ impl Compiler<'_> {
         let Op::WholeConv { from, window, weights, bias, .. } = &layer.op else { return Vec::new() };
         let taps = window.size[0] * window.size[1];
         let sums = layer.channels.div_ceil(self.lanes);
-        let packing = Packing { lanes: self.lanes, inputs: &inputs, taps, sums, weights, bias };
+        let outputs: Vec<usize> = (0..layer.channels).collect();
+        let packing =
+            Packing { lanes: self.lanes, inputs: &inputs, outputs: &outputs, taps, sums, weights, bias };
         // Padding is 0, which as a byte is another number: convolutions with padding stay with 16 bits.
         let pointwise = taps == 1 && window.stride == [1, 1] && window.pads == [0; 4];
         let [least, most] = self.ends(from);
@@ -68,19 +70,21 @@ impl Compiler<'_> {
 
 /// How the weights of a dense convolution are laid out: for each group of two registers of sums, or one, its bias, then for each
 /// input block, tap and lane with weights one register of weights for each of sums.
-struct Packing<'a> {
-    lanes: usize,
-    inputs: &'a Blocks,
-    taps: usize,
+pub(super) struct Packing<'a> {
+    pub lanes: usize,
+    pub inputs: &'a Blocks,
+    /// Place of each output among all lanes of sums.
+    pub outputs: &'a [usize],
+    pub taps: usize,
     /// Registers of sums.
-    sums: usize,
-    weights: &'a [i16],
-    bias: &'a [i32],
+    pub sums: usize,
+    pub weights: &'a [i16],
+    pub bias: &'a [i32],
 }
 
 impl Packing<'_> {
     /// Lanes of each input block up to the last that is asked for, where a lane holds `per` channels.
-    fn used(&self, per: usize) -> Vec<usize> {
+    pub fn used(&self, per: usize) -> Vec<usize> {
         let width = per * self.lanes;
         let mut used = vec![0; (2 * self.inputs.planes.len()).div_ceil(per)];
         for position in &self.inputs.positions {
@@ -98,7 +102,8 @@ impl Packing<'_> {
         let rows = used.iter().sum::<usize>() * self.taps + 1;
         let mut numbers = vec![0i16; self.sums * rows * self.lanes * per];
         let mut biases = Vec::new();
-        for (output, own) in self.weights.chunks_exact(self.inputs.positions.len() * self.taps).enumerate() {
+        let all = self.weights.chunks_exact(self.inputs.positions.len() * self.taps);
+        for (output, own) in self.outputs.iter().zip(all) {
             let group = output / (2 * self.lanes);
             // From a row to the next: the last group may have one register of sums.
             let apart = (self.sums - group * 2).min(2) * self.lanes;
@@ -117,7 +122,7 @@ impl Packing<'_> {
         (biases, numbers)
     }
 
-    fn pairs(&self) -> Vec<f32> {
+    pub fn pairs(&self) -> Vec<f32> {
         let (biases, numbers) = self.numbers(2);
         let mut packed: Vec<f32> = numbers.as_chunks::<2>().0.iter().map(|pair| of_pair(*pair)).collect();
         for (at, bias) in biases.iter().zip(self.bias) {
@@ -128,7 +133,7 @@ impl Packing<'_> {
 
     /// For bytes in which `least` is 0, so that the bias has `least` times all weights besides; `None` where a weight is no
     /// byte.
-    fn bytes(&self, least: i16) -> Option<Vec<f32>> {
+    pub fn bytes(&self, least: i16) -> Option<Vec<f32>> {
         let (biases, numbers) = self.numbers(4);
         let bytes: Option<Vec<u8>> =
             numbers.iter().map(|weight| i8::try_from(*weight).ok().map(i8::cast_unsigned)).collect();

@@ -1,7 +1,7 @@
 //! What a step is called, what it goes over, what it reads.
 
 use super::{Step, StepSize};
-use crate::whole::WholeConv;
+use crate::whole::{MeasuredConv, WholeConv, WindowEnd};
 use crate::window::Fold;
 
 impl Step {
@@ -21,13 +21,14 @@ impl Step {
             Self::Softmax(_) => "softmax",
             Self::Resize(_) => "resize",
             Self::Gather(_) | Self::Scatter(_) => "gather",
-            Self::Quantize(_) => "quantize",
+            Self::Quantize(_) | Self::Measure(_) => "quantize",
             Self::Narrow(_) => "bytes",
             Self::Values(_) => "dequantize",
             Self::Translate(_) => "table",
             Self::WholeSum(_) => "int8 sum",
-            Self::WholeConv(step) if step.conv.window.size == [1, 1] => "int8 pointwise",
-            Self::WholeConv(_) => "int8 conv",
+            Self::WholeConv(WholeConv { conv, .. }) | Self::MeasuredConv(MeasuredConv { conv, .. }) => {
+                if conv.window.size == [1, 1] { "int8 pointwise" } else { "int8 conv" }
+            }
             Self::WholeWindow(_) => "int8 depthwise",
             Self::Unpack(_) => "unpack",
         }
@@ -77,6 +78,12 @@ impl Step {
             Self::Values(step) => pixels(step.inputs.len(), step.inputs.len() * 2, 1, step.area),
             Self::Translate(step) => pixels(step.inputs.len(), step.inputs.len(), 1, step.area),
             Self::WholeSum(step) => pixels(step.a.len() * 2, step.a.len(), 1, step.area),
+            Self::MeasuredConv(MeasuredConv { conv, .. }) => StepSize {
+                window: conv.window.size,
+                stride: conv.window.stride,
+                ..pixels(conv.inputs.len(), conv.out_blocks, conv.out_height, conv.out_width)
+            },
+            Self::Measure(step) => pixels(step.inputs.len(), step.blocks().iter().sum(), 1, step.area),
             Self::Scatter(step) => pixels(0, 0, 1, step.area),
             Self::Gather(step) => pixels(step.blocks.len(), step.blocks.len(), 1, step.area),
             Self::Unpack(step) => pixels(step.channels.len().div_ceil(8), 0, step.height, step.width),
@@ -103,7 +110,19 @@ impl Step {
             Self::Translate(step) => step.inputs.iter_mut().collect(),
             Self::WholeSum(step) => step.a.iter_mut().chain(&mut step.b).collect(),
             Self::WholeConv(step) => step.conv.inputs.iter_mut().map(|input| &mut input.at).collect(),
-            Self::WholeWindow(step) => step.inputs.iter_mut().collect(),
+            Self::WholeWindow(step) => {
+                let mut planes: Vec<&mut usize> = step.inputs.iter_mut().collect();
+                if let WindowEnd::Numbers(numbers, end) = &mut step.end {
+                    planes.push(&mut numbers.grid);
+                    planes.extend(&mut end.residual);
+                }
+                planes
+            }
+            Self::Measure(step) => step.inputs.iter_mut().collect(),
+            Self::MeasuredConv(MeasuredConv { conv, numbers, .. }) => {
+                let inputs = conv.inputs.iter_mut().map(|input| &mut input.at);
+                inputs.chain(&mut conv.end.residual).chain([&mut numbers.grid]).collect()
+            }
             Self::Scatter(step) => step.places.iter_mut().flatten().map(|(plane, _)| plane).collect(),
             Self::Gather(step) => {
                 step.blocks.iter_mut().flat_map(|block| &mut block.0).map(|(plane, _)| plane).collect()

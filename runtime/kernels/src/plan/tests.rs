@@ -7,6 +7,7 @@ use super::Plan;
 use crate::graph::{Channel, Op};
 use crate::{Activation, Both, End, Graph, Isa, Map, Placed, View, Window};
 
+mod measured;
 mod whole;
 
 /// Channels of every layer, each a plane.
@@ -42,6 +43,14 @@ fn reference(graph: &Graph, inputs: &[Vec<f32>]) -> Vec<Vec<f64>> {
 impl Reference<'_> {
     fn plane(&self, channel: &Channel) -> &[f64] {
         &self.layers[channel.layer as usize][channel.index as usize]
+    }
+
+    /// DynamicQuantizeLinear's scale and zero point, as ONNX defines them.
+    fn grid(&self, map: &Map) -> [f32; 2] {
+        let all = || map.list().iter().flat_map(|channel| self.plane(channel)).map(|value| *value as f32);
+        let (least, most) = (all().fold(0.0, f32::min), all().fold(0.0, f32::max));
+        let step = if least == most { 1.0 } else { (most - least) / 255.0 };
+        [step, (0.0 - least / step).clamp(0.0, 255.0).round_ties_even()]
     }
 
     fn layer(&self, at: usize) -> Vec<Vec<f64>> {
@@ -144,6 +153,35 @@ impl Reference<'_> {
                 }
                 kept(i32::try_from(sum).unwrap() as f32 * end.factors[o], end.low, end.high)
             }),
+            Op::Measure { from } => {
+                let [step, zero] = self.grid(from);
+                each(&|c, y, x| {
+                    let byte = (value(from, c, y, x) as f32 / step).round_ties_even() + zero;
+                    f64::from(byte.clamp(0.0, 255.0) - zero)
+                })
+            }
+            Op::MeasuredConv { from, window, groups, weights, factors, bias, end } => {
+                let Op::Measure { from: numbers } = &self.graph.layers[from.list()[0].layer as usize].op
+                else {
+                    panic!("of a map that was not measured")
+                };
+                let [step, _] = self.grid(numbers);
+                each(&|o, y, x| {
+                    let inputs = from.channels() / groups;
+                    let group = o / (layer.channels / groups);
+                    let mut sum = 0i32;
+                    for i in 0..inputs {
+                        for_taps(window, from, y, x, |ky, kx, iy, ix| {
+                            let at = ((o * inputs + i) * window.size[0] + ky) * window.size[1] + kx;
+                            sum += i32::from(weights[at]) * value(from, group * inputs + i, iy, ix) as i32;
+                        });
+                    }
+                    let number = f64::from(sum as f32 * (step * factors[o]) + bias[o]);
+                    let number = act(end.first, number);
+                    let residual = end.residual.as_ref().map(|map| value(map, o, y, x));
+                    residual.map_or(number, |other| act(end.second, f64::from(number as f32 + other as f32)))
+                })
+            }
         }
     }
 }

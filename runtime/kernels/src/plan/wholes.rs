@@ -3,20 +3,21 @@
 use super::Step;
 use super::blocks::{Blocks, Place};
 use super::compile::Compiler;
-use crate::graph::{Layer, Map, Op, Table, WholeEnd};
+use crate::graph::{Layer, Map, Op, Table, WholeEnd, Window};
 use crate::portable::{bits_of, of_pair};
 use crate::simd::halves;
-use crate::whole::{End, Lookup, Quantize, Translate, Values, WholeSum, WholeWindow};
+use crate::whole::{End, Lookup, Quantize, Translate, Values, WholeSum, WholeWindow, WindowEnd};
 
 impl Compiler<'_> {
     /// A convolution, its results translated by `table`.
     pub(super) fn whole_conv(&mut self, layer: &Layer, table: Option<Table<i16>>) -> Vec<Place> {
-        let Op::WholeConv { from, groups, end, .. } = &layer.op else { return Vec::new() };
+        let Op::WholeConv { from, window, groups, weights, bias, end } = &layer.op else { return Vec::new() };
         if *groups > 1 {
             let blocks = self.distinct(from);
             let places: Vec<usize> = blocks.positions.iter().map(|position| self.half(*position)).collect();
-            let end = self.end(end, &places, blocks.planes.len(), table);
-            return self.whole_window(layer, &blocks, end);
+            let end = WindowEnd::Whole(self.end(end, &places, blocks.planes.len(), table));
+            let step = self.whole_window(layer, from, *window, weights, bias, &blocks, end);
+            return self.per_channel(layer, Step::WholeWindow(step), &blocks);
         }
         let inputs = self.blocks(from);
         let places: Vec<usize> = (0..layer.channels).collect();
@@ -37,14 +38,24 @@ impl Compiler<'_> {
     }
 
     /// Where, among two registers for each block, the 32-bit number of a channel lies.
-    fn half(&self, position: usize) -> usize {
+    pub(super) fn half(&self, position: usize) -> usize {
         let width = 2 * self.lanes;
         let (register, lane) = halves(position % width);
         position / width * width + register * self.lanes + lane
     }
 
-    fn whole_window(&mut self, layer: &Layer, inputs: &Blocks, end: End) -> Vec<Place> {
-        let Op::WholeConv { from, window, weights, bias, .. } = &layer.op else { return Vec::new() };
+    /// The step of a convolution of each channel by itself.
+    #[allow(clippy::too_many_arguments, reason = "the parts of the layer")]
+    pub(super) fn whole_window(
+        &mut self,
+        layer: &Layer,
+        from: &Map,
+        window: Window,
+        weights: &[i16],
+        bias: &[i32],
+        inputs: &Blocks,
+        end: WindowEnd,
+    ) -> WholeWindow {
         let width = 2 * self.lanes;
         let pairs = window.size[1].div_ceil(2);
         let rows = window.size[0] * pairs + 1;
@@ -63,17 +74,16 @@ impl Compiler<'_> {
         }
         let at = self.align();
         self.weights.extend(packed);
-        let step = WholeWindow {
+        WholeWindow {
             inputs: inputs.planes.clone(),
             height: from.height(),
             width: from.width(),
             out_height: layer.height,
             out_width: layer.width,
-            window: *window,
+            window,
             weights: at,
             end,
-        };
-        self.per_channel(layer, Step::WholeWindow(step), inputs)
+        }
     }
 
     /// The ends of the whole numbers of a map.

@@ -117,7 +117,8 @@ impl<const L: usize, const B: usize, const P: usize, const X: usize, const N: us
         let inputs = &step.conv.inputs;
         let (bias, weights) = weights.split_at(B);
         let full = inputs.iter().position(|input| input.lanes != L).unwrap_or(inputs.len());
-        let tile = Tile::<L, B, P, X, N> { step: &step.conv, from, inputs, full, weights };
+        let padding = [0.0; L];
+        let tile = Tile::<L, B, P, X, N> { step: &step.conv, from, inputs, full, weights, padding };
         let mut patch = [[0.0; L]; PATCH];
         let order = simd.load(&in_order());
         for (number, out) in self.out.as_chunks_mut::<P>().0.iter_mut().enumerate() {

@@ -1,7 +1,8 @@
 //! Convolution of each channel by itself, of whole numbers. Neighbouring taps of a row go in pairs: a window of an odd width
 //! has one more, whose weights are 0.
 
-use super::End;
+use super::{End, Numbers};
+use crate::end::EndStep;
 use crate::graph::Window;
 use crate::memory::Around;
 use crate::simd::{Kernel, Simd};
@@ -18,7 +19,16 @@ pub(crate) struct WholeWindow {
     pub window: Window,
     /// Where, for each block, the two registers of its bias lie, and then for each row and pair of taps two of weights.
     pub weights: usize,
-    pub end: End,
+    pub end: WindowEnd,
+}
+
+/// What becomes of its sums.
+#[derive(Clone, Debug)]
+pub(crate) enum WindowEnd {
+    /// Whole numbers.
+    Whole(End),
+    /// f32: two blocks for each of whole numbers, the first of the first registers' sums.
+    Numbers(Numbers, EndStep),
 }
 
 /// One run of a [`WholeWindow`].
@@ -48,37 +58,71 @@ struct Known<'a, const L: usize, const K: usize, const X: usize, const P: usize>
 
 impl<const L: usize, const K: usize, const X: usize, const P: usize> Kernel<L> for Known<'_, L, K, X, P> {
     #[inline(always)]
-    fn run<S: Simd<L>>(self, simd: S) {
-        let Self(WholeWindowRun { step, from, weights, out }) = self;
-        let area = step.out_height * step.out_width;
+    fn run<S: Simd<L>>(mut self, simd: S) {
+        let WholeWindowRun { step, from, weights, .. } = self.0;
         let taps = step.window.size[0] * step.window.size[1].div_ceil(2);
         let mut patch = [[0.0; L]; PATCH];
         for (block, plane) in step.inputs.iter().enumerate() {
             let plane = from.plane(*plane, step.height * step.width);
             let weights = &weights[step.weights + block * 2 * (taps + 1)..][..2 * (taps + 1)];
             for row in 0..step.out_height {
-                let out = &mut out[block * area + row * step.out_width..][..step.out_width];
                 let last = step.out_width - P;
                 let mut column = 0;
                 loop {
                     let sums = Self::sums(simd, step, plane, weights, [row, column], &mut patch);
-                    let factors = &self.0.weights[step.end.factors + block * 2..][..2];
-                    let factors = [simd.load(&factors[0]), simd.load(&factors[1])];
-                    for (out, sums) in out[column..][..P].iter_mut().zip(sums) {
-                        simd.store(step.end.block(simd, sums, factors), out);
-                    }
+                    self.ended(simd, sums, [block, row, column]);
                     if column == last {
                         break;
                     }
                     column = (column + P).min(last);
                 }
-                step.end.translate(simd, out);
+                self.row_ended(simd, block, row);
             }
         }
     }
 }
 
 impl<const L: usize, const K: usize, const X: usize, const P: usize> Known<'_, L, K, X, P> {
+    /// Writes what `sums` stand for.
+    #[inline(always)]
+    fn ended<S: Simd<L>>(&mut self, simd: S, sums: [[S::V; 2]; P], [block, row, column]: [usize; 3]) {
+        let WholeWindowRun { step, from, weights, out } = &mut self.0;
+        let (area, at) = (step.out_height * step.out_width, row * step.out_width + column);
+        match &step.end {
+            WindowEnd::Whole(end) => {
+                let factors = &weights[end.factors + block * 2..][..2];
+                let factors = [simd.load(&factors[0]), simd.load(&factors[1])];
+                for (out, sums) in out[block * area + at..][..P].iter_mut().zip(sums) {
+                    simd.store(end.block(simd, sums, factors), out);
+                }
+            }
+            WindowEnd::Numbers(numbers, _) => {
+                let scaled = numbers.scaled(*from, weights, &[]);
+                for (pixel, sums) in sums.into_iter().enumerate() {
+                    for (half, sum) in sums.into_iter().enumerate() {
+                        let block = 2 * block + half;
+                        simd.store(scaled.number(simd, block, sum), &mut out[block * area + at + pixel]);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What is done to a whole row, while the cache holds it.
+    #[inline(always)]
+    fn row_ended<S: Simd<L>>(&mut self, simd: S, block: usize, row: usize) {
+        let WholeWindowRun { step, from, out, .. } = &mut self.0;
+        let (area, at, width) = (step.out_height * step.out_width, row * step.out_width, step.out_width);
+        match &step.end {
+            WindowEnd::Whole(end) => end.translate(simd, &mut out[block * area + at..][..width]),
+            WindowEnd::Numbers(_, end) => {
+                for block in [2 * block, 2 * block + 1] {
+                    end.apply(simd, *from, block, area, at, &mut out[block * area + at..][..width]);
+                }
+            }
+        }
+    }
+
     #[inline(always)]
     fn sums<S: Simd<L>>(
         simd: S,
@@ -110,7 +154,7 @@ impl<const L: usize, const K: usize, const X: usize, const P: usize> Known<'_, L
             let line = if inside {
                 &line[first..][..span]
             } else {
-                copy(simd, line, first, 1, &mut patch[..span]);
+                copy(simd, line, first, 1, &[0.0; L], &mut patch[..span]);
                 &patch[..span]
             };
             for (pair, weights) in weights.as_chunks::<2>().0.iter().enumerate().take(K.div_ceil(2)) {

@@ -14,6 +14,8 @@ pub(super) struct Constants<'a> {
     tensors: HashMap<&'a str, &'a pb::TensorProto>,
     /// What DequantizeLinear makes of constants: shape and values, and the whole numbers.
     dequantized: HashMap<&'a str, (Floats, QuantizedConstant)>,
+    /// What Reshape makes of constants.
+    reshaped: HashMap<&'a str, Floats>,
 }
 
 /// Shape and values.
@@ -31,11 +33,18 @@ impl<'a> Constants<'a> {
                 found.insert(name, tensor);
             }
         }
-        Self { tensors: found, dequantized: HashMap::new() }
+        Self { tensors: found, dequantized: HashMap::new(), reshaped: HashMap::new() }
     }
 
     pub fn has(&self, name: &str) -> bool {
-        self.tensors.contains_key(name) || self.dequantized.contains_key(name)
+        self.tensors.contains_key(name)
+            || self.dequantized.contains_key(name)
+            || self.reshaped.contains_key(name)
+    }
+
+    /// What Reshape makes of a constant.
+    pub fn put_reshaped(&mut self, name: &'a str, floats: Floats) {
+        self.reshaped.insert(name, floats);
     }
 
     /// What DequantizeLinear makes of a constant.
@@ -80,6 +89,9 @@ impl<'a> Constants<'a> {
     /// Shape and values of an f32 constant.
     pub fn floats(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>), NotCovered> {
         if let Some((floats, _)) = self.dequantized.get(name) {
+            return Ok(floats.clone());
+        }
+        if let Some(floats) = self.reshaped.get(name) {
             return Ok(floats.clone());
         }
         let tensor = self.tensor(name)?;

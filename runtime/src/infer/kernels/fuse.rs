@@ -17,6 +17,13 @@ pub(super) struct Fused<'a> {
     pub nodes: Vec<usize>,
 }
 
+/// What follows a convolution and is done to its sums.
+pub(super) struct Ended<'a> {
+    pub end: End,
+    /// The tensor that the layer makes.
+    pub output: &'a str,
+}
+
 impl<'a> Lowering<'a> {
     /// What follows the convolution at `at`.
     pub(super) fn fused(
@@ -43,16 +50,19 @@ impl<'a> Lowering<'a> {
             nodes.push(next);
             output = made_by(node)?;
         }
-        let (first, after) = self.activations(output, &mut nodes)?;
-        output = after;
-        let mut end = End::from(first);
-        if let Some((next, node, residual)) = self.sum(output) {
-            nodes.push(next);
-            let (second, after) = self.activations(made_by(node)?, &mut nodes)?;
-            output = after;
-            end = End { first, residual: Some(residual), second };
-        }
+        let Ended { end, output } = self.ended(output, &mut nodes)?;
         Ok(Fused { weights, bias, end, output, nodes })
+    }
+
+    /// Activations and the sum with another map that follow `name`; their nodes are added to `nodes`.
+    pub(super) fn ended(&mut self, name: &'a str, nodes: &mut Vec<usize>) -> Result<Ended<'a>, NotCovered> {
+        let (first, output) = self.activations(name, nodes)?;
+        let Some((next, node, residual)) = self.sum(output) else {
+            return Ok(Ended { end: End::from(first), output });
+        };
+        nodes.push(next);
+        let (second, output) = self.activations(made_by(node)?, nodes)?;
+        Ok(Ended { end: End { first, residual: Some(residual), second }, output })
     }
 
     /// The one node that reads `name`, where nothing else does.

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use stopline_kernels::{Activation, Both, Graph, GraphError, Grid, Map, Window};
 
 use super::constants::{Constants, Node, NotCovered, axis};
+use super::dynamic::Integer;
 use super::fuse::{self, Fused};
 use super::quantized::Meaning;
 use super::resize;
@@ -45,7 +46,9 @@ pub(super) fn lower(proto: &pb::ModelProto, inputs: &[TensorSpec]) -> Result<Low
         rounded: HashMap::new(),
         bytes: HashSet::new(),
         floats: Vec::new(),
+        integers: HashMap::new(),
     };
+    let reshapes = lowering.reshaped_constants();
     for spec in inputs {
         lowering.input(spec)?;
     }
@@ -62,6 +65,11 @@ pub(super) fn lower(proto: &pb::ModelProto, inputs: &[TensorSpec]) -> Result<Low
             why.get_or_insert_with(told);
         }
     }
+    // What tract runs needs the constants as the file has them.
+    let read: Vec<&str> = left.iter().flat_map(|at| Node(&graph.node[*at]).inputs()).collect();
+    let needed = |at: &usize| graph.node[*at].output.iter().any(|name| read.contains(&name.as_str()));
+    left.extend(reshapes.into_iter().filter(needed));
+    left.sort_unstable();
     lowering.finish(left, why)
 }
 
@@ -96,10 +104,12 @@ pub(super) struct Lowering<'a> {
     pub meanings: HashMap<&'a str, Meaning>,
     /// Of parts of inputs: what they are rounded to before layers read them.
     pub rounded: HashMap<&'a str, Grid>,
-    /// What QuantizeLinear made.
+    /// What QuantizeLinear and DynamicQuantizeLinear made.
     pub bytes: HashSet<&'a str>,
     /// Whole numbers on a grid, and what they stand for, where a layer asked for it.
     pub floats: Vec<(Made, Option<Grid>, Made)>,
+    /// ConvInteger nodes whose input is measured.
+    pub integers: HashMap<usize, Integer<'a>>,
 }
 
 pub(super) fn said(error: GraphError) -> NotCovered {
@@ -107,6 +117,16 @@ pub(super) fn said(error: GraphError) -> NotCovered {
 }
 
 impl<'a> Lowering<'a> {
+    /// Makes constants of what Reshape makes of constants; those nodes.
+    fn reshaped_constants(&mut self) -> Vec<usize> {
+        let source = self.source;
+        let nodes = source.node.iter().enumerate().filter(|(_, node)| node.op_type == "Reshape");
+        let constant = nodes.filter(|(_, node)| self.constants.reshape(Node(node)));
+        let found: Vec<usize> = constant.map(|(at, _)| at).collect();
+        self.done.extend(&found);
+        found
+    }
+
     fn input(&mut self, spec: &TensorSpec) -> Result<(), NotCovered> {
         let known = self.source.input.iter().find(|input| input.name == spec.name);
         let name =
@@ -157,6 +177,8 @@ impl<'a> Lowering<'a> {
             "Concat" => self.concat(node),
             "QuantizeLinear" => self.quantize(node),
             "DequantizeLinear" => self.dequantize(node),
+            "DynamicQuantizeLinear" => self.measure(node),
+            "ConvInteger" => self.integer_convolution(at, node),
             _ => {
                 self.moved(node)?;
                 self.inherit(node)
@@ -518,7 +540,9 @@ impl<'a> Lowering<'a> {
             made.emit(&mut self.graph)?;
             written.push((name.to_owned(), made.shape()));
         }
-        let convolutions = self.source.node.iter().enumerate().filter(|(_, node)| node.op_type == "Conv");
+        let kinds = ["Conv", "ConvInteger"];
+        let convolutions = self.source.node.iter().enumerate();
+        let convolutions = convolutions.filter(|(_, node)| kinds.contains(&node.op_type.as_str()));
         let all = convolutions.clone().count();
         let covered = convolutions.filter(|(at, _)| !left.contains(at)).count();
         Ok(Lowered { graph: self.graph, written, left, why, convolutions: (covered, all) })

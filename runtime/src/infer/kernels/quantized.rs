@@ -44,11 +44,12 @@ fn nearest(grid: Grid, value: f32) -> i16 {
 }
 
 impl<'a> Lowering<'a> {
-    /// What QuantizeLinear made is whole numbers: only DequantizeLinear may read it.
+    /// What QuantizeLinear made is whole numbers: only DequantizeLinear may read it; and what DynamicQuantizeLinear made, only
+    /// ConvInteger.
     pub(super) fn readable(&self, node: Node<'a>) -> Result<(), NotCovered> {
         let bytes = node.inputs().find(|name| self.bytes.contains(name));
         match bytes {
-            Some(name) if node.0.op_type != "DequantizeLinear" => {
+            Some(name) if !["DequantizeLinear", "ConvInteger"].contains(&node.0.op_type.as_str()) => {
                 Err(format!("{name:?} is quantised, and it is no DequantizeLinear"))
             }
             _ => Ok(()),

@@ -289,3 +289,76 @@ fn what_is_quantised_is_not_read_by_others() {
         Err(error) => panic!("{error}"),
     }
 }
+
+/// "x" quantised while the model runs, and constants for [`integer`].
+fn measured() -> (pb::NodeProto, Vec<pb::TensorProto>) {
+    let mut measure = node("DynamicQuantizeLinear", &["x"], "q");
+    measure.output = ["q", "step", "zero"].map(String::from).to_vec();
+    let shape = pb::TensorProto {
+        name: "to".into(),
+        dims: vec![4],
+        data_type: DataType::Int64 as i32,
+        int64_data: vec![1, -1, 1, 1],
+        ..Default::default()
+    };
+    let constants = vec![
+        floats("scale", &[], vec![0.03]),
+        floats("b", &[3], vec![0.5, -0.25, 0.125]),
+        bytes("wz", &[], false, &[119]),
+        bytes("sz", &[], true, &[0]),
+        bytes("u", &[3, 3, 3, 3], false, &(0..81).map(|at| at * 37 % 256).collect::<Vec<_>>()),
+        bytes("each", &[3, 1, 3, 3], true, &(0..27).map(|at| at * 19 % 255 - 127).collect::<Vec<_>>()),
+        shape,
+    ];
+    (measure, constants)
+}
+
+/// A ConvInteger of `weights` over "q" and what follows it, as onnxruntime.quantization writes them, to `output`.
+fn integer(weights: &str, zero: &str, groups: i64, output: &str) -> Vec<pb::NodeProto> {
+    let name = |part: &str| format!("{output} {part}");
+    let mut convolution = node("ConvInteger", &["q", weights, "zero", zero], &name("sums"));
+    let group = pb::AttributeProto { name: "group".into(), i: groups, r#type: 2, ..Default::default() };
+    convolution.attribute = vec![ints("pads", &[1; 4]), ints("kernel_shape", &[3, 3]), group];
+    let mut cast = node("Cast", &[&name("sums")], &name("float"));
+    cast.attribute = vec![pb::AttributeProto { name: "to".into(), i: 1, r#type: 2, ..Default::default() }];
+    vec![
+        convolution,
+        cast,
+        node("Mul", &["step", "scale"], &name("scale")),
+        node("Mul", &[&name("float"), &name("scale")], &name("scaled")),
+        node("Reshape", &["b", "to"], &name("bias")),
+        node("Add", &[&name("scaled"), &name("bias")], output),
+    ]
+}
+
+#[test]
+fn convolutions_quantised_while_they_run_are_layers_and_exact() {
+    let (measure, constants) = measured();
+    let nodes = [
+        vec![measure],
+        integer("u", "wz", 1, "first"),
+        integer("each", "sz", 3, "second"),
+        vec![node("Relu", &["first"], "r"), node("Add", &["r", "second"], "y")],
+    ];
+    let (own, other, plan) = both(&model(nodes.concat(), constants));
+    assert_eq!(plan.backend(), "kernels");
+    assert!(plan.warnings().is_empty(), "{:?}", plan.warnings());
+    assert_eq!(own[0].data, other[0].data);
+    assert!(own[0].data.iter().any(|value| *value != 0.0), "{:?}", own[0].data);
+}
+
+#[test]
+fn numbers_that_another_operator_reads_are_left_to_tract() {
+    let (measure, constants) = measured();
+    let mut cast = node("Cast", &["q"], "numbers");
+    cast.attribute = vec![pb::AttributeProto { name: "to".into(), i: 1, r#type: 2, ..Default::default() }];
+    let nodes =
+        [vec![measure], integer("u", "wz", 1, "first"), vec![cast, node("Add", &["first", "numbers"], "y")]];
+    let (own, other, plan) = both(&model(nodes.concat(), constants));
+    assert!(
+        plan.warnings().iter().any(|told| told.contains("Cast reads its numbers")),
+        "{:?}",
+        plan.warnings()
+    );
+    assert_eq!(own[0].data, other[0].data);
+}

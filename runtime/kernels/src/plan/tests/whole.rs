@@ -11,7 +11,7 @@ impl Numbers {
         Grid { step, low: -zero, high: 255 - zero }
     }
 
-    fn whole(&mut self, most: usize) -> i16 {
+    pub(super) fn whole(&mut self, most: usize) -> i16 {
         i16::try_from(self.below(2 * most + 1)).unwrap() - i16::try_from(most).unwrap()
     }
 
@@ -90,7 +90,7 @@ fn any_whole_graph(seed: u64) -> (Graph, Vec<Vec<f32>>) {
 }
 
 /// Holds a graph to the reference: every number is the same.
-fn exact(graph: &Graph, inputs: &[Vec<f32>], what: &str) {
+pub(super) fn exact(graph: &Graph, inputs: &[Vec<f32>], what: &str) {
     let expected = reference(graph, inputs);
     for isa in Isa::available() {
         let worst = difference(graph, inputs, &expected, isa);
