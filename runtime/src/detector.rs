@@ -6,6 +6,7 @@
 mod extra;
 mod load;
 mod rig;
+mod shared;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -8,6 +8,7 @@ use stopline_depot::bundle::Bundle;
 use stopline_depot::manifest::Manifest;
 
 use super::rig::Rig;
+use super::shared;
 use super::{DetectorOptions, LoadError};
 use crate::infer::{self, Backend, ModelFile, PlanOptions, TensorSpec};
 use crate::model::{self, ModelError, ModelInfo};
@@ -35,6 +36,8 @@ pub(super) struct Compiler {
     inputs: Vec<TensorSpec>,
     picture: String,
     options: PlanOptions,
+    /// By which other threads know the model; `None` where other files than the ONNX one have a part in it.
+    digest: Option<String>,
 }
 
 pub(super) fn load(options: &DetectorOptions) -> Result<Loaded, LoadError> {
@@ -95,10 +98,17 @@ fn fit(
         threads: options.threads.max(1),
         providers: options.providers.clone(),
     };
-    let digest = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    let path = options.model.clone();
-    let compiler =
-        Compiler { backend, path, manifest_path: shown, bytes, inputs: info.inputs, picture, options: plan };
+    let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let compiler = Compiler {
+        backend,
+        path: options.model.clone(),
+        manifest_path: shown,
+        bytes,
+        inputs: info.inputs,
+        picture,
+        options: plan,
+        digest: info.external.is_empty().then(|| digest.clone()),
+    };
     Ok(Loaded { manifest, digest, warnings, compiler })
 }
 
@@ -158,7 +168,13 @@ impl Compiler {
     pub(super) fn rig(&self, manifest: &Manifest, size: [u32; 2]) -> Result<(Rig, Vec<String>), LoadError> {
         let shapes = super::extra::shapes(&self.inputs, &self.picture, manifest, size);
         let options = PlanOptions { input_shapes: shapes, ..self.options.clone() };
-        let plan = self.backend.plan(&ModelFile { path: &self.path, bytes: &self.bytes }, &options)?;
+        let (model, backend) = (ModelFile { path: &self.path, bytes: &self.bytes }, &*self.backend);
+        let plan = match self.digest.clone() {
+            Some(digest) => {
+                shared::plan(shared::Key { digest, backend: backend.name(), options }, backend, &model)?
+            }
+            None => backend.plan(&model, &options)?,
+        };
         let warnings = plan.warnings().to_vec();
         let names = (self.path.display().to_string(), self.manifest_path.clone());
         Ok((Rig::new(manifest, size, plan, &self.picture, names)?, warnings))
