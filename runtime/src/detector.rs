@@ -5,8 +5,8 @@
 
 mod extra;
 mod load;
+mod plans;
 mod rig;
-mod shared;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 use stopline_depot::bundle::Bundle;
 use stopline_depot::manifest::Manifest;
 
+use super::plans;
 use super::rig::Rig;
-use super::shared;
 use super::{DetectorOptions, LoadError};
 use crate::infer::{self, Backend, ModelFile, PlanOptions, TensorSpec};
 use crate::model::{self, ModelError, ModelInfo};
@@ -171,7 +171,7 @@ impl Compiler {
         let (model, backend) = (ModelFile { path: &self.path, bytes: &self.bytes }, &*self.backend);
         let plan = match self.digest.clone() {
             Some(digest) => {
-                shared::plan(shared::Key { digest, backend: backend.name(), options }, backend, &model)?
+                plans::plan(plans::Key { digest, backend: backend.name(), options }, backend, &model)?
             }
             None => backend.plan(&model, &options)?,
         };
