@@ -5,6 +5,7 @@
 
 mod extra;
 mod load;
+mod plans;
 mod rig;
 
 use std::path::PathBuf;

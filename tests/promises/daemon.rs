@@ -58,7 +58,7 @@ fn resident(daemon: &Daemon<'_>) -> f64 {
 }
 
 /// Two seconds of a grey road in 720p, as a camera without anything to see would show it.
-fn grey_road() -> Vec<u8> {
+pub(crate) fn grey_road() -> Vec<u8> {
     let [width, height] = SIZE;
     let mut bytes = format!("YUV4MPEG2 W{width} H{height} F30:1 Ip A1:1 C420jpeg\n").into_bytes();
     for frame in 0..FRAMES {

@@ -180,9 +180,10 @@ fn inferences_to_be_counted() {
     let library = ort_library();
     let engine = match told("STOPLINE_COUNT_ENGINE").as_str() {
         "kernels" => backend(BackendKind::Kernels, None),
+        "tract" => backend(BackendKind::Tract, None),
         "ort" => backend(BackendKind::Ort, library.as_deref()),
         other => panic!(
-            "STOPLINE_COUNT_ENGINE is {other:?}, not kernels or ort; tests/promises/instructions sets it"
+            "STOPLINE_COUNT_ENGINE is {other:?}, not kernels, tract or ort; tests/promises/instructions sets it"
         ),
     };
     let bytes = std::fs::read(&model).unwrap();

@@ -17,3 +17,4 @@ mod int8;
 mod oracle_parity;
 mod peer_pipeline;
 mod prepare_parity;
+mod steady;

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use stopline_depot::bundle::Bundle;
 use stopline_depot::manifest::Manifest;
 
+use super::plans;
 use super::rig::Rig;
 use super::{DetectorOptions, LoadError};
 use crate::infer::{self, Backend, ModelFile, PlanOptions, TensorSpec};
@@ -35,6 +36,8 @@ pub(super) struct Compiler {
     inputs: Vec<TensorSpec>,
     picture: String,
     options: PlanOptions,
+    /// By which other threads know the model; `None` where other files than the ONNX one have a part in it.
+    digest: Option<String>,
 }
 
 pub(super) fn load(options: &DetectorOptions) -> Result<Loaded, LoadError> {
@@ -95,10 +98,17 @@ fn fit(
         threads: options.threads.max(1),
         providers: options.providers.clone(),
     };
-    let digest = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    let path = options.model.clone();
-    let compiler =
-        Compiler { backend, path, manifest_path: shown, bytes, inputs: info.inputs, picture, options: plan };
+    let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let compiler = Compiler {
+        backend,
+        path: options.model.clone(),
+        manifest_path: shown,
+        bytes,
+        inputs: info.inputs,
+        picture,
+        options: plan,
+        digest: info.external.is_empty().then(|| digest.clone()),
+    };
     Ok(Loaded { manifest, digest, warnings, compiler })
 }
 
@@ -158,7 +168,13 @@ impl Compiler {
     pub(super) fn rig(&self, manifest: &Manifest, size: [u32; 2]) -> Result<(Rig, Vec<String>), LoadError> {
         let shapes = super::extra::shapes(&self.inputs, &self.picture, manifest, size);
         let options = PlanOptions { input_shapes: shapes, ..self.options.clone() };
-        let plan = self.backend.plan(&ModelFile { path: &self.path, bytes: &self.bytes }, &options)?;
+        let (model, backend) = (ModelFile { path: &self.path, bytes: &self.bytes }, &*self.backend);
+        let plan = match self.digest.clone() {
+            Some(digest) => {
+                plans::plan(plans::Key { digest, backend: backend.name(), options }, backend, &model)?
+            }
+            None => backend.plan(&model, &options)?,
+        };
         let warnings = plan.warnings().to_vec();
         let names = (self.path.display().to_string(), self.manifest_path.clone());
         Ok((Rig::new(manifest, size, plan, &self.picture, names)?, warnings))
