@@ -122,7 +122,12 @@ impl Loop {
             priorities: vec![Arc::new(AtomicU8::new(0))],
             stop: Arc::clone(&stop),
         };
-        Self { mailbox, decision, stop, thread: std::thread::spawn(move || looking.run()) }
+        let run = move || {
+            // As the unit has it (`Nice=-5`), where this may be.
+            let _ = rustix::process::setpriority_process(None, -5);
+            looking.run();
+        };
+        Self { mailbox, decision, stop, thread: std::thread::spawn(run) }
     }
 
     /// From the mailbox to the decision.

@@ -145,17 +145,31 @@ fn a_download_stops_at_the_floor_and_goes_on_where_it_stopped() {
         agent.poll().unwrap();
     });
     assert_eq!(phase(&agent), Some((Phase::Deferred, Some(DeployCause::Power))));
-    let there = world.server.model_bytes();
+    // The server finds that nobody listens any more by its next piece, or the one after.
+    let mut there = 0;
+    until("the server's end", || {
+        let before = std::mem::replace(&mut there, world.server.model_bytes());
+        std::thread::sleep(Duration::from_millis(500));
+        before == there
+    });
     assert!(there > world.length() / 3 && there < world.length(), "{there} of {}", world.length());
     agent.look();
     assert_eq!(world.server.model_bytes(), there, "nothing comes while it is low");
+    let parts = std::fs::read_dir(world.device.path("home/partial")).unwrap().flatten();
+    // Beside it lies the tag by which the server knows the file.
+    let kept = parts.map(|part| part.metadata().unwrap().len()).max().unwrap();
+    let kept = usize::try_from(kept).unwrap();
+    assert!(kept > 0 && kept <= there, "{kept} of {there}");
     world.write("sys/BAT0/status", "Charging");
     agent.look();
     assert_eq!(phase(&agent), Some((Phase::Staged, None)));
-    let again = world.server.model_bytes() - world.length();
-    println!("stopped after {there} of {} bytes; {again} came a second time", world.length());
-    // One chunk that was not synced, and what was under way.
-    assert!(again <= 2 * (64 << 10) + (16 << 10), "{again}");
+    // What was under way when it stopped hangs on how busy the machine is, and comes a second time; what it had, does not.
+    let rest = world.server.model_bytes() - there;
+    println!(
+        "stopped after {there} of {} bytes, of which {kept} were kept; then {rest} came",
+        world.length()
+    );
+    assert_eq!(rest, world.length() - kept);
 }
 
 #[test]
