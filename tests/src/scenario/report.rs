@@ -23,7 +23,7 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Passed => "passed",
-            Self::Failed => "FAILED",
+            Self::Failed => "missed",
             Self::NotReachable => "not reachable with this camera",
             Self::Assumed => "logic holds if so",
             Self::Told => "-",
@@ -85,7 +85,7 @@ pub fn matrix(title: &str, first: &str, columns: &[String], rows: &[(String, Vec
     let all: Vec<&Line> = rows.iter().flat_map(|(_, cells)| cells).collect();
     for line in all.iter().filter(|line| line.verdict == Verdict::Failed) {
         let Line { name, with, runs, good, seen, .. } = line;
-        text += &format!("- FAILED: {name}; {with}: {good} of {runs}; {seen}\n");
+        text += &format!("- missed: {name}; {with}: {good} of {runs}; {seen}\n");
     }
     text + &sum(&all) + "\n"
 }
@@ -93,7 +93,7 @@ pub fn matrix(title: &str, first: &str, columns: &[String], rows: &[(String, Vec
 fn mark(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Passed => "passed",
-        Verdict::Failed => "**FAILED**",
+        Verdict::Failed => "**missed**",
         Verdict::NotReachable => "n/r",
         Verdict::Assumed => "(holds)",
         Verdict::Told => "",
@@ -104,7 +104,7 @@ fn mark(verdict: Verdict) -> &'static str {
 pub fn sum(lines: &[&Line]) -> String {
     let count = |verdict| lines.iter().filter(|line| line.verdict == verdict).count();
     format!(
-        "\n{} cells: {} passed, {} failed, {} not reachable with this camera (n/r), {} hold by assumption.\n",
+        "\n{} cells: {} passed, {} missed, {} not reachable with this camera (n/r), {} hold by assumption.\n",
         lines.len(),
         count(Verdict::Passed),
         count(Verdict::Failed),

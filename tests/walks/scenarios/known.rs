@@ -1,5 +1,5 @@
 //! What fails and is known to, each with its reason and the least share of runs that must be good all the same. It stays
-//! FAILED in every table; a cell that falls below its share fails the gate.
+//! `missed` in every table; a cell that falls below its share fails the gate.
 
 use stopline_tests::scenario::report::Line;
 
