@@ -1,4 +1,4 @@
-//! The bundled crossing as a camera hands it over: YUYV, NV12 and JPEG, a file per frame, with the vehicle's signals beside it.
+//! Bundled recordings as a camera hands them over: YUYV, NV12 and JPEG, a file per frame.
 //!
 //! Made before the machine starts (`board film FOLDER`): decoding in an emulated processor would take longer than the checks.
 
@@ -6,20 +6,66 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use stopline::eval::events::{TrueEvent, Truth};
 use stopline_sensors::clip::{ClipOptions, ClipSource};
 use stopline_sensors::clock::SystemClock;
 use stopline_sensors::frame::{Frame, PixelFormat};
 use stopline_sensors::source::{Event, FrameSource};
 
-/// Pixels across and down of the recording.
+/// In the machine: the films, and the recordings' own files.
+const FILMS: &str = "/film";
+pub const CLIPS: &str = "/demo/clips";
+/// Pixels across and down of the recordings.
 pub const SIZE: (u32, u32) = (960, 540);
-/// Frames a second of the recording.
+/// Frames a second of the recordings.
 pub const RATE: u32 = 15;
-/// The part that is shown: nobody is in sight yet, to the brake.
-const FROM: Duration = Duration::from_millis(2400);
-const TO: Duration = Duration::from_millis(5100);
-/// Up to here the pictures may be shown to and fro while the daemon starts: the person comes into sight at 2.857 s.
-const ROAD_UNTIL: Duration = Duration::from_millis(2800);
+
+/// A part of a bundled recording.
+#[derive(Debug)]
+pub struct Reel {
+    /// Of the recording.
+    pub name: &'static str,
+    from: Duration,
+    to: Duration,
+    /// Up to here the pictures may be shown to and fro while the daemon starts: nothing has happened yet.
+    still_until: Duration,
+    forms: &'static [Form],
+}
+
+/// From the empty road to the brake. The person comes into sight at 2.857 s.
+pub const CROSSING: Reel = Reel {
+    name: "pedestrian",
+    from: Duration::from_millis(2400),
+    to: Duration::from_millis(5100),
+    still_until: Duration::from_millis(2800),
+    forms: &Form::ALL,
+};
+
+/// From somebody who walks to some seconds on the ground. The fall begins at 3.4 s.
+pub const FALL: Reel = Reel {
+    name: "fall",
+    from: Duration::ZERO,
+    to: Duration::from_millis(6600),
+    still_until: Duration::from_millis(2000),
+    forms: &[Form::Mjpeg],
+};
+
+impl Reel {
+    /// Where frame `number` of the film lies in the recording, in seconds.
+    pub fn position(&self, number: usize) -> f64 {
+        #[allow(clippy::cast_precision_loss)]
+        let since = number as f64 / f64::from(RATE);
+        self.from.as_secs_f64() + since
+    }
+
+    /// What happens in the recording.
+    pub fn truth(&self) -> Result<TrueEvent, String> {
+        let path = format!("{CLIPS}/{}.truth.json", self.name);
+        let json = std::fs::read(&path).map_err(|error| format!("{path}: {error}"))?;
+        let truth = Truth::from_json(&json).map_err(|error| error.to_string())?;
+        truth.events.into_iter().next().ok_or(format!("{path}: no event"))
+    }
+}
 
 /// How a camera hands its pictures over.
 #[derive(Clone, Copy, Debug)]
@@ -50,12 +96,19 @@ impl Form {
     }
 }
 
-/// Writes the film of the recording into `folder`.
-pub fn make(recording: &Path, folder: &Path) -> Result<String, String> {
-    let options = ClipOptions { from: Some(FROM), to: Some(TO), ..ClipOptions::default() };
+/// Writes the films into folders below `folder`, on the machine that starts this one.
+pub fn make(folder: Option<String>) -> Result<String, String> {
+    let folder = folder.ok_or("board film FOLDER")?;
+    let made = [&CROSSING, &FALL].map(|reel| make_one(reel, &Path::new(&folder).join(reel.name)));
+    made.into_iter().collect::<Result<Vec<_>, _>>().map(|made| made.join("; "))
+}
+
+fn make_one(reel: &Reel, folder: &Path) -> Result<String, String> {
+    let recording = Path::new("runtime/demo/clips").join(format!("{}.mp4", reel.name));
+    let options = ClipOptions { from: Some(reel.from), to: Some(reel.to), ..ClipOptions::default() };
     let mut source =
-        ClipSource::open(recording, options, Arc::new(SystemClock)).map_err(|error| error.to_string())?;
-    for form in Form::ALL {
+        ClipSource::open(&recording, options, Arc::new(SystemClock)).map_err(|error| error.to_string())?;
+    for form in reel.forms {
         std::fs::create_dir_all(folder.join(form.code())).map_err(|error| error.to_string())?;
     }
     let mut number = 0;
@@ -69,7 +122,7 @@ pub fn make(recording: &Path, folder: &Path) -> Result<String, String> {
         if (frame.width(), frame.height(), frame.format()) != (SIZE.0, SIZE.1, PixelFormat::I420) {
             return Err(format!("{}x{} {:?}", frame.width(), frame.height(), frame.format()));
         }
-        for form in Form::ALL {
+        for form in reel.forms {
             let path = folder.join(form.code()).join(format!("{number:03}"));
             std::fs::write(&path, form.bytes(&frame)?)
                 .map_err(|error| format!("{}: {error}", path.display()))?;
@@ -131,15 +184,17 @@ fn jpeg(frame: &Frame) -> Result<Vec<u8>, String> {
 
 /// The film, in the machine.
 pub struct Film {
+    /// What is shown.
+    pub reel: &'static Reel,
     /// The frames as they are written to the camera.
     pub frames: Vec<Vec<u8>>,
-    /// How many of the first show the road alone.
-    pub road: usize,
+    /// How many of the first may be shown to and fro.
+    pub still: usize,
 }
 
 impl Film {
-    pub fn read(folder: &Path, form: Form) -> Result<Self, String> {
-        let folder = folder.join(form.code());
+    pub fn read(reel: &'static Reel, form: Form) -> Result<Self, String> {
+        let folder = Path::new(FILMS).join(reel.name).join(form.code());
         let mut paths: Vec<_> = std::fs::read_dir(&folder)
             .map_err(|error| format!("{}: {error}", folder.display()))?
             .filter_map(|entry| Some(entry.ok()?.path()))
@@ -147,17 +202,10 @@ impl Film {
         paths.sort();
         let read = |path: &std::path::PathBuf| std::fs::read(path).map_err(|error| error.to_string());
         let frames = paths.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-        let road = ((ROAD_UNTIL - FROM).as_millis() * u128::from(RATE) / 1000) as usize;
-        match frames.len() > road + RATE as usize {
-            true => Ok(Self { frames, road }),
+        let still = ((reel.still_until - reel.from).as_millis() * u128::from(RATE) / 1000) as usize;
+        match frames.len() > still + RATE as usize {
+            true => Ok(Self { reel, frames, still }),
             false => Err(format!("{}: {} frames", folder.display(), frames.len())),
         }
     }
-}
-
-/// Where frame `number` of the film lies in the recording, in seconds.
-pub fn position(number: usize) -> f64 {
-    #[allow(clippy::cast_precision_loss)]
-    let since = number as f64 / f64::from(RATE);
-    FROM.as_secs_f64() + since
 }

@@ -4,6 +4,8 @@
 //! `board service` under systemd with the package (`tests/board/service`).
 
 mod bus;
+mod daemon;
+mod fallen;
 mod faults;
 mod film;
 mod lines;
@@ -15,6 +17,7 @@ mod nightly;
 mod peer;
 mod pictures;
 mod rig;
+mod scene;
 mod service;
 mod sight;
 mod signals;
@@ -35,7 +38,7 @@ fn main() -> ExitCode {
         None | Some("devices") => devices(&mut board),
         Some("service") => service::checks(&mut board),
         Some("sight") => sight::checks(&mut board),
-        Some("film") => return told(sight::make_film(std::env::args().nth(2))),
+        Some("film") => return told(film::make(std::env::args().nth(2))),
         Some("probe") => return wall::probe(),
         Some("network") => return metered::probe(),
         Some(part) => return victim::play(part),
