@@ -14,6 +14,7 @@ mod mjpeg;
 mod network;
 mod newcomer;
 mod nightly;
+mod operator;
 mod peer;
 mod pictures;
 mod rig;

@@ -14,7 +14,7 @@ use stopline_tests::daemon::scene;
 
 use crate::peer::{Peer, fresh_bus};
 use crate::rig::{Board, Found};
-use crate::{metered, newcomer, nightly as night, wall};
+use crate::{metered, newcomer, nightly as night, operator, wall};
 
 /// Emulated, and starting a model: everything is waited for so long.
 pub const PATIENCE: Duration = Duration::from_secs(90);
@@ -101,6 +101,7 @@ pub fn checks(board: &mut Board) {
     board.check("service: SIGHUP reads the configuration again", reloaded);
     board.check("nightly: a poll that reaches nobody says so; the timer waits for its hour", nightly);
     board.check("nightly: the timer fetches a signed model, and the loop takes it over", night::takes_over);
+    board.check("fleet: the operator's package serves, and lets the board in", operator::serves);
     board.check("package: an upgrade leaves the loop running", upgraded);
     board.check("service: it ends in order", stopped);
     board.check("watchdog: systemd feeds that of the board", fed);
@@ -202,29 +203,24 @@ fn sums() -> Found {
 }
 
 fn exposure() -> Found {
-    let mut told = Vec::new();
-    for (unit, limit) in [
+    let units = [
         ("stopline", "18"),
         ("stopline-agent", "15"),
         ("stopline-agent-nightly", "15"),
         ("stopline-view", "15"),
-    ] {
-        let service = format!("{unit}.service");
-        let said = run(
-            "systemd-analyze",
-            &[
-                "security",
-                "--offline=true",
-                "--no-pager",
-                &format!("--threshold={limit}"),
-                &format!("/usr/lib/systemd/system/{service}"),
-            ],
-        )?;
-        let overall = said.lines().rev().find(|line| line.contains("Overall")).unwrap_or_default();
-        let figure = overall.split_once(": ").map_or("", |(_, figure)| figure);
-        told.push(format!("{unit} {}", figure.split(' ').next().unwrap_or_default()));
-    }
-    Ok(told.join(", "))
+    ];
+    let told: Result<Vec<_>, _> = units.into_iter().map(|(unit, limit)| exposed(unit, limit)).collect();
+    Ok(told?.join(", "))
+}
+
+/// A unit's exposure, as systemd reckons it; refused above the limit, in tenths.
+pub fn exposed(unit: &str, limit: &str) -> Found {
+    let file = format!("/usr/lib/systemd/system/{unit}.service");
+    let threshold = format!("--threshold={limit}");
+    let said = run("systemd-analyze", &["security", "--offline=true", "--no-pager", &threshold, &file])?;
+    let overall = said.lines().rev().find(|line| line.contains("Overall")).unwrap_or_default();
+    let figure = overall.split_once(": ").map_or("", |(_, figure)| figure);
+    Ok(format!("{unit} {}", figure.split(' ').next().unwrap_or_default()))
 }
 
 fn started() -> Found {
