@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
+use rustix::thread::{CpuSet, sched_getaffinity};
 use stopline::attention::{Attention, AttentionConfig};
 use stopline::capture::door::Door;
 use stopline::capture::redact::Finder;
@@ -17,6 +18,7 @@ use stopline::daemon::light::LightMeter;
 use stopline::daemon::looking::{Eye, Looker, Looking};
 use stopline::daemon::news::Situations;
 use stopline::daemon::notes;
+use stopline::daemon::priority;
 use stopline::daemon::report::{ModelFacts, ModelSeat};
 use stopline::daemon::slot::Slot;
 use stopline::detector::{Detector, DetectorOptions};
@@ -48,17 +50,26 @@ fn demo() -> PathBuf {
 }
 
 /// Everything is kept, as fast as it comes.
-fn config(spool: &Path) -> Config {
+fn config(spool: &Path, cores: &[u16]) -> Config {
     let demo = demo();
     let text = format!(
-        "schema = 1\n[[camera]]\nname = \"front\"\nsource = \"{0}/clips/pedestrian.mp4\"\nfunctions = [\"pedestrian\"]\n\
+        "schema = 1\n[run]\ninference_cpus = {2:?}\n[[camera]]\nname = \"front\"\nsource = \"{0}/clips/pedestrian.mp4\"\nfunctions = [\"pedestrian\"]\n\
          [[model]]\nname = \"small\"\nonnx = \"{0}/stopline-small.onnx\"\nmanifest = \"{0}/model.toml\"\n\
          [capture]\nenabled = true\nspool = \"{1}\"\nrecipients = [\"{RECIPIENT}\"]\nring_every_ms = 100\nkeep_free_bytes = 0\n\
          [[capture.rule]]\nrule = \"random\"\nrate = 1.0\nper_minute = 100000\nper_hour = 100000\nper_day = 100000\n",
         demo.display(),
-        spool.display()
+        spool.display(),
+        cores
     );
     Config::from_toml(&text, Path::new("/test.toml")).unwrap()
+}
+
+/// The last core, where there are several.
+fn core_of_its_own() -> Vec<u16> {
+    let allowed = sched_getaffinity(None).unwrap();
+    let cores: Vec<u16> =
+        (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).map(|core| core as u16).collect();
+    if cores.len() > 1 { cores[cores.len() - 1..].to_vec() } else { Vec::new() }
 }
 
 /// The loop's inference thread, one frame after the other.
@@ -122,9 +133,11 @@ impl Loop {
             priorities: vec![Arc::new(AtomicU8::new(0))],
             stop: Arc::clone(&stop),
         };
+        let core = config.run.inference_cpus.first().copied();
         let run = move || {
             // As the unit has it (`Nice=-5`), where this may be.
             let _ = rustix::process::setpriority_process(None, -5);
+            priority::pin(core).unwrap();
             looking.run();
         };
         Self { mailbox, decision, stop, thread: std::thread::spawn(run) }
@@ -135,6 +148,7 @@ impl Loop {
         let (number, begun) = (frame.meta().sequence, SystemClock.monotonic());
         self.mailbox.put(0, frame);
         while self.decision.look(|decision| decision.frame) != Some(number) {
+            assert!(!self.thread.is_finished(), "the loop's thread has ended");
             std::thread::sleep(Duration::from_micros(50));
         }
         SystemClock.monotonic().since(begun)
@@ -154,11 +168,13 @@ fn p99(took: &mut [Duration]) -> Duration {
 /// Frames in a block; the first of each find nothing warm and do not count.
 const BLOCK: usize = 60;
 const WARM: usize = 10;
-const LIMIT: f64 = 4.0;
+const LIMIT: f64 = 2.0;
 
-/// The promise is 1.05, which two cores that carry the server too do not hold; what is asserted is that the loop waits for neither
-/// capture nor upload, which would cost it tens of milliseconds. One of three measurements has to hold it: other programs run on
-/// the machine that measures, and of some hundred frames a few late ones make the 99th percentile.
+/// Inference has a core of its own (`run.inference_cpus`), all else is on the others. The promise is 1.05; a few hundred
+/// frames tell it to within a fifth. How much of that is ours is told by a third side:
+/// a thread that computes and touches nothing of ours. What is asserted is that the loop waits for neither capture nor upload,
+/// which would cost it tens of milliseconds. One of three measurements has to hold it: other programs run on the machine that
+/// measures, and of some hundred frames a few late ones make the 99th percentile.
 #[test]
 fn the_loop_is_as_fast_beside_capture_and_upload_at_full_tilt_as_without() {
     let blocks = stopline_tests::count("blocks of 60 frames each way", 20, 6);
@@ -198,6 +214,11 @@ impl Busy {
         stopline_depot::spool::counts(&stopline_depot::disk::RealDisk, &self.spool()).unwrap()
     }
 
+    /// Lets both work in blocks with capture, and stand still in the others.
+    fn turn(&self, side: Side) {
+        if side == Side::Captured { self.go_on() } else { self.stand_still() }
+    }
+
     fn go_on(&self) {
         self.server.signal(Signal::CONT);
         self.agent.signal(Signal::CONT);
@@ -219,60 +240,126 @@ impl Busy {
     }
 }
 
+/// What goes on beside the loop.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Captured,
+    Nothing,
+    Hog,
+}
+
+const SIDES: [Side; 3] = [Side::Captured, Side::Nothing, Side::Hog];
+
+/// A thread that computes while it is told to, as patient as capture's: it shares a machine with the loop, and nothing else.
+struct Hog {
+    on: Arc<AtomicBool>,
+    stop: Arc<AtomicBool>,
+    thread: std::thread::JoinHandle<f64>,
+}
+
+impl Hog {
+    fn new() -> Self {
+        let (on, stop) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (told, over) = (Arc::clone(&on), Arc::clone(&stop));
+        let thread = std::thread::spawn(move || {
+            let _ = rustix::process::setpriority_process(None, 19);
+            let mut value = 1.0_f64;
+            while !over.load(Ordering::Relaxed) {
+                if told.load(Ordering::Relaxed) {
+                    (0..10_000).for_each(|_| value = std::hint::black_box(value).mul_add(1.000_000_1, 1e-9));
+                } else {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            }
+            value
+        });
+        Self { on, stop, thread }
+    }
+
+    fn turn(&self, side: Side) {
+        self.on.store(side == Side::Hog, Ordering::Relaxed);
+    }
+
+    fn end(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap();
+    }
+}
+
 /// The loop's p99 with capture of every frame and the upload of what was captured, to that without either, in blocks in turn.
 fn ratio_beside_capture_and_upload(blocks: usize) -> f64 {
-    let busy = Busy::begin();
-    let config = config(&busy.spool());
+    let core = core_of_its_own();
+    // On a thread of its own: what it starts, agent, server and hog among them, leaves the loop its core.
+    let measured = std::thread::spawn(move || {
+        priority::keep_off(&core).unwrap();
+        let busy = Busy::begin();
+        let config = config(&busy.spool(), &core);
+        measure(&busy, &config, blocks)
+    });
+    measured.join().unwrap()
+}
+
+fn measure(busy: &Busy, config: &Config, blocks: usize) -> f64 {
+    let hog = Hog::new();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (notes, _told) = notes::channel();
-    let started = stopline::capture::start::start(&config, &Arc::default(), &clock, &notes).unwrap();
+    let started = stopline::capture::start::start(config, &Arc::default(), &clock, &notes).unwrap();
     let (door, start) = started.expect("capture is enabled");
     let worker = start().unwrap();
-    let (with, without) = (Loop::new(&config, Some(door)), Loop::new(&config, None));
-    let mut took = [Vec::new(), Vec::new()];
+    let (with, without) = (Loop::new(config, Some(door)), Loop::new(config, None));
+    let mut took = [Vec::new(), Vec::new(), Vec::new()];
     let options = OpenOptions { looped: true, ..OpenOptions::default() };
     let clip = demo().join("clips/pedestrian.mp4").display().to_string();
     let mut source = open(&clip, &options, Arc::clone(&clock)).unwrap();
     // The first of each loads what is loaded once.
-    for block in 0..2 * (blocks + 1) {
-        let side = block % 2;
-        if side == 0 {
-            busy.go_on()
-        } else {
-            busy.stand_still()
-        }
+    for block in 0..SIDES.len() * (blocks + 1) {
+        let side = SIDES[block % SIDES.len()];
+        busy.turn(side);
+        hog.turn(side);
+        let looked = if side == Side::Captured { &with } else { &without };
         let mut number = 0;
         while number < BLOCK {
             if let Event::Frame(frame) = source.next(Duration::from_secs(1)).unwrap() {
-                let time = [&with, &without][side].takes(frame);
-                if block >= 2 && number >= WARM {
-                    took[side].push(time);
+                let time = looked.takes(frame);
+                if block >= SIDES.len() && number >= WARM {
+                    took[side as usize].push(time);
                 }
                 number += 1;
             }
         }
     }
+    hog.end();
     busy.go_on();
     with.end();
     without.end();
     worker.join().unwrap();
-    let counted = busy.counts();
-    let median = |took: &[Duration]| took[took.len() / 2];
-    let [with, without] = &mut took;
-    let (p99_with, p99_without) = (p99(with), p99(without));
-    let ratio = p99_with.as_secs_f64() / p99_without.as_secs_f64();
+    told(&mut took, busy.counts())
+}
+
+/// Prints what was measured; p99 with capture and upload to p99 without.
+fn told(took: &mut [Vec<Duration>; 3], counted: Counts) -> f64 {
+    let [with, without, hog] = took.each_mut().map(|took| (p99(took), took[took.len() / 2]));
+    let ratio = |of: Duration, to: Duration| of.as_secs_f64() / to.as_secs_f64();
     println!(
-        "loop beside capture and upload at full tilt: p99 {p99_with:.1?} against {p99_without:.1?} without, ratio {ratio:.3} \
-         (promise 1.05); median {:.1?} against {:.1?}; {} frames each, {} records captured, {} delivered meanwhile",
-        median(with),
-        median(without),
-        with.len(),
+        "loop beside capture and upload at full tilt: p99 {:.1?} against {:.1?} without, ratio {:.3} (promise 1.05); beside a \
+         thread that computes and no capture {:.1?}, ratio {:.3}, to which capture and upload are {:.3}; median {:.1?}, {:.1?}, \
+         {:.1?}; {} frames each, {} records captured, {} delivered meanwhile",
+        with.0,
+        without.0,
+        ratio(with.0, without.0),
+        hog.0,
+        ratio(hog.0, without.0),
+        ratio(with.0, hog.0),
+        with.1,
+        without.1,
+        hog.1,
+        took[0].len(),
         counted.captured,
         counted.delivered,
     );
     // The agent is at work: what is on its way may be counted twice.
     assert!(counted.captured > 0 && counted.delivered > 0, "{counted:?}");
-    ratio
+    ratio(with.0, without.0)
 }
 
 #[derive(serde::Deserialize)]

@@ -238,12 +238,15 @@ impl Orders {
             self.bundle = None;
             return Ok(());
         };
-        let made = self.bundle.take().filter(|(of, _)| *of == id);
-        let Some((id, bytes)) = made.or_else(|| self.make(id)) else { return Ok(()) };
-        self.bundle = Some((id.clone(), bytes.clone()));
+        if self.bundle.as_ref().is_none_or(|(of, _)| *of != id) {
+            self.bundle = self.make(id.clone());
+        }
+        let Some((_, bytes)) = &self.bundle else { return Ok(()) };
         if !self.may_send(bytes.len()) {
             return Ok(());
         }
+        // What is refused for now is brought again.
+        let bytes = bytes.clone();
         if self.ask(Method::PUT, &format!("v1/diagnoses/{id}"), bytes)? {
             tracing::info!(id = "order.diagnosed", order = id, "a diagnostic bundle is with the fleet");
         }

@@ -29,6 +29,7 @@ pub fn start(
 ) -> Result<Option<(Door, Start)>, Failure> {
     use super::tally::Tally;
     use super::worker::Worker;
+    use crate::daemon::priority::keep_off;
     use crate::exit::{Exit, OrExit as _};
 
     let capture = &config.capture;
@@ -55,10 +56,14 @@ pub fn start(
         tally,
         campaigns: config.depot.as_ref().map(super::campaigns::Place::of),
     };
+    let (inference, told) = (config.run.inference_cpus.clone(), notes.clone());
     let start = move || {
         let thread = std::thread::Builder::new().name("capture".to_owned()).spawn(move || {
             // The lowest share of the processor (setpriority(2) is a thread's own on Linux). Refused, it is as others are.
             let _ = rustix::process::setpriority_process(None, 19);
+            if let Err(refusal) = keep_off(&inference) {
+                told.log(tracing::Level::WARN, format!("thread capture: {refusal}"));
+            }
             worker.run();
         });
         thread.or_exit(Exit::Internal)

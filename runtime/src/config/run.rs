@@ -31,7 +31,8 @@ pub struct Run {
     pub realtime_priority: u8,
     /// Core of the actuator and guard threads; not given: any.
     pub cpu: Option<u16>,
-    /// Core of each inference thread, by its number; not given: any.
+    /// Core of each inference thread, by its number; not given: any. The other threads keep off these cores, where there are
+    /// others, unless `cpu` of theirs says so.
     pub inference_cpus: Vec<u16>,
     /// Mean luma (0 to 255) below which a picture counts as night; it counts as day again from `day_above` on.
     pub night_below: f32,

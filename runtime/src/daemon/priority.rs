@@ -60,7 +60,9 @@ pub fn schedule(run: &Run, rank: Rank) -> String {
 /// Which cores there are, or what the kernel said.
 pub fn pin(core: Option<u16>) -> Result<(), String> {
     let Some(core) = core.map(usize::from) else { return Ok(()) };
-    let allowed = sched_getaffinity(None).map_err(|error| format!("core {core}: {error}"))?;
+    // The first thread's: whoever starts this one may keep off the cores of inference.
+    let process = rustix::process::getpid();
+    let allowed = sched_getaffinity(Some(process)).map_err(|error| format!("core {core}: {error}"))?;
     if core >= CpuSet::MAX_CPU || !allowed.is_set(core) {
         let cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).map(|core| core.to_string());
         return Err(format!(
@@ -73,9 +75,50 @@ pub fn pin(core: Option<u16>) -> Result<(), String> {
     sched_setaffinity(None, &only).map_err(|error| format!("core {core}: {error}"))
 }
 
+/// Keeps the calling thread, which has no core of its own, off the cores of inference (`run.inference_cpus`), where there are
+/// others: what runs beside a model costs it time, and frame to command is what counts. `capture::start` does so too.
+///
+/// # Errors
+/// Which cores there are, or what the kernel said.
+pub fn keep_off(inference: &[u16]) -> Result<(), String> {
+    if inference.is_empty() {
+        return Ok(());
+    }
+    let mut rest = sched_getaffinity(None).map_err(|error| error.to_string())?;
+    let here = inference.iter().map(|core| usize::from(*core)).filter(|core| *core < CpuSet::MAX_CPU);
+    here.for_each(|core| rest.unset(core));
+    match rest.count() {
+        0 => Ok(()),
+        _ => sched_setaffinity(None, &rest).map_err(|error| format!("off cores {inference:?}: {error}")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_thread_without_a_core_leaves_those_of_inference_and_stays_where_there_are_no_others() {
+        let cores = || {
+            let set = sched_getaffinity(None).expect("the kernel says it");
+            (0..1024_u16).filter(|core| set.is_set(usize::from(*core))).collect::<Vec<u16>>()
+        };
+        // A thread of its own: what it is allowed ends with it.
+        let seen = std::thread::spawn(move || {
+            let all = cores();
+            keep_off(&[]).expect("nothing to leave");
+            keep_off(&all).expect("no others");
+            let stayed = cores() == all;
+            keep_off(&all[..1]).expect("allowed");
+            let left = cores();
+            pin(Some(all[0])).expect("a thread of inference that this one starts has its core all the same");
+            (all, stayed, left, cores())
+        });
+        let (all, stayed, left, pinned) = seen.join().expect("no panic");
+        assert!(stayed, "{all:?}");
+        assert_eq!(pinned, all[..1]);
+        assert_eq!(left, if all.len() > 1 { all[1..].to_vec() } else { all });
+    }
 
     #[test]
     fn what_is_off_is_not_tried_and_a_core_that_is_not_there_is_named() {

@@ -24,7 +24,7 @@ use stopline_sensors::source::SourceError;
 use tracing::Level;
 
 use super::notes::Notes;
-use super::priority::{Rank, pin, schedule};
+use super::priority::{Rank, keep_off, pin, schedule};
 use super::publish::Hot;
 use super::{deploying, notify, priority};
 use crate::config::{Config, Run};
@@ -236,7 +236,7 @@ fn lock_directory(run: &Run) -> Result<Option<File>, Failure> {
     }
 }
 
-/// Starts a thread by its name, on its core, with its real-time turn. What is refused is told.
+/// Starts a thread by its name, on its core or off those of inference, with its real-time turn. What is refused is told.
 fn spawn<T: Send + 'static>(
     name: &str,
     (run, rank, core): (&Run, Rank, Option<u16>),
@@ -245,7 +245,8 @@ fn spawn<T: Send + 'static>(
 ) -> Result<JoinHandle<T>, Failure> {
     let (run, notes, named) = (run.clone(), notes.clone(), name.to_owned());
     let started = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-        if let Err(refusal) = pin(core) {
+        let placed = if core.is_some() { pin(core) } else { keep_off(&run.inference_cpus) };
+        if let Err(refusal) = placed {
             notes.log(Level::WARN, format!("thread {named}: {refusal}"));
         }
         let scheduling = schedule(&run, rank);

@@ -1,15 +1,15 @@
 //! The hook that is told when the board should be awake for its nightly poll: a program of the integrator's, which sets a
 //! clock or tells another controller. Called once for each time, when the ignition is off and nothing is left to do.
 
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// How long the program may take, in [`ROUND`]s.
-const ROUNDS: u32 = 200;
-/// Between two looks at it.
-const ROUND: Duration = Duration::from_millis(50);
+use crate::asked;
+
+/// How long the program may take; then it is ended.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Seconds by which a time may differ from one that was told and is the same.
 const SAME_S: u64 = 60;
 /// Calls for one time, at most.
@@ -44,16 +44,16 @@ impl Wake {
         let Ok(time) = Timestamp::from_second(at) else { return };
         let mut hook = Command::new(program);
         hook.args(arguments).args([time.to_string(), at.to_string()]);
-        match run(hook) {
+        match asked::done(hook, PATIENCE) {
             Ok(status) if status.success() => {
                 tracing::info!(id = "power.wake.told", "{program} was told to wake this board at {time}");
                 (self.told, self.failures) = (Some(at), 0);
             }
             other => {
-                let problem = other.map_or_else(|error| error.to_string(), |status| status.to_string());
+                let problem = other.map_or_else(|problem| problem, |status| format!("{program}: {status}"));
                 tracing::warn!(
                     id = "power.wake.failed",
-                    "power.wake_hook: {program}: {problem}; this board may sleep at {time}"
+                    "power.wake_hook: {problem}; this board may sleep at {time}"
                 );
                 self.failures += 1;
                 if self.failures >= TRIES {
@@ -62,21 +62,6 @@ impl Wake {
             }
         }
     }
-}
-
-/// Runs a program, which is ended when it takes too long.
-fn run(mut program: Command) -> std::io::Result<ExitStatus> {
-    let mut child = program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-    for _ in 0..ROUNDS {
-        if let Some(status) = child.try_wait()? {
-            return Ok(status);
-        }
-        std::thread::sleep(ROUND);
-    }
-    child.kill()?;
-    child.wait()?;
-    let seconds = (ROUND * ROUNDS).as_secs();
-    Err(std::io::Error::new(std::io::ErrorKind::TimedOut, format!("ended after {seconds} s")))
 }
 
 #[cfg(test)]

@@ -447,7 +447,8 @@ fn blind_while_still_rising_stays_where_it_was() {
     bench.brake = Some(sign(1, 4.0));
     let before = bench.run(200).deceleration;
     bench.faults = road().with_camera(0, Cause::CameraLost);
-    assert!(bench.all(400).iter().all(|command| command.deceleration == before));
+    // Valid, though no camera sees: what is in progress is meant.
+    assert!(bench.all(400).iter().all(|command| command.deceleration == before && command.valid));
 }
 
 #[test]
@@ -1119,7 +1120,12 @@ fn a_rate_is_made_of_two_angles_that_are_neither_too_near_nor_too_far_apart() {
 fn speeds_count_to_the_very_value() {
     for (speed, begins) in [(0.15, false), (-0.15, false), (0.151, true)] {
         let mut bench = sees(CommandConfig::default(), |bench| bench.ego.speed = Reading::Fresh(speed));
-        assert_eq!(bench.run(100).row == Row::Braking, begins, "{speed}");
+        let seen = bench.run(100);
+        assert_eq!(
+            (seen.row == Row::Braking, seen.hold),
+            (begins, false),
+            "{speed}: nothing begins at standstill"
+        );
         let mut bench = Bench::braking(sign(1, 3.0));
         bench.ego.speed = Reading::Fresh(speed);
         assert_eq!(bench.run(100).hold, !begins, "{speed}");
@@ -1231,16 +1237,16 @@ fn of_two_equals_the_first_stays_and_of_two_new_ones_the_stronger_begins() {
         let mut bench = Bench::new();
         bench.run(100);
         bench.looking = false;
-        let mut last = Command::default();
-        for _ in 0..20 {
+        let mut tick = || {
             bench.decision = Some(with(brakes, &bench));
-            last = bench.tick();
-        }
-        last
+            bench.tick().situation
+        };
+        (0..20).map(|_| tick()).collect::<Vec<_>>()
     };
-    assert_eq!(runs(&[sign(1, 2.0), sign(2, 3.0)]).situation, Some(2));
-    assert_eq!(runs(&[sign(1, 3.0), sign(2, 2.0)]).situation, Some(1));
-    assert_eq!(runs(&[sign(1, 3.0), sign(2, 3.0)]).situation, Some(1));
+    // From the first period on: a weaker one does not begin before it.
+    assert_eq!(runs(&[sign(1, 2.0), sign(2, 3.0)]), [Some(2); 20]);
+    assert_eq!(runs(&[sign(1, 3.0), sign(2, 2.0)]), [Some(1); 20]);
+    assert_eq!(runs(&[sign(1, 3.0), sign(2, 3.0)]), [Some(1); 20]);
     let mut bench = Bench::braking(sign(2, 3.0));
     bench.looking = false;
     for _ in 0..10 {
