@@ -6,10 +6,14 @@ use std::time::Duration;
 use stopline_depot::health::Health;
 use stopline_sensors::clock::{Clock, SystemClock};
 
+use crate::film::{Form, RATE, SIZE};
+use crate::mjpeg::LOOPBACK;
 use crate::rig::{ensure, pause};
 
 /// Its folder: configuration, health, what it said.
 pub const RUN: &str = "/tmp/sight";
+/// The bundled model's folder.
+const DEMO: &str = "/demo";
 /// Of the machine's own time, which is a minute of ours or more.
 const START: Duration = Duration::from_secs(5);
 
@@ -17,6 +21,30 @@ const START: Duration = Duration::from_secs(5);
 pub fn fresh_folder() -> Result<(), String> {
     let _ = std::fs::remove_dir_all(RUN);
     std::fs::create_dir_all(RUN).map_err(|error| error.to_string())
+}
+
+/// The beginning of a configuration: the loopback camera, which `camera` names and says what it is for, and the bundled model.
+pub fn seeing(camera: &str, form: Form) -> String {
+    let (width, height, code) = (SIZE.0, SIZE.1, form.code());
+    format!(
+        r#"schema = 1
+[run]
+directory = "{RUN}"
+lock_memory = false
+[[camera]]
+source = "{LOOPBACK}"
+declared_latency_ms = 20
+guard = {{ min_rate = 10.0 }}
+{camera}[camera.v4l2]
+size = [{width}, {height}]
+fps = {RATE}.0
+formats = ["{code}"]
+[[model]]
+name = "detector"
+onnx = "{DEMO}/stopline-small.onnx"
+manifest = "{DEMO}/model.toml"
+"#
+    )
 }
 
 /// The last lines of what it said.

@@ -6,39 +6,19 @@ use std::path::Path;
 use stopline_depot::outbox::{self, Message, Subject};
 use stopline_sensors::clock::{Clock, Monotonic, SystemClock};
 
-use crate::daemon::{Daemon, RUN, fresh_folder, said};
-use crate::film::{FALL, Form, RATE, SIZE};
+use crate::daemon::{Daemon, RUN, fresh_folder, said, seeing};
+use crate::film::{FALL, Form};
 use crate::lines;
-use crate::mjpeg::LOOPBACK;
 use crate::rig::{Found, ensure, tell_kernel};
 use crate::scene::{Scene, Shown, second};
-use crate::sight::{DEMO, arming, switched_off};
+use crate::sight::{arming, switched_off};
 
 /// The line of the lamp.
 const LAMP: u32 = 2;
 
 fn config(chip: &str) -> String {
-    let (width, height, code) = (SIZE.0, SIZE.1, Form::Mjpeg.code());
     format!(
-        r#"schema = 1
-[run]
-directory = "{RUN}"
-lock_memory = false
-[[camera]]
-name = "corridor"
-source = "{LOOPBACK}"
-functions = ["fall"]
-declared_latency_ms = 20
-guard = {{ min_rate = 10.0 }}
-[camera.v4l2]
-size = [{width}, {height}]
-fps = {RATE}.0
-formats = ["{code}"]
-[[model]]
-name = "detector"
-onnx = "{DEMO}/stopline-small.onnx"
-manifest = "{DEMO}/model.toml"
-[[actuator]]
+        r#"{seeing}[[actuator]]
 kind = "gpio"
 name = "lamp"
 chip = "{chip}"
@@ -51,6 +31,7 @@ kind = "outbox"
 name = "staff"
 folder = "{RUN}/outbox"
 {arming}"#,
+        seeing = seeing("name = \"corridor\"\nfunctions = [\"fall\"]\n", Form::Mjpeg),
         arming = arming(chip),
     )
 }

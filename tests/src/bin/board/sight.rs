@@ -12,16 +12,14 @@ use stopline_decide::e2e::{Check, DataIdMode, Protection, Sender};
 use stopline_sensors::can::frame::BusId;
 use stopline_sensors::clock::{Clock, Monotonic, SystemClock};
 
-use crate::daemon::{Daemon, RUN, fresh_folder, said};
-use crate::film::{CLIPS, CROSSING, Form, RATE, SIZE};
+use crate::daemon::{Daemon, RUN, fresh_folder, said, seeing};
+use crate::film::{CLIPS, CROSSING, Form};
 use crate::mjpeg::LOOPBACK;
 use crate::peer::{BUS, Frame, Peer, fresh_bus};
 use crate::rig::{Board, Found, ensure, tell_kernel};
 use crate::scene::{Scene, Shown, second};
 use crate::{fallen, lines};
 
-/// The model's folder.
-pub const DEMO: &str = "/demo";
 /// The switch that arms, and the line that says that the brake is asked for.
 const SWITCH: u32 = 6;
 const LINE: u32 = 0;
@@ -66,28 +64,10 @@ const WHEELS: BusId = BusId::Standard(256);
 const DRIVER: BusId = BusId::Standard(512);
 
 fn config(form: Form, chip: &str) -> String {
-    let (width, height, code) = (SIZE.0, SIZE.1, form.code());
+    let camera =
+        format!("name = \"front\"\nfunctions = [\"pedestrian\"]\ncalibration = \"{CLIPS}/front.cal.toml\"\n");
     format!(
-        r#"schema = 1
-[run]
-directory = "{RUN}"
-lock_memory = false
-[[camera]]
-name = "front"
-source = "{LOOPBACK}"
-calibration = "{CLIPS}/front.cal.toml"
-functions = ["pedestrian"]
-declared_latency_ms = 20
-guard = {{ min_rate = 10.0 }}
-[camera.v4l2]
-size = [{width}, {height}]
-fps = {RATE}.0
-formats = ["{code}"]
-[[model]]
-name = "detector"
-onnx = "{DEMO}/stopline-small.onnx"
-manifest = "{DEMO}/model.toml"
-[vehicle]
+        r#"{seeing}[vehicle]
 source = "can"
 interface = "{BUS}"
 dbc = "{RUN}/car.dbc"
@@ -111,6 +91,7 @@ mode = "level"
 pull = "down"
 when = "brake"
 {arming}"#,
+        seeing = seeing(&camera, form),
         arming = arming(chip),
     )
 }
