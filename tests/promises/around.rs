@@ -5,7 +5,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::thread::{sched_getaffinity, sched_setaffinity};
 use stopline::act::can::pack::Packer;
 use stopline::act::config::FrameConfig;
 use stopline::decode::{Decoder, decoder};
@@ -25,6 +25,7 @@ use stopline_sensors::frame::{BufferPool, Frame, PixelFormat};
 use stopline_sensors::jpeg;
 use stopline_tests::{count, field_data, fixtures, python};
 
+use crate::cores::{last, only};
 use crate::engines::processor_time;
 use crate::peer_pipeline::json;
 use crate::prepare_parity::{camera_frame, photograph};
@@ -58,10 +59,8 @@ fn measure() {
         Around::new(camera_frame(format, SIZE, bytes), &model, &manifest)
     });
     let all = sched_getaffinity(None).unwrap();
-    let last = (0..CpuSet::MAX_CPU).rfind(|&core| all.is_set(core)).unwrap();
-    let core = std::env::var("STOPLINE_CORE").map_or(last, |core| core.parse().unwrap());
-    let mut one = CpuSet::new();
-    one.set(core);
+    let core = std::env::var("STOPLINE_CORE").map_or(last(), |core| core.parse().unwrap());
+    let one = only(core);
     let encoded = std::fs::read(data.join(PICTURE)).unwrap();
     let pool = BufferPool::default();
     let mut lines = [const { Line::new() }; 3];

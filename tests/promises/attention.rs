@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::thread::{sched_getaffinity, sched_setaffinity};
 use stopline::attention::corridor::corridor;
 use stopline::attention::{Answer, Attention, AttentionConfig, Earlier, Way, agree};
 use stopline::detection::Detection;
@@ -21,6 +21,7 @@ use stopline_decide::time::Nanos;
 use stopline_sensors::frame::Frame;
 use stopline_tests::{count, field_data, fixtures};
 
+use crate::cores::only;
 use crate::engines::processor_time;
 use crate::oracle_parity::each_frame;
 use crate::peer_pipeline::{Bench, CLIP};
@@ -392,8 +393,7 @@ impl Second {
 fn rectangle_and_corridor_beside_the_python_pipeline() {
     let (Some(bench), Some(data)) = (Bench::new(), field_data()) else { return };
     let (frames, turns) = (count("frames per turn", 200, 40), count("turns", 30, 3));
-    let mut core = CpuSet::new();
-    core.set(bench.core.parse().unwrap());
+    let core = only(bench.core.parse().unwrap());
     let before = sched_getaffinity(None).unwrap();
     sched_setaffinity(None, &core).unwrap();
     let clip = data.join("media").join(CLIP);

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
-use rustix::thread::{CpuSet, sched_getaffinity};
 use stopline::attention::{Attention, AttentionConfig};
 use stopline::capture::door::Door;
 use stopline::capture::redact::Finder;
@@ -40,6 +39,7 @@ use stopline_depot::spool::Counts;
 use stopline_tests::operator::Desk;
 use stopline_tests::uploading::{AGENT, Running, agent, published, serve};
 
+use crate::cores::cores;
 use crate::oracle_parity::each_frame;
 
 /// A key whose other half nobody keeps.
@@ -66,10 +66,10 @@ fn config(spool: &Path, cores: &[u16]) -> Config {
 
 /// The last core, where there are several.
 fn core_of_its_own() -> Vec<u16> {
-    let allowed = sched_getaffinity(None).unwrap();
-    let cores: Vec<u16> =
-        (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).map(|core| core as u16).collect();
-    if cores.len() > 1 { cores[cores.len() - 1..].to_vec() } else { Vec::new() }
+    match cores()[..] {
+        [.., _, last] => vec![last as u16],
+        _ => Vec::new(),
+    }
 }
 
 /// The loop's inference thread, one frame after the other.

@@ -7,6 +7,7 @@ mod around;
 mod attention;
 #[cfg(feature = "capture")]
 mod capture;
+mod cores;
 mod daemon;
 mod dbc_parity;
 mod drift;

@@ -4,9 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rustix::thread::{CpuSet, sched_getaffinity};
 use serde_json::Value;
 use stopline_tests::{count, field_data, fixtures, ort_library, python, stopline};
+
+use crate::cores::last;
 
 pub(crate) const CLIP: &str = "drive/udacity_solidWhiteRight.mp4";
 const WARM_UP: usize = 20;
@@ -62,15 +63,13 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn new() -> Option<Self> {
         let data = field_data()?;
-        let cores = sched_getaffinity(None).unwrap();
-        let last = (0..CpuSet::MAX_CPU).rfind(|&core| cores.is_set(core)).unwrap();
         Some(Self {
             python: python()?,
             library: ort_library()?,
             model: data.join("models/yolox_nano_416.onnx"),
             clip: data.join("media").join(CLIP),
             manifest: fixtures().join("manifests/yolox_nano_416.toml"),
-            core: std::env::var("STOPLINE_CORE").unwrap_or_else(|_| last.to_string()),
+            core: std::env::var("STOPLINE_CORE").unwrap_or_else(|_| last().to_string()),
         })
     }
 

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::thread::sched_setaffinity;
 use stopline_depot::stream::{Message, Messages};
 use stopline_tests::daemon::{Bench, Line, connect};
 use stopline_tests::{count, field_data, fixtures, skip};
 
+use crate::cores::{cores, only};
 use crate::daemon::grey_road;
 
 /// 99th percentile over median of frame-to-command.
@@ -25,9 +26,7 @@ fn frame_to_command_beside_a_program_that_takes_the_other_core() {
     let Some(data) = field_data() else {
         return skip("no field data: YOLOX-nano").unwrap_or_default();
     };
-    let all = sched_getaffinity(None).unwrap();
-    let cores: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|core| all.is_set(*core)).collect();
-    let [.., other, own] = cores[..] else { return skip("one core alone").unwrap_or_default() };
+    let [.., other, own] = cores()[..] else { return skip("one core alone").unwrap_or_default() };
     for (hogged, period) in [(false, 20), (true, 20), (true, 5)] {
         let stop = Arc::new(AtomicBool::new(false));
         let hog = hogged.then(|| {
@@ -46,12 +45,6 @@ fn frame_to_command_beside_a_program_that_takes_the_other_core() {
         let beside = if hogged { "beside a hog on the other core" } else { "alone" };
         println!("{beside}, commands every {period} ms: {told}");
     }
-}
-
-fn only(core: usize) -> CpuSet {
-    let mut only = CpuSet::new();
-    only.set(core);
-    only
 }
 
 /// One run of the daemon with its threads on core `own`; `None` where there is no real-time permission.

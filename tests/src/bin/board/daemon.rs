@@ -58,10 +58,9 @@ pub fn said() -> String {
 pub struct Daemon(Child);
 
 impl Daemon {
-    /// With this configuration, in a folder of its own.
+    /// With this configuration, in its folder, which is fresh.
     pub fn start(config: &str) -> Result<Self, String> {
         std::fs::write(format!("{RUN}/stopline.toml"), config).map_err(|error| error.to_string())?;
-        let _ = std::fs::remove_file(format!("{RUN}/health.json"));
         let said = std::fs::File::create(format!("{RUN}/said")).map_err(|error| error.to_string())?;
         let mut program = Program::new(stopline_tests::stopline());
         let child = program.args(["run", "--config", &format!("{RUN}/stopline.toml")]).stderr(said).spawn();
