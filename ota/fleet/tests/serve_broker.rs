@@ -54,7 +54,11 @@ impl World {
         }
         let port = free_port();
         // The first start makes the authority; the broker comes up meanwhile.
-        let house = House::with(&["--fleet-name", "north", "--broker", &format!("mqtts://localhost:{port}")]);
+        let kept = tempfile::tempdir().unwrap();
+        let crl = kept.path().join("mosquitto/revoked.crl").display().to_string();
+        let broker = format!("mqtts://localhost:{port}");
+        let arguments = ["--fleet-name", "north", "--broker", &broker, "--broker-crl", &crl];
+        let house = House::kept_in(kept, &arguments);
         let mosquitto = Some(Mosquitto::of(&house, port, 1));
         Some(Self { house, port, mosquitto, more: Vec::new(), _cluster: None })
     }
@@ -278,27 +282,60 @@ fn one_device_cannot_be_another(mut world: World) {
         "{alarms:?}"
     );
 
-    // A device that is revoked is heard no more.
+    if is_own {
+        refused_when_revoked(&world, &thief)
+    } else {
+        silenced_and_refused_when_revoked(&world, &thief)
+    }
+    drop(world.mosquitto.take());
+}
+
+/// At the end point a revoked device is refused at once.
+fn refused_when_revoked(world: &World, thief: &Device) {
     world.house.well(&format!("devices revoke {} --reason stolen", thief.id));
     block_on(async {
-        let mut station = match is_own {
-            true => match Station::open(world.port, world.tls(&thief)).await {
-                Ok(mut station) => {
-                    station.say(&[v5::Packet::connect(&thief.id, None, None)]).await.unwrap();
-                    assert_eq!(station.next::<v5::Packet>().await.unwrap(), Heard::Let(0x87));
-                    return;
-                }
-                Err(error) => panic!("{error}"),
-            },
-            false => world.station::<v5::Packet>(&thief).await,
-        };
-        let state = topic(&thief.id, "state");
-        station.say(&[v5::Packet::publish(1, &state, &bytes(&thief.state(2)), false)]).await.unwrap();
-        station.until::<v5::Packet>("the broker's answer", |heard| matches!(heard, Heard::Taken(1, _))).await;
-        assert!(station.rest::<v5::Packet>().await.is_empty());
-        assert_eq!(world.stored(&thief).await.len(), 1);
+        let mut station = Station::open(world.port, world.tls(thief)).await.unwrap();
+        station.say(&[v5::Packet::connect(&thief.id, None, None)]).await.unwrap();
+        assert_eq!(station.next::<v5::Packet>().await.unwrap(), Heard::Let(0x87));
     });
-    drop(world.mosquitto.take());
+}
+
+/// A Mosquitto keeps the connection that a revoked device has: what it says is not taken in. Once it has read the list again,
+/// it lets that device in no more, and all others.
+fn silenced_and_refused_when_revoked(world: &World, thief: &Device) {
+    let mosquitto = world.mosquitto.as_ref().unwrap();
+    let before = mosquitto.crl();
+    let other = world.house.device("van-9");
+    block_on(async {
+        let mut held = world.station::<v5::Packet>(thief).await;
+        world.house.well(&format!("devices revoke {} --reason stolen", thief.id));
+        let state = topic(&thief.id, "state");
+        held.say(&[v5::Packet::publish(1, &state, &bytes(&thief.state(2)), false)]).await.unwrap();
+        held.until::<v5::Packet>("the broker's answer", |heard| matches!(heard, Heard::Taken(1, _))).await;
+        assert!(held.rest::<v5::Packet>().await.is_empty());
+        assert_eq!(world.stored(thief).await.len(), 1);
+        drop(held);
+
+        for _ in 0..600 {
+            if mosquitto.crl() != before {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert_ne!(mosquitto.crl(), before, "the server keeps the list current");
+        mosquitto.reads_again();
+        let mut refused = false;
+        for _ in 0..600 {
+            refused = attempt::<v5::Packet>(world.port, world.tls(thief), &thief.id).await.is_none();
+            if refused {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert!(refused, "a revoked device still connects");
+        let mut own = world.station::<v5::Packet>(&other).await;
+        told::<v5::Packet>(&mut own, &other, 1).await;
+    });
 }
 
 #[test]

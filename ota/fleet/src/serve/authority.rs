@@ -6,8 +6,12 @@
 //! DATA/authorities.pem          all certificates: what devices pin as `tls.authorities_file`
 //! DATA/server.pem, server.key   what both listeners show
 //! ```
+//! Who is let in no more is also written as a list for brokers that ask no database: [`revoked`].
+//!
 //! A thief of the key can make devices of their own and stand in for the server: enrol, and let devices talk to them. They
 //! cannot sign an outcome or a record of a device that is enrolled, for those count under the key that the database holds.
+
+pub mod revoked;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -44,8 +48,16 @@ const ED25519: x509_cert::spki::ObjectIdentifier =
 
 /// The authority's certificates, and the key that issues.
 pub struct Authority {
-    certificates: Vec<(CertificateDer<'static>, String)>,
+    folder: PathBuf,
+    certificates: Vec<Own>,
     issuer: Issuer<'static, KeyPair>,
+}
+
+/// One of the authority's certificates.
+struct Own {
+    number: u64,
+    der: CertificateDer<'static>,
+    pem: String,
 }
 
 /// What a request for a certificate asks for: its own signature holds.
@@ -98,33 +110,26 @@ impl Authority {
         let mut numbers: Vec<u64> =
             files::names(folder)?.iter().filter_map(|name| name.strip_suffix(".pem")?.parse().ok()).collect();
         numbers.sort_unstable();
-        let Some(newest) = numbers.last() else {
+        let mut certificates = Vec::new();
+        for &number in &numbers {
+            let path = folder.join(format!("{number}.pem"));
+            let pem = read_text(&path)?;
+            let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| wrong(&path, &error))?;
+            certificates.push(Own { number, der, pem });
+        }
+        let Some(newest) = certificates.last() else {
             return Err(Failure::usage(format!(
                 "{}: there is no authority; run `stopline-fleet serve init`",
                 folder.display()
             )));
         };
-        let wrong = |path: &Path, error: &dyn std::fmt::Display| {
-            Failure::refused(format!("{}: {error}", path.display()))
-        };
-        let mut certificates = Vec::new();
-        for number in &numbers {
-            let path = folder.join(format!("{number}.pem"));
-            let pem = read_text(&path)?;
-            let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| wrong(&path, &error))?;
-            certificates.push((der, pem));
-        }
-        let path = folder.join(format!("{newest}.key"));
-        let key = KeyPair::from_pem(&Zeroizing::new(read_text(&path)?));
-        let key = key.map_err(|error| wrong(&path, &error))?;
-        let (der, _) = certificates.last().ok_or_else(|| Failure::failed("no certificate"))?;
-        let issuer = Issuer::from_ca_cert_der(der, key).map_err(|error| wrong(&path, &error))?;
-        Ok(Self { certificates, issuer })
+        let issuer = issuer(folder, newest)?;
+        Ok(Self { folder: folder.to_owned(), certificates, issuer })
     }
 
     /// All certificates in PEM, the newest first.
     pub fn pem(&self) -> String {
-        self.certificates.iter().rev().map(|(_, pem)| pem.as_str()).collect()
+        self.certificates.iter().rev().map(|own| own.pem.as_str()).collect()
     }
 
     /// A certificate for what a request asks for, and its last second.
@@ -139,6 +144,7 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         params.use_authority_key_identifier_extension = true;
+        params.serial_number = Some(revoked::serial(&request.key));
         let until_s = now_s + DEVICE_DAYS * DAY_S;
         good_until(&mut params, now_s, until_s);
         let issued =
@@ -199,8 +205,8 @@ impl Authority {
     /// The library's.
     pub fn verifier(&self) -> Result<Arc<dyn ClientCertVerifier>> {
         let mut roots = RootCertStore::empty();
-        for (der, _) in &self.certificates {
-            roots.add(der.clone()).map_err(Failure::failed)?;
+        for own in &self.certificates {
+            roots.add(own.der.clone()).map_err(Failure::failed)?;
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
@@ -304,6 +310,18 @@ pub fn check_device(id: &str) -> Result<(), String> {
 fn read_text(path: &Path) -> Result<String> {
     let bytes = files::read(path, files::MAX_SMALL)?;
     String::from_utf8(bytes).map_err(|_| Failure::refused(format!("{}: no PEM", path.display())))
+}
+
+/// The key beside a certificate, with which that authority issues.
+fn issuer(folder: &Path, own: &Own) -> Result<Issuer<'static, KeyPair>> {
+    let path = folder.join(format!("{}.key", own.number));
+    let key = KeyPair::from_pem(&Zeroizing::new(read_text(&path)?));
+    let key = key.map_err(|error| wrong(&path, &error))?;
+    Issuer::from_ca_cert_der(&own.der, key).map_err(|error| wrong(&path, &error))
+}
+
+fn wrong(path: &Path, error: &dyn std::fmt::Display) -> Failure {
+    Failure::refused(format!("{}: {error}", path.display()))
 }
 
 fn good_until(params: &mut CertificateParams, now_s: i64, until_s: i64) {

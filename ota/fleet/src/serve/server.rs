@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use stopline_depot::message::Acknowledge;
 use tokio::task::JoinHandle;
 
-use super::authority::{Authority, not_after_s};
+use super::authority::{Authority, not_after_s, revoked};
 use super::data::Data;
 use super::database::Database;
 use super::hooks::{self, Hook};
@@ -360,6 +360,9 @@ async fn speak(
         let outside = Outside::new(broker, &authorities, certificate.as_bytes(), key.as_bytes())?;
         server.hub.speak_by(outside.voice());
         tasks.push(tokio::spawn(outside.run(server.clone())));
+        if let Some(path) = &broker.crl {
+            tasks.push(tokio::spawn(revoked::keep(server.clone(), path.clone())));
+        }
     } else if let Some(listener) = listener {
         server.hub.prime(&server.database).await?;
         let (certificate, key) = server.data.server_files();

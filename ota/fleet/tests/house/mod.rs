@@ -50,6 +50,13 @@ impl House {
         house
     }
 
+    /// In a folder that ends with it, where arguments name files beside the server's own folder.
+    pub fn kept_in(kept: tempfile::TempDir, arguments: &[&str]) -> Self {
+        let mut house = Self::new_at(&kept.path().join("fleet"), arguments, Vec::new());
+        house.kept = Some(kept);
+        house
+    }
+
     pub fn at(folder: &Path, arguments: &[&str]) -> Self {
         Self::new_at(folder, arguments, Vec::new())
     }

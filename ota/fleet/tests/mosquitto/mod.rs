@@ -47,6 +47,17 @@ impl Mosquitto {
         self.child.id()
     }
 
+    /// The list of devices that are let in no more.
+    pub fn crl(&self) -> Vec<u8> {
+        std::fs::read(self.folder.join("revoked.crl")).unwrap()
+    }
+
+    /// Has it read its files again.
+    pub fn reads_again(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    }
+
     pub fn killed_and_started(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();

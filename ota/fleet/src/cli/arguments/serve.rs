@@ -42,6 +42,10 @@ pub struct Serve {
     /// Whom to believe that it is the broker, in PEM; default: the device authority.
     #[arg(long, value_name = "FILE", requires = "broker")]
     pub broker_authorities: Option<PathBuf>,
+    /// A certificate revocation list, kept current, of devices that are let in no more: the broker's `crlfile`. The broker must
+    /// be told to read it again (Mosquitto: SIGHUP).
+    #[arg(long, value_name = "FILE", requires = "broker")]
+    pub broker_crl: Option<PathBuf>,
     /// This server's name at the broker, where several share the work; it stays the same from start to start.
     #[arg(long, value_name = "NAME", default_value = "1", requires = "broker")]
     pub replica: String,
@@ -108,6 +112,13 @@ pub enum ServeCommand {
     },
     /// Configuration, access rules and certificate of a Mosquitto that serves as --broker.
     Mosquitto(Mosquitto),
+    /// Write the certificate revocation list of now, for a broker that no server keeps one for (--broker-crl).
+    Crl {
+        /// The file: PEM, one list of each device authority, good for a year.
+        to: PathBuf,
+        #[command(flatten)]
+        data: DataArgs,
+    },
     /// One more device authority, which issues from the next start on; the others count on.
     RotateAuthority {
         #[command(flatten)]

@@ -47,6 +47,7 @@ pub(super) fn serve(
         Some(ServeCommand::Invite { person, role, data }) => invite(data, (person, role), who, now),
         Some(ServeCommand::Reader { reader, remove, data }) => mqtt::reader(data, reader, *remove, who, now),
         Some(ServeCommand::Mosquitto(args)) => mqtt::mosquitto(args, who, now),
+        Some(ServeCommand::Crl { to, data }) => mqtt::crl(data, to, who, now),
         Some(ServeCommand::RotateAuthority { data }) => rotate_authority(data, who, now),
     }
 }

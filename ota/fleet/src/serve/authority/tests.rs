@@ -2,7 +2,11 @@
 
 use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SanType};
 
+use rustls::pki_types::CertificateRevocationListDer;
+use stopline_depot::digest::Digest;
+
 use super::*;
+use crate::serve::database::devices::{Device, Standing};
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
 const NOW_S: i64 = 1_795_000_000;
@@ -101,4 +105,93 @@ fn the_authoritys_key_is_for_its_owner_alone_and_is_never_written_over() {
     let mode = std::fs::metadata(folder.path().join("1.key")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     Authority::make(folder.path(), 1, NOW_S).unwrap_err();
+}
+
+fn device(key: &KeyPair, standing: Standing, until_s: i64) -> Device {
+    Device {
+        id: ID.into(),
+        key: Digest::from_bytes(key.public_key_raw().try_into().unwrap()).to_string(),
+        name: "van 7".into(),
+        standing,
+        reason: String::new(),
+        replaces: String::new(),
+        enrolled_s: NOW_S,
+        changed_s: NOW_S,
+        seen_s: 0,
+        certificate_until_s: until_s,
+    }
+}
+
+/// Whether a certificate is let in by somebody who has the authorities and these lists, as a broker has.
+fn is_let_in(authority: &Authority, lists: &str, certificate: &str, at_s: i64) -> bool {
+    let mut roots = RootCertStore::empty();
+    for own in &authority.certificates {
+        roots.add(own.der.clone()).unwrap();
+    }
+    let crls: Vec<_> =
+        CertificateRevocationListDer::pem_slice_iter(lists.as_bytes()).map(Result::unwrap).collect();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+        .with_crls(crls)
+        .enforce_revocation_expiration()
+        .build()
+        .unwrap();
+    let at = UnixTime::since_unix_epoch(Duration::from_secs(at_s.try_into().unwrap()));
+    verifier.verify_client_cert(&der(certificate), &[], at).is_ok()
+}
+
+#[test]
+fn the_lists_keep_out_whoever_is_stopped_by_any_of_his_certificates_and_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = authority(folder.path());
+    let [thief, other] = [(), ()].map(|()| KeyPair::generate_for(&PKCS_ED25519).unwrap());
+    let [by_thief, by_other] = [&thief, &other].map(|key| Request::read(&csr(key, |_| ())).unwrap());
+    let (old, until_s) = first.issue(&by_thief, NOW_S).unwrap();
+    Authority::make(folder.path(), 2, NOW_S).unwrap();
+    let both = Authority::open(folder.path()).unwrap();
+    let (new, _) = both.issue(&by_thief, NOW_S + 1).unwrap();
+    let (own, _) = both.issue(&by_other, NOW_S).unwrap();
+
+    let nobody = revoked::lists(&both, &[], NOW_S).unwrap();
+    assert_eq!(
+        nobody.matches("BEGIN X509 CRL").count(),
+        2,
+        "one of each authority, or a broker lets nobody in"
+    );
+    for certificate in [&old, &new, &own] {
+        assert!(is_let_in(&both, &nobody, certificate, NOW_S + 2));
+    }
+    for standing in [Standing::Revoked, Standing::Quarantined, Standing::Replaced, Standing::Retired] {
+        let lists = revoked::lists(&both, &[device(&thief, standing, until_s)], NOW_S).unwrap();
+        let is_in = [&old, &new, &own].map(|certificate| is_let_in(&both, &lists, certificate, NOW_S + 2));
+        assert_eq!(is_in, [false, false, true], "{standing:?}");
+        // A list that has ended keeps everybody out.
+        assert!(!is_let_in(&both, &lists, &own, NOW_S + SERVER_DAYS * DAY_S + 1));
+    }
+    // Who is active again, and who has no certificate any more, is not listed.
+    let after_s = until_s + 2 * DAY_S;
+    let devices = [device(&thief, Standing::Active, after_s), device(&other, Standing::Retired, until_s)];
+    let lists = revoked::lists(&both, &devices, after_s).unwrap();
+    assert_eq!(lists.len(), nobody.len(), "no entry");
+
+    // Without its key an authority cannot say who is stopped.
+    files::remove(&folder.path().join("1.key")).unwrap();
+    let problem = revoked::lists(&both, &[], NOW_S).unwrap_err().message;
+    assert!(problem.contains("1.key"), "{problem}");
+}
+
+/// Certificates that were given out before the number was said are found by it too.
+#[test]
+fn the_number_of_a_certificate_is_that_which_the_library_makes_of_its_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = authority(folder.path());
+    for _ in 0..64 {
+        let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+        let (pem, _) = authority.issue(&Request::read(&csr(&key, |_| ())).unwrap(), NOW_S).unwrap();
+        let plain = CertificateParams::default().signed_by(&key, &authority.issuer).unwrap();
+        let number = |bytes: &[u8]| {
+            x509_cert::Certificate::from_der(bytes).unwrap().tbs_certificate().serial_number().clone()
+        };
+        assert_eq!(number(&der(&pem)), number(plain.der()));
+    }
 }

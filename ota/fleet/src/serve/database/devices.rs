@@ -1,7 +1,5 @@
 //! Devices, the tokens that let them in, and their boots.
 
-use std::collections::HashSet;
-
 use serde::Serialize;
 use sqlx::{AnyConnection, FromRow, Row as _};
 
@@ -172,14 +170,13 @@ impl Database {
         writing.commit().await
     }
 
-    /// Devices that are let in no more, of whatever kind.
+    /// Devices that are let in no more, of whatever kind, by id.
     ///
     /// # Errors
     /// The database's.
-    pub async fn not_let_in(&self) -> Result<HashSet<String>> {
-        let found = sqlx::query("SELECT id FROM devices WHERE state <> $1").bind(Standing::Active.word());
-        let rows = found.fetch_all(&self.pool).await.map_err(failed)?;
-        rows.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<_>>().map_err(failed)
+    pub async fn let_in_no_more(&self) -> Result<Vec<Device>> {
+        let query = sqlx::query_as("SELECT * FROM devices WHERE state <> $1 ORDER BY id");
+        query.bind(Standing::Active.word()).fetch_all(&self.pool).await.map_err(failed)
     }
 }
 

@@ -170,7 +170,8 @@ async fn people(database: &Database) {
     writing.stand(ID, Standing::Revoked, "stolen", 501).await.unwrap();
     writing.commit().await.unwrap();
     assert_eq!(database.reader("wall").await.unwrap().as_deref(), Some("h2"));
-    assert_eq!(database.not_let_in().await.unwrap(), [ID.to_owned()].into());
+    let stopped = database.let_in_no_more().await.unwrap();
+    assert_eq!(stopped.iter().map(|device| device.id.as_str()).collect::<Vec<_>>(), [ID]);
     assert_eq!(database.device(ID).await.unwrap().unwrap().seen_s, 500);
     let mut writing = database.write().await.unwrap();
     assert!(writing.remove_reader("wall").await.unwrap() && !writing.remove_reader("wall").await.unwrap());

@@ -1,5 +1,6 @@
 //! The devices' MQTT listener: TLS with the same authority as the HTTPS one, then one task for each connection.
 
+use std::collections::HashSet;
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -110,8 +111,11 @@ async fn greet(server: Arc<Server>, stream: TcpStream, tls: TlsAcceptor) -> Resu
 pub async fn watch(server: Arc<Server>) {
     loop {
         tokio::time::sleep(LOOK).await;
-        match server.database.not_let_in().await {
-            Ok(stopped) => server.hub.end_those(|device| !stopped.contains(device), server.now_s()),
+        match server.database.let_in_no_more().await {
+            Ok(stopped) => {
+                let stopped: HashSet<String> = stopped.into_iter().map(|device| device.id).collect();
+                server.hub.end_those(|device| !stopped.contains(device), server.now_s());
+            }
             Err(failure) => tracing::warn!(id = "mqtt.watch", "{failure}"),
         }
     }

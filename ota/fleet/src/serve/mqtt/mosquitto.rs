@@ -29,6 +29,8 @@ pub fn configuration(folder: &Path, port: u16) -> String {
          cafile {}\n\
          certfile {}\n\
          keyfile {}\n\
+         # Who is let in no more; read again at SIGHUP.\n\
+         crlfile {}\n\
          require_certificate true\n\
          # Name and client id are the certificate's common name: nobody comes as another.\n\
          use_identity_as_username true\n\
@@ -39,6 +41,7 @@ pub fn configuration(folder: &Path, port: u16) -> String {
         at("authorities.pem"),
         at("broker.pem"),
         at("broker.key"),
+        at("revoked.crl"),
     )
 }
 

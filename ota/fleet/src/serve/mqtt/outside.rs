@@ -53,6 +53,8 @@ pub struct Broker {
     pub replica: String,
     /// Whom to believe that it is the broker; none: the device authority.
     pub authorities: Option<PathBuf>,
+    /// Where whoever is let in no more is listed for it.
+    pub crl: Option<PathBuf>,
 }
 
 impl Broker {
