@@ -9,6 +9,7 @@ mod blend;
 mod colour;
 pub mod geometry;
 mod lines;
+pub(crate) mod picks;
 mod plan;
 pub(crate) mod rows;
 mod sparse;

@@ -6,6 +6,7 @@ use stopline_sensors::frame::PixelFormat;
 
 use super::geometry::Geometry;
 use super::lines::{Columns, Samples};
+use super::sparse::Places;
 use super::taps::{Axis, Taps};
 
 /// What the tables depend on.
@@ -36,27 +37,14 @@ pub(super) struct Plan {
     pub(super) places: Vec<u32>,
     /// Of each tap, both weights.
     pub(super) weights: Vec<[i16; 2]>,
-    /// Of each tap, where luma and chroma of its two pixels lie; empty where whole rows are converted.
-    pub(super) sparse: Vec<Place>,
+    /// Where luma and chroma of each tap's two pixels lie; none where whole rows are converted.
+    pub(super) sparse: Option<Places>,
     /// Of each tap, both weights for those.
     pub(super) sparse_weights: Vec<[i16; 2]>,
     /// A line of the pixels outside the picture.
     pub(super) outside: Vec<u8>,
     /// Values outside the picture, per channel of the blended row.
     pub(super) fill: [u8; 3],
-}
-
-/// Where the samples of two neighbours lie on a row of luma and chroma.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Place {
-    /// First byte to be read: of luma, or in packed formats of eight bytes that hold both neighbours.
-    pub(super) luma: u32,
-    /// First byte of chroma to be read, where it has planes of its own.
-    pub(super) chroma: u32,
-    /// Bits by which what is read lies higher, where the row's end would have been passed.
-    pub(super) shift: u32,
-    /// All ones where the first neighbour is the second of the two pixels that share chroma, else zero.
-    pub(super) odd: u32,
 }
 
 /// Pixels of a blended row before and behind the columns read: what lies outside the picture, and a spare that a tap at
@@ -130,30 +118,33 @@ impl Plan {
         }
     }
 
-    /// Where single samples lie, for pictures that become so much smaller that converting whole rows would be more work, and
-    /// that are shown wholly within their edges.
+    /// Where single samples lie, for pictures that are shown wholly within their edges, where that is less work than converting
+    /// whole rows.
     fn set_sparse(&mut self, key: Key) {
-        self.sparse.clear();
+        self.sparse = None;
         self.sparse_weights.clear();
         let [width, height] = key.geometry.source;
         let inside = |taps: &Taps, side: u32| {
             let side = i32::try_from(side).unwrap_or(i32::MAX);
             taps.taps.iter().all(|tap| tap.first >= 0 && tap.next < side)
         };
-        let smaller = 3 * self.across.taps.len() <= 2 * self.columns.count;
+        // One by one, collecting pays only where much is left out.
+        let pays = crate::cpu::looks_up() || 3 * self.across.taps.len() <= 2 * self.columns.count;
         let fits = inside(&self.across, width) && inside(&self.down, height);
-        if !key.format.is_yuv() || key.filter == Filter::BilinearAntialias || width < 4 || !smaller || !fits {
+        if key.filter == Filter::BilinearAntialias || width < 4 || !pays || !fits {
             return;
         }
+        let mut firsts = Vec::with_capacity(self.across.taps.len());
         for tap in &self.across.taps {
             let last = width as usize - 1;
             let first = usize::try_from(tap.first).unwrap_or(0);
             // The last pixel has no neighbour behind it: it is then the neighbour.
             let (first, weights) =
                 if first == last { (last - 1, [tap.pair[1], tap.pair[0]]) } else { (first, tap.pair) };
-            self.sparse.push(Place::of(key.format, first, width as usize));
+            firsts.push(first);
             self.sparse_weights.push(weights);
         }
+        self.sparse = Places::new(key.format, &firsts, width as usize);
     }
 
     fn set_outside(&mut self, line: Samples) {
@@ -178,31 +169,6 @@ impl Plan {
                 self.outside.resize(self.outside.len() + count, value);
             }
         }
-    }
-}
-
-impl Place {
-    /// Of pixel `first` and the one behind it, in a picture of `width` pixels, at least 4.
-    fn of(format: PixelFormat, first: usize, width: usize) -> Self {
-        let (halves, sample) = (width.div_ceil(2), first / 2);
-        let (luma, chroma, high) = match format {
-            PixelFormat::Yuyv | PixelFormat::Uyvy => {
-                let at = (4 * sample).min(4 * halves - 8);
-                (at, 0, 4 * sample - at)
-            }
-            PixelFormat::Nv12 => {
-                let at = (2 * sample).min(2 * halves - 4);
-                (first, at, 2 * sample - at)
-            }
-            _ => {
-                let at = sample.min(halves - 2);
-                (first, at, sample - at)
-            }
-        };
-        // Rows are held to 32 768 pixels of two bytes, and what is read is at most eight bytes.
-        let narrow = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
-        let odd = if first % 2 == 1 { u32::MAX } else { 0 };
-        Self { luma: narrow(luma), chroma: narrow(chroma), shift: narrow(8 * high), odd }
     }
 }
 

@@ -6,9 +6,10 @@ use stopline_sensors::frame::{Frame, PixelFormat};
 use super::blend::{self, Pair};
 use super::lines::Lines;
 use super::plan::{AROUND, BEFORE, Plan};
-use super::sparse::Sparse;
+use super::sparse::{Places, Sparse};
 use super::taps::Tap;
 use super::write::Writer;
+use crate::cpu::LookUp;
 use crate::infer::Tensor;
 
 /// Memory for one row, kept from frame to frame.
@@ -35,7 +36,7 @@ impl Scratch {
     /// Forgets the frame before and makes room for the rows of `frame`.
     pub(super) fn begin(&mut self, frame: &Frame, plan: &Plan) {
         self.lines.begin(frame, plan.columns);
-        self.sparse.begin(plan.sparse.len());
+        self.sparse.begin(plan.sparse.as_ref());
     }
 
     /// Makes room for what `plan` needs.
@@ -83,12 +84,12 @@ pub(crate) struct Rows<'a> {
 impl Rows<'_> {
     /// Writes all rows that show a part of the picture.
     #[inline(always)]
-    pub(crate) fn run(mut self) {
+    pub(crate) fn run<L: LookUp>(mut self, look_up: L) {
         self.scratch.numbers = [None; 2];
         for at in 0..self.plan.down.taps.len() {
             let tap = self.plan.down.taps[at];
             match self.filter {
-                Filter::Bilinear | Filter::Nearest => self.blend_two(&tap),
+                Filter::Bilinear | Filter::Nearest => self.blend_two(look_up, &tap),
                 Filter::BilinearAntialias => {
                     self.blend_many(&tap);
                     self.across_many();
@@ -100,10 +101,10 @@ impl Rows<'_> {
 
     /// Two rows → a byte per input pixel and channel. The rows are neighbours, so one is even and one odd.
     #[inline(always)]
-    fn blend_two(&mut self, tap: &Tap) {
+    fn blend_two<L: LookUp>(&mut self, look_up: L, tap: &Tap) {
         let [upper, lower] = [tap.first, tap.next].map(|row| (row & 1).unsigned_abs() as usize);
-        self.across_two(tap.first, upper);
-        self.across_two(tap.next, lower);
+        self.across_two(look_up, tap.first, upper);
+        self.across_two(look_up, tap.next, lower);
         let Scratch { level, bytes, .. } = &mut *self.scratch;
         for (channel, bytes) in bytes[..self.plan.channels].iter_mut().enumerate() {
             blend::upright(&level[upper][channel], &level[lower][channel], tap.pair, bytes);
@@ -112,13 +113,13 @@ impl Rows<'_> {
 
     /// Row `row`, blended across into slot `slot`, unless it is there from the input row before.
     #[inline(always)]
-    fn across_two(&mut self, row: i32, slot: usize) {
+    fn across_two<L: LookUp>(&mut self, look_up: L, row: i32, slot: usize) {
         if self.scratch.numbers[slot].replace(row) == Some(row) {
             return;
         }
         let number = self.inside(row);
-        if let Some(number) = number.filter(|_| !self.plan.sparse.is_empty()) {
-            return self.across_sparse(number, slot);
+        if let (Some(number), Some(places)) = (number, &self.plan.sparse) {
+            return self.across_sparse(look_up, number, slot, places);
         }
         if let Some(number) = number {
             self.scratch.lines.load(self.frame, number);
@@ -145,14 +146,15 @@ impl Rows<'_> {
 
     /// Row `number`, blended across into slot `slot`, of the pixels that it takes alone.
     #[inline(always)]
-    fn across_sparse(&mut self, number: usize, slot: usize) {
+    fn across_sparse<L: LookUp>(&mut self, look_up: L, number: usize, slot: usize, places: &Places) {
         let plan = self.plan;
         let Scratch { lines, sparse, pairs, level, .. } = &mut *self.scratch;
-        let Some((to_rgb, video)) = lines.converters() else { return };
-        if self.frame.format() == PixelFormat::I420 {
-            sparse.row(self.frame, number, &plan.sparse, video, pairs);
-        } else {
-            sparse.row(self.frame, number, &plan.sparse, to_rgb, pairs);
+        sparse.collect(look_up, self.frame, number, places);
+        match (lines.converters(), self.frame.format()) {
+            (_, PixelFormat::Rgb | PixelFormat::Bgr) => sparse.keep(pairs),
+            (Some((_, video)), PixelFormat::I420) => sparse.convert(video, pairs),
+            (Some((to_rgb, _)), _) => sparse.convert(to_rgb, pairs),
+            (None, _) => return,
         }
         for (level, pairs) in level[slot].iter_mut().zip(pairs) {
             blend::level(pairs, &plan.sparse_weights, level);

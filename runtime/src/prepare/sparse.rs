@@ -1,128 +1,98 @@
-//! Rows of luma and chroma, of which only those pixels are converted that the input is made of.
+//! Rows of which only those pixels are taken that the input is made of.
 //!
-//! A picture that becomes much smaller leaves most of its pixels out. What is collected before converting is a byte of luma
-//! and two of chroma that two rows share, instead of three bytes of colour after it; the arithmetic and its results are the
-//! same.
+//! A picture that becomes smaller leaves most of its pixels out. What is collected of luma and chroma before converting is a
+//! byte of luma and two of chroma that two rows share, instead of three bytes of colour after it; the arithmetic and its
+//! results are the same.
 
 use stopline_sensors::frame::{Frame, PixelFormat};
 
 use super::blend::Pair;
 use super::colour::{Converter, centred};
 use super::lines::plane_row;
-use super::plan::Place;
+use super::picks::Picks;
+use crate::cpu::LookUp;
+
+/// Where the samples of each pixel of the input, and of its neighbour, lie on their rows: luma, U and V, or three colours.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Places([Picks; 3]);
+
+impl Places {
+    /// For the pixels `firsts` and those behind them, in a picture of `format` that is `width` pixels wide. `None` where a row
+    /// is too short.
+    pub(super) fn new(format: PixelFormat, firsts: &[usize], width: usize) -> Option<Self> {
+        // First byte, bytes from pixel to pixel, or of chroma from pair to pair, and bytes of the row.
+        let halves = width.div_ceil(2);
+        let (first, second, third) = match format {
+            PixelFormat::Yuyv => ((0, 2, 4 * halves), (1, 4, 4 * halves), (3, 4, 4 * halves)),
+            PixelFormat::Uyvy => ((1, 2, 4 * halves), (0, 4, 4 * halves), (2, 4, 4 * halves)),
+            PixelFormat::Nv12 => ((0, 1, width), (0, 2, 2 * halves), (1, 2, 2 * halves)),
+            PixelFormat::I420 => ((0, 1, width), (0, 1, halves), (0, 1, halves)),
+            PixelFormat::Rgb | PixelFormat::Bgr => ((0, 3, 3 * width), (1, 3, 3 * width), (2, 3, 3 * width)),
+            PixelFormat::Grey => return None,
+        };
+        let shared = if format.is_yuv() { 2 } else { 1 };
+        let pixels = || firsts.iter().flat_map(|&first| [first, first + 1]);
+        let of = |(first, step, row): (usize, usize, usize), shared: usize| {
+            Picks::new(pixels().map(|pixel| first + pixel / shared * step), row)
+        };
+        Some(Self([of(first, 1)?, of(second, shared)?, of(third, shared)?]))
+    }
+}
 
 /// The samples of one row, and of the row of chroma that was collected last.
 #[derive(Clone, Default)]
 pub(super) struct Sparse {
-    luma: Vec<[u8; 2]>,
-    u: Vec<Pair>,
-    v: Vec<Pair>,
+    samples: [Vec<u8>; 3],
+    /// The row of chroma.
     number: Option<usize>,
 }
 
 impl Sparse {
-    /// Forgets the frame before and makes room for `shown` pixels of the input.
-    pub(super) fn begin(&mut self, shown: usize) {
+    /// Forgets the frame before and makes room for `places`.
+    pub(super) fn begin(&mut self, places: Option<&Places>) {
         self.number = None;
-        self.luma.resize(shown, [0; 2]);
-        self.u.resize(shown, [0; 2]);
-        self.v.resize(shown, [0; 2]);
-    }
-
-    /// Red, green and blue of the two neighbours at each of `places` on row `number`.
-    #[inline(always)]
-    pub(super) fn row<C: Converter>(
-        &mut self,
-        frame: &Frame,
-        number: usize,
-        places: &[Place],
-        to_rgb: C,
-        pairs: &mut [Vec<Pair>; 3],
-    ) {
-        match frame.format() {
-            PixelFormat::Yuyv => self.packed(plane_row(frame, 0, number), places, [0, 8, 24]),
-            PixelFormat::Uyvy => self.packed(plane_row(frame, 0, number), places, [8, 0, 16]),
-            format => {
-                self.luma(plane_row(frame, 0, number), places);
-                if self.number.replace(number / 2) != Some(number / 2) {
-                    match format {
-                        PixelFormat::Nv12 => self.interleaved(plane_row(frame, 1, number / 2), places),
-                        _ => {
-                            let chroma = [1, 2].map(|plane| plane_row(frame, plane, number / 2));
-                            self.planar(chroma, places);
-                        }
-                    }
-                }
-            }
-        }
-        self.convert(to_rgb, pairs);
-    }
-
-    /// Macro pixels of four bytes: two of them hold both neighbours. `at`: first bit of luma, U and V.
-    #[inline(always)]
-    fn packed(&mut self, row: &[u8], places: &[Place], at: [u32; 3]) {
-        let out = self.luma.iter_mut().zip(&mut self.u).zip(&mut self.v);
-        for (((luma, u), v), place) in out.zip(places) {
-            let bytes = u64::from_le_bytes(near(row, place.luma)).wrapping_shr(place.shift);
-            // An odd pixel is the second of its macro pixel; its neighbour is the first of the next.
-            let y = bytes.wrapping_shr(at[0]).wrapping_shr(16 & place.odd);
-            let next = bytes.wrapping_shr(32 & place.odd);
-            *luma = [byte(y), byte(y >> 16)];
-            *u = [bytes, next].map(|of| centred(byte(of.wrapping_shr(at[1]))));
-            *v = [bytes, next].map(|of| centred(byte(of.wrapping_shr(at[2]))));
+        for (samples, picks) in self.samples.iter_mut().zip(places.iter().flat_map(|places| &places.0)) {
+            samples.resize(picks.len(), 0);
         }
     }
 
+    /// Collects what row `number` takes.
     #[inline(always)]
-    fn luma(&mut self, row: &[u8], places: &[Place]) {
-        for (luma, place) in self.luma.iter_mut().zip(places) {
-            *luma = near(row, place.luma);
+    pub(super) fn collect<L: LookUp>(&mut self, look_up: L, frame: &Frame, number: usize, places: &Places) {
+        let ([first, second, third], Places(places)) = (&mut self.samples, places);
+        places[0].collect(look_up, plane_row(frame, 0, number), first);
+        // Packed formats have chroma of its own on each row.
+        let (shared, planes) = match frame.format() {
+            PixelFormat::Nv12 => (number / 2, [1, 1]),
+            PixelFormat::I420 => (number / 2, [1, 2]),
+            _ => (number, [0, 0]),
+        };
+        if self.number.replace(shared) != Some(shared) {
+            places[1].collect(look_up, plane_row(frame, planes[0], shared), second);
+            places[2].collect(look_up, plane_row(frame, planes[1], shared), third);
         }
     }
 
-    /// U and V in turns.
+    /// What was collected of luma and chroma, as red, green and blue.
     #[inline(always)]
-    fn interleaved(&mut self, row: &[u8], places: &[Place]) {
-        for ((u, v), place) in self.u.iter_mut().zip(&mut self.v).zip(places) {
-            let bytes = u64::from(u32::from_le_bytes(near(row, place.chroma))).wrapping_shr(place.shift);
-            let next = bytes.wrapping_shr(16 & place.odd);
-            *u = [bytes, next].map(|of| centred(byte(of)));
-            *v = [bytes, next].map(|of| centred(byte(of >> 8)));
-        }
-    }
-
-    #[inline(always)]
-    fn planar(&mut self, rows: [&[u8]; 2], places: &[Place]) {
-        for (out, row) in [&mut self.u, &mut self.v].into_iter().zip(rows) {
-            for (out, place) in out.iter_mut().zip(places) {
-                let bytes = u64::from(u16::from_le_bytes(near(row, place.chroma))).wrapping_shr(place.shift);
-                *out = [bytes, bytes.wrapping_shr(8 & place.odd)].map(|of| centred(byte(of)));
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn convert<C: Converter>(&self, to_rgb: C, pairs: &mut [Vec<Pair>; 3]) {
+    pub(super) fn convert<C: Converter>(&self, to_rgb: C, pairs: &mut [Vec<Pair>; 3]) {
+        let [luma, u, v] = &self.samples;
         let [red, green, blue] = pairs.each_mut().map(|of| of.as_flattened_mut());
-        let chroma = self.u.as_flattened().iter().zip(self.v.as_flattened());
         let out = red.iter_mut().zip(green).zip(blue);
-        for ((((red, green), blue), &luma), (&u, &v)) in out.zip(self.luma.as_flattened()).zip(chroma) {
+        for ((((red, green), blue), &luma), (&u, &v)) in out.zip(luma).zip(u.iter().zip(v)) {
             let luma = to_rgb.luma(luma);
-            let [r, g, b] = to_rgb.chroma(u, v);
+            let [r, g, b] = to_rgb.chroma(centred(u), centred(v));
             (*red, *green, *blue) = (C::value(luma, r), C::value(luma, g), C::value(luma, b));
         }
     }
-}
 
-/// The lowest byte.
-#[inline(always)]
-#[allow(clippy::cast_possible_truncation, reason = "it is masked to a byte")]
-fn byte(bytes: u64) -> u8 {
-    (bytes & 0xff) as u8
-}
-
-/// The `N` bytes from `at` on. Places are made to lie within their rows; beyond them are zeros.
-#[inline(always)]
-fn near<const N: usize>(row: &[u8], at: u32) -> [u8; N] {
-    row.get(at as usize..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
+    /// What was collected of colours, as it is.
+    #[inline(always)]
+    pub(super) fn keep(&self, pairs: &mut [Vec<Pair>; 3]) {
+        for (pairs, samples) in pairs.iter_mut().zip(&self.samples) {
+            for (value, &sample) in pairs.as_flattened_mut().iter_mut().zip(samples) {
+                *value = i16::from(sample);
+            }
+        }
+    }
 }

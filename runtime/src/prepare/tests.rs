@@ -132,9 +132,9 @@ fn padding_between_rows_is_never_read() {
 }
 
 #[test]
-fn single_pixels_of_luma_and_chroma_become_what_whole_rows_become() {
+fn single_pixels_become_what_whole_rows_become() {
     let mut compared = 0;
-    for format in FORMATS.into_iter().filter(|format| format.is_yuv()) {
+    for format in FORMATS.into_iter().filter(|&format| format != PixelFormat::Grey) {
         for size in [(4, 2), (6, 7), (31, 17), (64, 48), (100, 30), (641, 360), (1280, 721)] {
             for filter in [Filter::Bilinear, Filter::Nearest] {
                 for wide in [3, 24, 200] {
@@ -144,15 +144,16 @@ fn single_pixels_of_luma_and_chroma_become_what_whole_rows_become() {
                     let mut preparer = Preparer::new(&input, geometry.input).unwrap();
                     let (mut sparse, mut whole) = (preparer.tensor(), preparer.tensor());
                     preparer.prepare(&frame, &geometry, &mut sparse).unwrap();
-                    compared += usize::from(!preparer.plan.sparse.is_empty());
-                    preparer.plan.sparse.clear();
+                    compared += usize::from(preparer.plan.sparse.is_some());
+                    preparer.plan.sparse = None;
                     preparer.prepare(&frame, &geometry, &mut whole).unwrap();
                     assert_eq!(sparse, whole, "{format:?} {size:?} {filter:?} {wide}");
                 }
             }
         }
     }
-    assert!(compared > 60, "only {compared} pictures were small enough");
+    let least = if crate::cpu::looks_up() { 190 } else { 90 };
+    assert!(compared > least, "only {compared} pictures were made of single pixels");
 }
 
 #[test]

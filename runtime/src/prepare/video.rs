@@ -40,7 +40,12 @@ impl Converter for Video {
     fn chroma(&self, u: i16, v: i16) -> [i16; 3] {
         // From eight fractional bits to three.
         let (u, v) = (u >> 5, v >> 5);
-        [high(v, self.red_v), high(u, self.green_u).wrapping_add(high(v, self.green_v)), high(u, self.blue_u)]
+        // Saturating for the compiler's sake, as in `ToRgb`.
+        [
+            high(v, self.red_v),
+            high(u, self.green_u).saturating_add(high(v, self.green_v)),
+            high(u, self.blue_u),
+        ]
     }
 
     #[inline(always)]
