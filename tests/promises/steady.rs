@@ -1,6 +1,7 @@
 //! How steady the loop is: the time from a frame to the first command that stands on it, with YOLOX-nano and one 720p camera,
 //! the loop at real-time priority and a program that takes all it can get on the other core. Prints medians, 99th percentiles
-//! and what the machine itself was not given (steal); asserts no time.
+//! and what the machine itself was not given (steal); asserts no time. Beside each, how steady the machine is: a fixed piece of
+//! arithmetic that takes as long, as often, with nothing else on that core.
 
 use std::io::BufReader;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use rustix::thread::sched_setaffinity;
 use stopline_depot::stream::{Message, Messages};
+use stopline_sensors::clock::{Clock as _, SystemClock};
 use stopline_tests::daemon::{Bench, Line, connect};
 use stopline_tests::{count, field_data, fixtures, skip};
 
@@ -19,6 +21,8 @@ use crate::daemon::grey_road;
 const BAR: f64 = 1.25;
 /// Of the clip.
 const FRAMES_PER_S: usize = 30;
+/// About what prepare, inference and decode take here.
+const LONG: Duration = Duration::from_millis(14);
 
 #[test]
 #[ignore = "takes a minute: cargo test --release --test promises -- --ignored --nocapture steady::"]
@@ -39,12 +43,42 @@ fn frame_to_command_beside_a_program_that_takes_the_other_core() {
             })
         });
         let told = measured(&data, own, period);
+        let machine = told.is_some().then(|| arithmetic(own));
         stop.store(true, Ordering::Relaxed);
         hog.into_iter().for_each(|hog| hog.join().unwrap());
-        let Some(told) = told else { return };
+        let (Some(told), Some([median, most])) = (told, machine) else { return };
         let beside = if hogged { "beside a hog on the other core" } else { "alone" };
         println!("{beside}, commands every {period} ms: {told}");
+        let ratio = most / median;
+        println!(
+            "  the machine itself: arithmetic of {median:.1} ms median, {most:.1} ms p99, ratio {ratio:.2}"
+        );
     }
+}
+
+/// Median and 99th percentile, in ms, of arithmetic about as long as the loop takes, at the times of frames, on core `own`.
+fn arithmetic(own: usize) -> [f64; 2] {
+    let body = move || {
+        sched_setaffinity(None, &only(own)).unwrap();
+        let clock = SystemClock;
+        let work = |steps: u64| {
+            let begun = clock.monotonic();
+            let sum = (0..steps).fold(1u64, |sum, step| {
+                std::hint::black_box(sum.wrapping_mul(0x9E37_79B9).wrapping_add(step))
+            });
+            std::hint::black_box(sum);
+            clock.monotonic().since(begun)
+        };
+        let once = (0..5).map(|_| work(1_000_000)).min().unwrap();
+        let steps = LONG.as_nanos() as u64 * 1_000_000 / once.as_nanos().max(1) as u64;
+        let took = (0..count("pieces of arithmetic", 3000, 450)).map(|_| {
+            let took = work(steps);
+            clock.sleep(Duration::from_millis(1000 / FRAMES_PER_S as u64).saturating_sub(took));
+            took.as_micros() as u64
+        });
+        percentiles(took.collect())
+    };
+    std::thread::spawn(body).join().unwrap()
 }
 
 /// One run of the daemon with its threads on core `own`; `None` where there is no real-time permission.

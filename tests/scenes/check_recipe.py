@@ -1,6 +1,7 @@
 """Checks of the training recipe: `python -m unittest check_recipe` in this folder."""
 
 import json
+import os
 import tempfile
 import unittest
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from recipe import bundle, export, model, restore, score, sizes, split, tables
 from recipe.data import Dataset, Varied, letterbox
 from recipe.loss import answering, loss
+from recipe.record import Record
 
 
 class Recipe(unittest.TestCase):
@@ -148,6 +150,29 @@ class Recipe(unittest.TestCase):
         out, scale = letterbox(np.full((480, 640, 3), 200, np.uint8), (416, 256))
         self.assertEqual(scale, (341 / 640, 256 / 480))
         self.assertEqual((int(out[0, 0, 0]), int(out[255, 340, 0]), int(out[0, 341, 0])), (200, 200, 114))
+
+    def test_mlflow_opens_the_record_of_a_run(self):
+        # Its file store is kept, and has to be allowed since MLflow 3.
+        os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
+        from mlflow.tracking import MlflowClient
+        with tempfile.TemporaryDirectory() as folder:
+            data, out = Path(folder) / "data", Path(folder) / "RUN"
+            (data / "images").mkdir(parents=True)
+            (data / "images" / "1.jpg").write_bytes(b"a picture")
+            record = Record(out, data, {"rate": 0.002, "seed": 1})
+            rows = [{"epoch": epoch, "box": 1 / (1 + epoch), "map50": 0.1 * epoch} for epoch in range(3)]
+            for row in rows:
+                record.metrics(row)
+            record.finish(rows)
+            client = MlflowClient(tracking_uri=f"file:{out / 'mlruns'}")
+            experiment, = client.search_experiments()
+            run, = client.search_runs([experiment.experiment_id])
+            self.assertEqual((experiment.name, run.info.run_name, run.info.status), ("stopline-small", "RUN", "FINISHED"))
+            self.assertEqual(run.data.params["rate"], "0.002")
+            self.assertEqual(run.data.params["data_sha256"], record.whole["data_sha256"])
+            told = [(one.step, one.value) for one in client.get_metric_history(run.info.run_id, "map50")]
+            self.assertEqual(told, [(row["epoch"], row["map50"]) for row in rows])
+            self.assertEqual([one.path for one in client.list_artifacts(run.info.run_id)], ["curves.png"])
 
     def test_a_manifest_is_written_as_toml_that_says_the_same(self):
         import tomllib

@@ -4,7 +4,7 @@
     python -m recipe.train DATASET --out RUN --from OLD/best.pt fine-tunes: shorter, slower steps
     python -m recipe.train DATASET --out RUN --minutes 45       as many rounds as the time allows
 
-RUN gets `best.pt`, `last.pt`, `metrics.csv`, `curves.png`, `run.json`, and `mlruns/`, which `mlflow ui` opens.
+RUN gets `best.pt`, `last.pt`, `metrics.csv`, `curves.png`, `run.json`, and `mlruns/`, which MLflow opens (README).
 """
 
 import argparse
