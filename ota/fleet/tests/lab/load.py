@@ -82,7 +82,8 @@ def main():
     found = {
         "coco": coco,
         "results": results,
-        "datumaro-coco": lambda export: datumaro(export, "coco"),
+        # By this name CVAT reads COCO, too.
+        "datumaro-coco": lambda export: datumaro(export, "coco_instances"),
         "datumaro-yolo": lambda export: datumaro(export, "yolo"),
         "fiftyone-coco": lambda export: fiftyone(export, "coco"),
         "fiftyone-yolo": lambda export: fiftyone(export, "yolo"),
