@@ -58,10 +58,12 @@ pub(crate) trait LookUp: Copy {
     fn look_up(self, from: [u8; 16], places: [u8; 16]) -> [u8; 16];
 }
 
-/// For every processor.
+/// For processors without an instruction for it.
+#[cfg(any(test, not(target_arch = "aarch64")))]
 #[derive(Clone, Copy)]
 pub(crate) struct OneByOne;
 
+#[cfg(any(test, not(target_arch = "aarch64")))]
 impl LookUp for OneByOne {
     const IS_FAST: bool = false;
 
