@@ -446,11 +446,16 @@ mod arm {
         }
         #[inline(always)]
         fn load(self, from: &[f32; 8]) -> Pair {
-            granted!(vld1q_f32_x2(from.as_ptr()))
+            let (low, high) = from.split_at(4);
+            granted!(float32x4x2_t(vld1q_f32(low.as_ptr()), vld1q_f32(high.as_ptr())))
         }
         #[inline(always)]
         fn store(self, value: Pair, to: &mut [f32; 8]) {
-            granted!(vst1q_f32_x2(to.as_mut_ptr(), value));
+            let (low, high) = to.split_at_mut(4);
+            granted!({
+                vst1q_f32(low.as_mut_ptr(), value.0);
+                vst1q_f32(high.as_mut_ptr(), value.1);
+            });
         }
         #[inline(always)]
         fn add(self, a: Pair, b: Pair) -> Pair {
