@@ -200,7 +200,7 @@ fn opened(spool: &Path, key: &Identity) -> (Counts, Vec<(CaptureRecord, Vec<u8>)
 
 const RULES: &str = "[[capture.rule]]\nrule = \"bookmark\"\nclass = 9\n\
     [[capture.rule]]\nrule = \"event\"\nclass = 8\npre_s = 1.0\npost_s = 1.0\nlongest_side = 640\n\
-    [[capture.rule]]\nrule = \"near_threshold\"\nwithin = 0.3\nper_minute = 5\n\
+    [[capture.rule]]\nrule = \"near_threshold\"\nwithin = 0.5\nper_minute = 5\n\
     [[capture.rule]]\nrule = \"random\"\nrate = 0.3\nclass = 1\nquality = 70\n";
 
 #[test]

@@ -25,6 +25,8 @@ NAME = "stopline-small"
 SCORE = 0.3
 # At 0.3 a speed limit was taken for a stop sign in a bundled clip.
 SIGN_SCORE = 0.45
+# Of one person who is near, the network may give two boxes that overlap by less than a half.
+NMS_IOU = 0.4
 ROLES = {"stop_sign": ["stop_sign"], "pedestrian": ["person"], "fallen": ["person_down"]}
 BINS = 10
 
@@ -39,6 +41,7 @@ def main():
     parser.add_argument("--version", default="0.1.0")
     parser.add_argument("--size", default="416x256")
     parser.add_argument("--score", type=float, default=SCORE, help="least score of a detection")
+    parser.add_argument("--nms-iou", type=float, default=NMS_IOU, help="overlap above which the weaker of two boxes is left out")
     parser.add_argument("--sign-score", type=float, default=SIGN_SCORE, help="the same for stop signs")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
@@ -69,7 +72,7 @@ def described(given, model):
         "input": {"width": width, "height": height, "layout": "nchw", "dtype": "f32", "colour": "rgb", "scale": 1 / 255,
                   "mean": [0.0] * 3, "std": [1.0] * 3, "rectangle": False,
                   "resize": {"mode": "letterbox", "anchor": "top_left", "pad": 114, "filter": "bilinear", "rounding": "floor", "enlarge": True}},
-        "thresholds": {"score": given.score, "nms_iou": 0.5, "nms": "agnostic", "max_detections": 100,
+        "thresholds": {"score": given.score, "nms_iou": given.nms_iou, "nms": "agnostic", "max_detections": 100,
                        "per_class": {"stop_sign": given.sign_score}},
         "roles": ROLES,
         "provenance": {"licence": "Apache-2.0 OR MIT", "source": "tests/scenes: rendered pictures, trained from nothing",

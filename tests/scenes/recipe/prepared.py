@@ -27,7 +27,7 @@ def main():
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--stopline", required=True)
     parser.add_argument("--count", type=int, default=100)
-    parser.set_defaults(size="416x256", version="0.0.0", score=bundle.SCORE, sign_score=bundle.SIGN_SCORE)
+    parser.set_defaults(size="416x256", version="0.0.0", score=bundle.SCORE, sign_score=bundle.SIGN_SCORE, nms_iou=bundle.NMS_IOU)
     given = parser.parse_args()
     data, model = Dataset(given.dataset, "test"), given.model.read_bytes()
     size = tuple(int(v) for v in given.size.split("x"))
