@@ -372,12 +372,9 @@ mod tests {
     use super::*;
 
     fn file(text: &str) -> Result<Health, HealthError> {
-        let path =
-            std::env::temp_dir().join(format!("stopline-health-{}-{}", std::process::id(), text.len()));
-        std::fs::write(&path, text).expect("writes");
-        let read = Health::read(&path);
-        std::fs::remove_file(&path).expect("removes");
-        read
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), text).expect("writes");
+        Health::read(file.path())
     }
 
     const LEAST: &str = r#"{"schema":1,"name":"car","version":"0.1.0","pid":7,"written_wall":"2026-02-28T23:59:59.000250Z",
