@@ -58,7 +58,7 @@ impl World {
         let crl = kept.path().join("mosquitto/revoked.crl").display().to_string();
         let broker = format!("mqtts://localhost:{port}");
         let arguments = ["--fleet-name", "north", "--broker", &broker, "--broker-crl", &crl];
-        let house = House::kept_in(kept, &arguments);
+        let house = House::kept_in(kept, &arguments, Vec::new());
         let mosquitto = Some(Mosquitto::of(&house, port, 1));
         Some(Self { house, port, mosquitto, more: Vec::new(), _cluster: None })
     }

@@ -44,15 +44,16 @@ impl House {
 
     /// With this in its environment.
     pub fn within(arguments: &[&str], environment: Vec<(&'static str, String)>) -> Self {
-        let kept = tempfile::tempdir().unwrap();
-        let mut house = Self::new_at(&kept.path().join("fleet"), arguments, environment);
-        house.kept = Some(kept);
-        house
+        Self::kept_in(tempfile::tempdir().unwrap(), arguments, environment)
     }
 
     /// In a folder that ends with it, where arguments name files beside the server's own folder.
-    pub fn kept_in(kept: tempfile::TempDir, arguments: &[&str]) -> Self {
-        let mut house = Self::new_at(&kept.path().join("fleet"), arguments, Vec::new());
+    pub fn kept_in(
+        kept: tempfile::TempDir,
+        arguments: &[&str],
+        environment: Vec<(&'static str, String)>,
+    ) -> Self {
+        let mut house = Self::new_at(&kept.path().join("fleet"), arguments, environment);
         house.kept = Some(kept);
         house
     }
